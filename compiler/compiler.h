@@ -1,0 +1,24 @@
+// compile: Graph -> Program. The door of the compiler.
+#ifndef SG_COMPILER_H
+#define SG_COMPILER_H
+
+#include "compiler/graph.h"
+#include "compiler/pass/pass.h"
+#include "compiler/target.h"
+#include "runtime/program.h"
+
+typedef struct CompileOptions {
+  const Target *target; // NULL = target_host()
+  bool is_training;
+  bool keep_taps; // taps stay outputs
+  bool exact;
+  PipelineOptions passes;
+  Text *explain; // NULL, or where `sgc explain` gets its text
+} CompileOptions;
+
+// Runs the pipeline on `graph` (which it changes), emits kernels, plans memory. The program owns its memory and does
+// not refer to the graph, except on the reference target, whose steps need the graph to live as long as the program.
+// Errors are of the world only (a size beyond what can be addressed: EXIT_DEVICE).
+Status compile(Graph *graph, const CompileOptions *options, Program **out);
+
+#endif

@@ -1,0 +1,48 @@
+// Kernel: a group of nodes becomes the text of one C function, through the loop-nest IR and a schedule.
+#ifndef SG_KERNEL_H
+#define SG_KERNEL_H
+
+#include "compiler/graph.h"
+#include "compiler/target.h"
+
+// Nodes computed together. Members are in topological order; `ins` are the values read from memory (each once),
+// `outs` the members whose values are stored because something outside needs them.
+typedef struct Group {
+  int id;
+  Node **nodes;
+  int n_nodes;
+  Node **ins;
+  int n_ins;
+  Node **outs;
+  int n_outs;
+} Group;
+
+typedef struct KernelInfo {
+  const char *symbol;    // the function's name: op names and sizes, unique in the program
+  int64_t n_tasks;       // independent pieces of work; the pool hands out ranges of them
+  int64_t scratch;       // floats of scratch memory a worker needs
+  int64_t flops, bytes;  // for the comment, `sgc explain` and the bench
+} KernelInfo;
+
+// Whether the code generator can compute all of `group` (which includes the candidate) as one kernel; when it cannot
+// and `why` is given, appends the reason in a few words. The fuse pass asks this; it decides, the generator enables.
+bool kernel_can_fuse(const Target *target, const Group *group, Text *why);
+
+// Appends the C text of the group's function to `source`; `arena` holds info->symbol. Arguments of the function are
+// pointers to the storage of ins, then outs, in their order (see runtime/kernel_abi.h). A group that is equal to an
+// earlier one but for its buffers yields the same text but for the symbol: `kernel_key` finds those.
+void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info);
+
+// Text common to all kernels of a target: vector types, vector mathematics, micro-kernels.
+void kernel_preamble(const Target *target, Text *source);
+
+// ---- storage of values, as kernels see it
+
+// The node whose buffer holds the value (itself unless written into a concat, nested ones resolved).
+const Node *storage_root(const Node *node);
+// Offset in floats of the value's first element in the root's buffer.
+int64_t storage_offset(const Node *node);
+// Distance in floats between images (axis 0) of a blocked value: that of the root.
+int64_t storage_batch_stride(const Node *node);
+
+#endif

@@ -1,0 +1,75 @@
+// Passes: the one visible list. Each takes a graph and improves it in place; pipeline.c alone runs them.
+#ifndef SG_PASS_H
+#define SG_PASS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "compiler/graph.h"
+#include "compiler/target.h"
+
+// What passes may know besides the graph.
+typedef struct PassContext {
+  const Target *target;
+  bool is_training; // the graph is a training step
+  bool exact;       // only rewrites that keep every bit
+  Text *explain;    // NULL, or where fusing passes say what they fused and why near misses were not
+} PassContext;
+
+// Returns whether it changed anything. Calls no other pass, prints nothing, reads no environment.
+typedef bool PassFn(const PassContext *context, Graph *graph);
+
+// name, what it does. The order here is the order they run in.
+#define PASS_LIST(PASS)                                                                                                \
+  PASS(expand, "composite ops into primitive ones")                                                                    \
+  PASS(fold, "operations on constants computed now")                                                                   \
+  PASS(algebra, "neutral elements, double negation, reshape of reshape, ...")                                          \
+  PASS(affine, "per-channel scale and shift after a convolution into its weight and bias (batch norm at inference)")  \
+  PASS(interp, "a pointwise convolution after a resize moved before it")                                               \
+  PASS(cse, "equal nodes become one")                                                                                  \
+  PASS(dce, "nodes that nothing needs are dropped")                                                                    \
+  PASS(setup, "marks what depends on weights only, to be computed once after loading")                                 \
+  PASS(layout, "chooses blocked layouts, inserts relayout nodes at the borders")                                       \
+  PASS(fuse, "groups nodes into kernels: element-wise chains, epilogues, depthwise into pointwise, resize into depthwise") \
+  PASS(concat, "producers write into their slice of a concat")
+
+#define PASS(name, doc) PassFn pass_##name;
+PASS_LIST(PASS)
+#undef PASS
+
+typedef struct PipelineOptions {
+  const char *const *disabled; // names of passes not to run
+  int n_disabled;
+  const char *stop_after; // NULL = all
+  FILE *dump;             // NULL, or where the graph is printed after each pass that changed it
+  bool time;              // print each pass's time to `dump`
+} PipelineOptions;
+
+// Runs the list. In debug builds verifies after every pass; a broken graph is our own bug.
+void pipeline_run(const PassContext *context, const PipelineOptions *options, Graph *graph);
+// True if there is a pass of that name.
+bool pipeline_has(const char *name);
+
+// ---- graph to training graph; run before the pipeline, by whoever wants them ------------------------------------
+
+// Appends the gradient of the scalar `loss` by each of `wrt` to grads[]; a leaf that the loss does not depend on gets
+// zeros. Reverse mode; every new node inherits the place of the node it derives from.
+// Returns false and reports to `diag` where an op has no gradient.
+bool grad_build(Graph *graph, Node *loss, Node *const *wrt, int n_wrt, Node **grads, Diag *diag);
+// As above with a given gradient for each of several results (for tests): seeds[i] has the shape of results[i].
+bool grad_build_seeded(Graph *graph, Node *const *results, Node *const *seeds, int n_results, Node *const *wrt,
+                       int n_wrt, Node **grads, Diag *diag);
+
+typedef struct StepOptions {
+  double beta2, eps, weight_decay; // AdamW
+  double clip;                     // global norm, 0 = none
+  const char *const *frozen;       // glob patterns of parameter names that get no gradient
+  int n_frozen;
+} StepOptions;
+
+// Turns a graph with the scalar output "loss" into one training step: gradients of all parameters that are not
+// frozen, global-norm clipping, AdamW. New leaves: input "hyper" [4] = lr, beta1, 1 - beta1^t, 1 - beta2^t; states
+// "adamw.m.<param>", "adamw.v.<param>". New outputs: "grad_norm" (before clipping).
+bool step_build(Graph *graph, const StepOptions *options, Diag *diag);
+
+#endif

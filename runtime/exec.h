@@ -1,0 +1,33 @@
+// Exec: a program loaded onto a device, with its memory. Nothing is allocated while it runs.
+#ifndef SG_EXEC_H
+#define SG_EXEC_H
+
+#include "runtime/device.h"
+#include "runtime/program.h"
+
+typedef struct Exec Exec;
+
+// Loads the kernels (through the kernel cache), allocates the two regions, copies constants in, and gives parameters
+// and state the first values that their Init says (seeded by their names and `seed`). The program must outlive it.
+Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **out);
+void exec_close(Exec *exec); // NULL is allowed
+
+// Host memory of an input (to write, row-major) or an output (to read after exec_run); NULL if there is none of that
+// name. Lent; the same for the life of the Exec.
+float *exec_input(Exec *exec, const char *name);
+const float *exec_output(const Exec *exec, const char *name);
+
+// Copies a parameter or state in or out, row-major f32. EXIT_WEIGHTS if there is none of that name.
+Status exec_set(Exec *exec, const char *name, const float *values);
+Status exec_get(const Exec *exec, const char *name, float *values);
+
+// Runs the setup steps if weights were set since the last time, then the steps. Updates are written back in place.
+Status exec_run(Exec *exec);
+
+// Times of the last profiled run: one entry a step. exec_profile runs once with a clock around each step.
+Status exec_profile(Exec *exec, double *seconds);
+
+int64_t exec_memory(const Exec *exec); // bytes held
+const Program *exec_program(const Exec *exec);
+
+#endif

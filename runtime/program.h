@@ -1,0 +1,71 @@
+// Program: what compile() makes and Exec runs: buffers planned into slabs, steps in order, and the C text of the kernels.
+#ifndef SG_PROGRAM_H
+#define SG_PROGRAM_H
+
+#include <stdbool.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/status.h"
+#include "runtime/base/text.h"
+#include "runtime/kernel_abi.h"
+#include "runtime/tensor.h"
+
+typedef enum BufferKind {
+  BUFFER_INPUT,    // written by the caller before a run, plain layout
+  BUFFER_OUTPUT,   // read by the caller after a run, plain layout
+  BUFFER_PARAM,    // a parameter or state leaf, plain layout as in weight files; kept between runs, written by updates
+  BUFFER_CONSTANT, // values in the program
+  BUFFER_SETUP,    // computed by the setup steps, kept between runs
+  BUFFER_SLAB,     // temporary
+} BufferKind;
+
+typedef struct Buffer {
+  BufferKind kind;
+  const char *name;  // INPUT, OUTPUT, PARAM: its name
+  Shape shape;       // logical
+  int64_t size;      // floats, padding included
+  int64_t offset;    // floats from the start of the region of its kind (all but SLAB share one persistent region)
+  const float *data; // CONSTANT: lent
+  // PARAM:
+  bool is_state;      // state rather than parameter
+  bool stored_as_i64; // int64 in weight files
+  int init_kind;      // InitKind of compiler/graph.h
+  double init_a, init_b;
+} Buffer;
+
+typedef struct Step {
+  const char *symbol;  // in the compiled source; NULL if `function` is given
+  SgKernel *function;  // the reference evaluator's step, or resolved when loaded
+  const void *context; // for `function`
+  int n_args;
+  const int *arg_buffer;      // index into Program.buffers
+  const int64_t *arg_offset;  // floats into that buffer
+  int64_t n_tasks, scratch, flops, bytes;
+  const char *label; // ops and the user's source line, for profiles
+} Step;
+
+typedef struct Program {
+  Arena *arena; // owns everything
+  const char *name;
+  const char *target; // Target.name
+  const char *cc_flags;
+  const char *source; // C text of all kernels; NULL for the reference target
+  Buffer *buffers;
+  int n_buffers;
+  Step *setup; // run once whenever weights change
+  int n_setup;
+  Step *steps; // one run
+  int n_steps;
+  int64_t persistent, slab; // floats of the two regions; the peak is their sum, known before anything runs
+  int64_t multiply_adds;    // of one run
+} Program;
+
+// Releases the program and what it owns.
+void program_free(Program *program);
+// Index of the buffer of that kind and name, or -1.
+int program_find(const Program *program, BufferKind kind, const char *name);
+// The text form: buffers, steps and source; read back to an equal program. Not for the reference target (EXIT_DEVICE).
+Status program_write(const Program *program, const char *path);
+Status program_read(const char *path, Program **out);
+
+#endif
