@@ -1,0 +1,44 @@
+// Weights: safetensors files, read by mapping them and written whole. Names are instance paths; order never matters.
+#ifndef SG_WEIGHTS_H
+#define SG_WEIGHTS_H
+
+#include "runtime/base/status.h"
+#include "runtime/tensor.h"
+
+typedef enum WeightType { WEIGHT_F32, WEIGHT_F64, WEIGHT_F16, WEIGHT_BF16, WEIGHT_I64, WEIGHT_I32, WEIGHT_U8 } WeightType;
+
+typedef struct WeightTensor {
+  const char *name;
+  WeightType type;
+  Shape shape;
+  const void *data; // in the mapped file; not necessarily aligned
+  int64_t bytes;
+} WeightTensor;
+
+typedef struct WeightFile WeightFile;
+
+// Maps a file and checks every offset, size and name in its header. A file that is not safetensors, is truncated, or
+// lies about its sizes is an EXIT_WEIGHTS error that names path and tensor; a missing one EXIT_DATA.
+Status weights_open(const char *path, WeightFile **out);
+void weights_close(WeightFile *file); // NULL is allowed
+
+int weights_count(const WeightFile *file);
+const WeightTensor *weights_at(const WeightFile *file, int i); // in the order of the header
+const WeightTensor *weights_find(const WeightFile *file, const char *name); // or NULL
+const char *weights_metadata(const WeightFile *file, const char *key);      // or NULL
+const char *weights_path(const WeightFile *file);
+
+// Converts a tensor's elements to f32 (exact for f32, f16, bf16 and integers up to 2^24).
+void weights_to_f32(const WeightTensor *tensor, float *out);
+
+// ---- writing
+
+typedef struct WeightWriter WeightWriter;
+WeightWriter *weight_writer_new(void);
+void weight_writer_metadata(WeightWriter *writer, const char *key, const char *value);
+// Refers to `data` until the file is saved; I64 tensors are given as f32 values in `data` and converted.
+void weight_writer_add(WeightWriter *writer, const char *name, WeightType type, Shape shape, const float *data);
+// Writes atomically (see file_write) and frees the writer in every case.
+Status weight_writer_save(WeightWriter *writer, const char *path);
+
+#endif
