@@ -92,6 +92,10 @@ Op op_by_name(const char *name);
 // Index of the attribute of that name, or -1.
 int op_attr_index(Op op, const char *name);
 
+// Whether a tensor may have this shape: rank at most MAX_RANK, sizes at least 1, at most 2^40 elements. Otherwise
+// appends the reason to `why` (which may be NULL).
+bool op_shape_ok(Shape shape, Text *why);
+
 // The scalar function of an elementwise op: a, b, c are the operands, `attr` the node's attributes.
 double op_scalar(Op op, const AttrValue *attr, double a, double b, double c);
 
