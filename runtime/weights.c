@@ -47,7 +47,8 @@ static Status read_tensor(WeightFile *file, const cJSON *item, const char *data,
   WeightTensor tensor = {.name = arena_strdup(file->arena, name), .type = (WeightType)N_TYPES};
   for (int i = 0; i < N_TYPES; i++)
     if (!strcmp(types[i].name, type)) tensor.type = (WeightType)i;
-  if ((int)tensor.type == N_TYPES) return status_make(EXIT_WEIGHTS, "tensor '%s' has the unknown type '%s'", name, type);
+  if ((int)tensor.type == N_TYPES)
+    return status_make(EXIT_WEIGHTS, "tensor '%s' has the unknown type '%s'", name, type);
   if (cJSON_GetArraySize(shape) > MAX_RANK)
     return status_make(EXIT_WEIGHTS, "tensor '%s' has more than %d axes", name, MAX_RANK);
   int64_t elements = 1;
@@ -74,7 +75,8 @@ static Status read_tensor(WeightFile *file, const cJSON *item, const char *data,
 
 static Status read_header(WeightFile *file) {
   uint64_t length;
-  if (file->size < 10) return status_make(EXIT_WEIGHTS, "not a safetensors file: only %lld bytes", (long long)file->size);
+  if (file->size < 10)
+    return status_make(EXIT_WEIGHTS, "not a safetensors file: only %lld bytes", (long long)file->size);
   memcpy(&length, file->map, 8);
   if (length > MAX_HEADER || file->map[8] != '{')
     return status_make(EXIT_WEIGHTS, "not a safetensors file: no header found");
@@ -214,7 +216,8 @@ void weight_writer_metadata(WeightWriter *writer, const char *key, const char *v
 
 void weight_writer_add(WeightWriter *writer, const char *name, WeightType type, Shape shape, const float *data) {
   if (type != WEIGHT_F32 && type != WEIGHT_I64) BUG("weight files are written as F32 and I64 only");
-  WeightTensor tensor = {arena_strdup(writer->arena, name), type, shape, data, shape_elements(shape) * types[type].bytes};
+  WeightTensor tensor = {arena_strdup(writer->arena, name), type, shape, data,
+                         shape_elements(shape) * types[type].bytes};
   ARENA_PUSH(writer->arena, writer->tensors, writer->n_tensors, writer->cap_tensors, tensor);
 }
 

@@ -5,7 +5,15 @@
 #include "runtime/base/status.h"
 #include "runtime/tensor.h"
 
-typedef enum WeightType { WEIGHT_F32, WEIGHT_F64, WEIGHT_F16, WEIGHT_BF16, WEIGHT_I64, WEIGHT_I32, WEIGHT_U8 } WeightType;
+typedef enum WeightType {
+  WEIGHT_F32,
+  WEIGHT_F64,
+  WEIGHT_F16,
+  WEIGHT_BF16,
+  WEIGHT_I64,
+  WEIGHT_I32,
+  WEIGHT_U8
+} WeightType;
 
 typedef struct WeightTensor {
   const char *name;
@@ -23,7 +31,7 @@ Status weights_open(const char *path, WeightFile **out);
 void weights_close(WeightFile *file); // NULL is allowed
 
 int weights_count(const WeightFile *file);
-const WeightTensor *weights_at(const WeightFile *file, int i); // in the order of the header
+const WeightTensor *weights_at(const WeightFile *file, int i);              // in the order of the header
 const WeightTensor *weights_find(const WeightFile *file, const char *name); // or NULL
 const char *weights_metadata(const WeightFile *file, const char *key);      // or NULL
 const char *weights_path(const WeightFile *file);

@@ -60,6 +60,10 @@ bool grad_build(Graph *graph, Node *loss, Node *const *wrt, int n_wrt, Node **gr
 bool grad_build_seeded(Graph *graph, Node *const *results, Node *const *seeds, int n_results, Node *const *wrt,
                        int n_wrt, Node **grads, Diag *diag);
 
+// Replaces each of grads[] by itself times min(1, max_norm / (norm + 1e-6)), where norm, the square root of the sum of
+// all squares, is returned (rank 0).
+Node *clip_build(Graph *graph, Node **grads, int n_grads, double max_norm);
+
 typedef struct StepOptions {
   double beta2, eps, weight_decay; // AdamW
   double clip;                     // global norm, 0 = none

@@ -1,0 +1,71 @@
+// golden IN OUT [--target=reference|cpu] [--case TEXT]: runs every case of IN, writes results to OUT for check.py.
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/file.h"
+#include "tests/golden/golden.h"
+
+static int is_json(const struct dirent *entry) {
+  size_t length = strlen(entry->d_name);
+  return length > 5 && !strcmp(entry->d_name + length - 5, ".json");
+}
+
+static void run_file(Golden *golden, const char *file) {
+  Text text = {0};
+  char *path = NULL;
+  if (asprintf(&path, "%s/%s", golden->in, file) < 0) BUG("out of memory");
+  Status status = file_read(path, &text);
+  cJSON *json = status ? NULL : cJSON_Parse(text_get(&text));
+  char *name = strndup(file, strlen(file) - 5);
+  if (!json) {
+    printf("%s: %s\n", path, status ? status_message(status) : "not JSON");
+    golden->n_failed++;
+  } else if (cJSON_GetObjectItem(json, "ops") && cJSON_GetObjectItem(json, "case")) {
+    golden_ops(golden, json);
+  } else if (cJSON_GetObjectItem(json, "tensors")) {
+    golden_network(golden, name, json);
+  }
+  fflush(stdout);
+  status_free(status);
+  cJSON_Delete(json);
+  text_free(&text);
+  free(name);
+  free(path);
+}
+
+int main(int argc, char **argv) {
+  Golden golden = {.target = target_host(), .models = "models"};
+  const char *only = "";
+  static const char *const directories[] = {"stdlib", "models"};
+  golden.paths = (LangPaths){directories, 2, NULL};
+  for (int i = 1; i < argc; i++) {
+    if (!strcmp(argv[i], "--target=reference")) golden.target = target_reference();
+    else if (!strcmp(argv[i], "--target=cpu")) golden.target = target_host();
+    else if (!strcmp(argv[i], "--case") && i + 1 < argc) only = argv[++i];
+    else if (!golden.in) golden.in = argv[i];
+    else golden.out = argv[i];
+  }
+  if (!golden.in || !golden.out) {
+    fprintf(stderr, "usage: golden IN OUT [--target=reference|cpu] [--case TEXT]\n");
+    return EXIT_USAGE;
+  }
+  Status status = file_make_directory(golden.out);
+  if (!status) status = device_open_cpu(0, &golden.device);
+  struct dirent **entries;
+  int n = status ? -1 : scandir(golden.in, &entries, is_json, alphasort);
+  if (n < 0) {
+    fprintf(stderr, "golden: %s\n", status ? status_message(status) : "cannot read the directory of cases");
+    return EXIT_DATA;
+  }
+  for (int i = 0; i < n; i++) {
+    if (strstr(entries[i]->d_name, only)) run_file(&golden, entries[i]->d_name);
+    free(entries[i]);
+  }
+  free(entries);
+  device_close(golden.device);
+  printf("golden on %s: %d run, %d skipped, %d could not run\n", golden.target->name, golden.n_run, golden.n_skipped,
+         golden.n_failed);
+  return golden.n_failed ? EXIT_NEGATIVE : EXIT_DONE;
+}
