@@ -21,6 +21,9 @@ typedef enum IrType {
   IR_POINTER, // the address of floats
 } IrType;
 
+// Beyond the range of every index: lo = -IR_ANY, hi = IR_ANY say that nothing is known.
+#define IR_ANY ((int64_t)1 << 44)
+
 typedef enum IrBufferKind {
   IR_BUFFER_IN,      // an argument that is only read
   IR_BUFFER_OUT,     // an argument that is written
