@@ -1,0 +1,112 @@
+// Checkpoint: a program's parameters and states to a safetensors file and back.
+#include "runtime/train/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/hash.h"
+
+static bool is_moment(const char *name) { return !strncmp(name, "adamw.", 6); }
+
+// The hash covers names and f32 values in the order of the file, so it does not depend on how they are stored.
+static Hash hash_tensor(Hash hash, const char *name, Shape shape, const float *values) {
+  hash = hash_combine(hash, hash_bytes(name, strlen(name)));
+  return hash_combine(hash, hash_bytes(values, (size_t)shape_elements(shape) * sizeof *values));
+}
+
+Status checkpoint_save(const char *path, const Exec *exec, bool with_moments, const Metadata *metadata,
+                       int n_metadata) {
+  const Program *program = exec_program(exec);
+  WeightWriter *writer = weight_writer_new();
+  Arena *arena = arena_new();
+  Hash hash = {0};
+  Status status = STATUS_OK;
+  for (int i = 0; i < program->n_buffers && !status; i++) {
+    const Buffer *buffer = &program->buffers[i];
+    if (buffer->kind != BUFFER_PARAM || (is_moment(buffer->name) && !with_moments)) continue;
+    float *values = ARENA_ARRAY(arena, float, shape_elements(buffer->shape) + 1);
+    status = exec_get(exec, buffer->name, values);
+    hash = hash_tensor(hash, buffer->name, buffer->shape, values);
+    weight_writer_add(writer, buffer->name, buffer->stored_as_i64 ? WEIGHT_I64 : WEIGHT_F32, buffer->shape, values);
+  }
+  char text[HASH_TEXT];
+  hash_text(hash, text);
+  weight_writer_metadata(writer, "sgc.hash", text);
+  for (int i = 0; i < n_metadata; i++) weight_writer_metadata(writer, metadata[i].key, metadata[i].value);
+  Status saved = weight_writer_save(writer, path);
+  arena_free(arena);
+  if (!status) return saved;
+  status_free(saved);
+  return status;
+}
+
+Status checkpoint_verify(const WeightFile *file) {
+  const char *want = weights_metadata(file, "sgc.hash");
+  if (!want) return STATUS_OK;
+  Hash hash = {0};
+  for (int i = 0; i < weights_count(file); i++) {
+    const WeightTensor *tensor = weights_at(file, i);
+    float *values = malloc((size_t)shape_elements(tensor->shape) * sizeof *values + 1);
+    if (!values) BUG("out of memory");
+    weights_to_f32(tensor, values);
+    hash = hash_tensor(hash, tensor->name, tensor->shape, values);
+    free(values);
+  }
+  char got[HASH_TEXT];
+  hash_text(hash, got);
+  if (strcmp(got, want))
+    return status_make(EXIT_WEIGHTS, "%s is damaged: its content hash does not fit", weights_path(file));
+  return STATUS_OK;
+}
+
+enum { MAX_NAMED = 3 };
+
+typedef struct Misfits {
+  Text names;
+  int n;
+} Misfits;
+
+static void misfit(Misfits *misfits, const char *name, const char *what) {
+  if (misfits->n++ < MAX_NAMED) text_printf(&misfits->names, "%s%s%s", misfits->n > 1 ? ", " : "", name, what);
+}
+
+Status checkpoint_restore(const WeightFile *file, Exec *exec, int *unused) {
+  const Program *program = exec_program(exec);
+  Misfits missing = {0}, shapes = {0};
+  Status status = STATUS_OK;
+  int used = 0, moments = 0;
+  for (int i = 0; i < program->n_buffers && !status; i++) {
+    const Buffer *buffer = &program->buffers[i];
+    if (buffer->kind != BUFFER_PARAM) continue;
+    const WeightTensor *tensor = weights_find(file, buffer->name);
+    if (!tensor) {
+      misfit(&missing, buffer->name, "");
+      continue;
+    }
+    if (!shape_equal(tensor->shape, buffer->shape)) {
+      char have[SHAPE_TEXT], want[SHAPE_TEXT], both[2 * SHAPE_TEXT + 32];
+      snprintf(both, sizeof both, " (%s in the file, %s in the model)", shape_text(tensor->shape, have),
+               shape_text(buffer->shape, want));
+      misfit(&shapes, buffer->name, both);
+      continue;
+    }
+    float *values = malloc((size_t)shape_elements(buffer->shape) * sizeof *values + 1);
+    if (!values) BUG("out of memory");
+    weights_to_f32(tensor, values);
+    status = exec_set(exec, buffer->name, values);
+    free(values);
+    used++;
+  }
+  for (int i = 0; i < weights_count(file); i++) moments += is_moment(weights_at(file, i)->name);
+  if (unused) *unused = weights_count(file) - used > moments ? weights_count(file) - used - moments : 0;
+  if (!status && missing.n)
+    status = status_make(EXIT_WEIGHTS, "%s lacks %d of the model's tensors: %s%s", weights_path(file), missing.n,
+                         text_get(&missing.names), missing.n > MAX_NAMED ? ", ..." : "");
+  if (!status && shapes.n)
+    status = status_make(EXIT_WEIGHTS, "%d tensors of %s have another shape than the model's: %s%s", shapes.n,
+                         weights_path(file), text_get(&shapes.names), shapes.n > MAX_NAMED ? ", ..." : "");
+  text_free(&missing.names);
+  text_free(&shapes.names);
+  return status;
+}
