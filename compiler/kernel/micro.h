@@ -1,0 +1,76 @@
+// Micro: the C text of the shared inner loops that contraction schedules call, for one vector width and register count.
+//
+// Every function of the text is static and takes pitches at run time, so that a program holds each of them once
+// however many kernels call it; those that none calls the host's compiler drops before it optimises.
+#ifndef SG_MICRO_H
+#define SG_MICRO_H
+
+#include "compiler/target.h"
+#include "runtime/base/text.h"
+
+// ---- each appends one family to `out`; micro_common comes first
+
+void micro_common(const Target *target, Text *out);    // vector types, loads, activation
+void micro_gemm(const Target *target, Text *out);      // the register tile, pixels x output blocks
+void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
+void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
+
+// ---- what the schedules and the text agree on
+
+// Activation in registers, an argument of the micro-kernels.
+enum { MICRO_LINEAR, MICRO_RELU, MICRO_LEAKY };
+
+// The tables of integers that calls pass; pitches are in floats.
+// sg_gemm(c, x, w, y, bias, residual, slope, n, g0, g1): blocks g0 .. g1 - 1 of n pixels.
+enum {
+  MICRO_XB,       // pitch of the channel blocks of x (of its channels, if x is plain)
+  MICRO_WB,       // of the output blocks of w
+  MICRO_YB,       // of the blocks of y (of its channels, if y is plain)
+  MICRO_RB,       // of the residual, as y
+  MICRO_ACT,      // MICRO_LINEAR ...
+  MICRO_AFTER,    // the residual is added after the activation
+  MICRO_CHANNELS, // channels of y if y is plain, else 0
+  MICRO_BLOCK,    // pixels to pass over at once, sg_gemm
+  MICRO_CHUNKS,   // number of chunks that follow, sg_gemm: offset in x, offset in w, channels
+  MICRO_GEMM,     // where they begin
+};
+// sg_conv_X(c, x, w, y, bias, residual, slope, y0, y1, g0, g1, list): rows y0 .. y1 - 1; `list` has room for
+// 3 * kh * kw * (segments, or inputs if x is plain) 64-bit integers. X: b1, b2 (blocked x, stride 1 or 2), p1, p2
+// (plain), any.
+enum {
+  MICRO_H = 8,
+  MICRO_W,
+  MICRO_OW,
+  MICRO_KH,
+  MICRO_KW,
+  MICRO_STRIDE,
+  MICRO_PAD,
+  MICRO_DILATION,
+  MICRO_ROW,      // pitch of the rows of x
+  MICRO_PIXEL,    // of its pixels
+  MICRO_IS_PLAIN, // x
+  MICRO_Y_ROW,    // pitch of the rows of y
+  MICRO_INPUTS,   // channels of x
+  MICRO_SEGMENTS, // number of segments of x that follow: offset, channels
+  MICRO_CONV,
+};
+// sg_dw_K_S(c, x, w, y, bias, slope, y0, y1): rows of one channel block; kernel K, stride S, or `any`.
+enum {
+  MICRO_DW_H,
+  MICRO_DW_W,
+  MICRO_DW_OW,
+  MICRO_DW_PAD,
+  MICRO_DW_ROW,
+  MICRO_DW_Y_ROW,
+  MICRO_DW_ACT,
+  MICRO_DW_KERNEL,
+  MICRO_DW_STRIDE,
+  MICRO_DW_DILATION,
+  MICRO_DW,
+};
+
+// Pixels of the register tile with `vectors` output vectors (1 .. micro_max_vectors).
+int micro_tile_pixels(const Target *target, int vectors);
+int micro_max_vectors(const Target *target);
+
+#endif
