@@ -19,7 +19,7 @@ static void sum_into(const Node *node, const float *x, double *acc) {
   } while (walk_next(node->in[0]->shape, index, 1, stride, &offset));
 }
 
-void ref_sum(const RefArgs *args) {
+static void reduce_sum(const RefArgs *args) {
   int64_t n = shape_elements(args->node->shape);
   Arena *scratch = arena_new();
   double *acc = ARENA_ARRAY(scratch, double, n);
@@ -28,7 +28,7 @@ void ref_sum(const RefArgs *args) {
   arena_free(scratch);
 }
 
-void ref_max(const RefArgs *args) {
+static void reduce_max(const RefArgs *args) {
   const Node *node = args->node;
   for (int64_t i = 0, n = shape_elements(node->shape); i < n; i++) args->out[i] = -INFINITY;
   int64_t stride[1][MAX_RANK] = {{0}}, index[MAX_RANK] = {0}, offset = 0;
@@ -38,6 +38,14 @@ void ref_max(const RefArgs *args) {
     if (*x > args->out[offset] || isnan(*x)) args->out[offset] = *x;
     x++;
   } while (walk_next(node->in[0]->shape, index, 1, stride, &offset));
+}
+
+void ref_reduce(const RefArgs *args) {
+  if (args->node->op == OP_max) {
+    reduce_max(args);
+  } else {
+    reduce_sum(args);
+  }
 }
 
 void ref_variance(const RefArgs *args) {
