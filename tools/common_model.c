@@ -1,0 +1,243 @@
+// common_model: loading a model from .net text or from a weight file that carries its text.
+#include "tools/common_model.h"
+
+#include <cjson/cJSON.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/strmap.h"
+#include "runtime/kernel_cache.h"
+#include "runtime/train/settings.h"
+
+void model_print_diag(const Model *model) {
+  Text text = {0};
+  diag_print(model->diag, &text, cli_colour());
+  fputs(text_get(&text), stderr);
+  text_free(&text);
+}
+
+// Where `use` looks: -I, then SGC_PATH, then stdlib and models beside the program.
+static LangPaths search_paths(const Cli *cli, Arena *arena) {
+  const char **directories = NULL;
+  int n = 0, capacity = 0;
+  for (int i = 0; cli_option_at(cli, "include", i); i++)
+    ARENA_PUSH(arena, directories, n, capacity, cli_option_at(cli, "include", i));
+  const char *path = getenv("SGC_PATH");
+  for (char *at = path ? arena_strdup(arena, path) : NULL, *save = NULL, *item; (item = strtok_r(at, ":", &save));
+       at = NULL)
+    ARENA_PUSH(arena, directories, n, capacity, item);
+  char self[4096];
+  ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+  self[length > 0 ? length : 0] = 0;
+  char *slash = strrchr(self, '/');
+  if (slash) *slash = 0;
+  static const char *const beside[] = {"../stdlib", "../models", "../share/sgc/stdlib", "../share/sgc/models"};
+  for (int i = 0; slash && i < 4; i++)
+    ARENA_PUSH(arena, directories, n, capacity, arena_printf(arena, "%s/%s", self, beside[i]));
+  return (LangPaths){directories, n, NULL};
+}
+
+static bool is_bound(const Model *model, const char *name) {
+  for (int i = 0; i < model->n_bindings; i++)
+    if (!strcmp(model->bindings[i].name, name)) return true;
+  return false;
+}
+
+void model_bind(Model *model, const char *name, const char *format, ...) {
+  if (is_bound(model, name) || model->n_bindings == MODEL_MAX_BINDINGS) return;
+  va_list args;
+  va_start(args, format);
+  const char *value = arena_vprintf(model->arena, format, args);
+  va_end(args);
+  model->bindings[model->n_bindings++] = (LangBinding){arena_strdup(model->arena, name), value};
+}
+
+// "a=1,b=2" of one option; quotes and brackets keep their commas.
+static ExitCode bind_list(const Cli *cli, Model *model, const char *option, const char *text) {
+  while (*text) {
+    size_t name = strcspn(text, "=,"), end = name;
+    if (!name || text[name] != '=')
+      return cli_fail(cli, EXIT_USAGE, "option '--%s' needs NAME=VALUE, not '%s'", option, text);
+    for (int depth = 0; text[end] && (depth > 0 || text[end] != ','); end++)
+      depth += (text[end] == '[') - (text[end] == ']');
+    const char *key = arena_strndup(model->arena, text, name);
+    model_bind(model, key, "%.*s", (int)(end - name - 1), text + name + 1);
+    text += end + (text[end] != 0);
+  }
+  return EXIT_DONE;
+}
+
+static ExitCode bind_options(const Cli *cli, Model *model) {
+  static const char *const options[] = {"dim", "arg"};
+  for (int k = 0; k < 2; k++)
+    for (int i = 0; cli_option_at(cli, options[k], i); i++) {
+      ExitCode code = bind_list(cli, model, options[k], cli_option_at(cli, options[k], i));
+      if (code) return code;
+    }
+  return EXIT_DONE;
+}
+
+// The texts and bindings that a weight file carries.
+static ExitCode read_bundle(const Cli *cli, Model *model, LangBundle *out) {
+  const char *text = weights_metadata(model->weights, "sgc.bundle"),
+             *bindings = weights_metadata(model->weights, "sgc.bindings");
+  cJSON *json = text ? cJSON_Parse(text) : NULL, *item;
+  int n = cJSON_GetArraySize(json), i = 0;
+  if (!cJSON_IsObject(json) || n == 0) {
+    cJSON_Delete(json);
+    return cli_fail(cli, EXIT_WEIGHTS, "%s does not say which model it is for; it was not written by sgrun",
+                    model->path);
+  }
+  const char **names = ARENA_ARRAY(model->arena, const char *, n), **texts = ARENA_ARRAY(model->arena, const char *, n);
+  cJSON_ArrayForEach(item, json) {
+    names[i] = arena_strdup(model->arena, item->string);
+    texts[i++] = arena_strdup(model->arena, cJSON_IsString(item) ? item->valuestring : "");
+  }
+  *out = (LangBundle){n, names, texts};
+  cJSON_Delete(json);
+  json = bindings ? cJSON_Parse(bindings) : NULL;
+  cJSON_ArrayForEach(item, json) {
+    if (cJSON_IsString(item)) model_bind(model, item->string, "%s", item->valuestring);
+  }
+  cJSON_Delete(json);
+  return EXIT_DONE;
+}
+
+static bool is_text(const char *path) {
+  size_t length = strlen(path);
+  return length > 4 && !strcmp(path + length - 4, ".net");
+}
+
+ExitCode model_open(const Cli *cli, const char *path, Model *out) {
+  *out = (Model){.arena = arena_new(), .path = path};
+  out->diag = diag_new(out->arena, 20);
+  ExitCode code = bind_options(cli, out);
+  if (code) return code;
+  LangPaths paths = search_paths(cli, out->arena);
+  LangBundle bundle;
+  if (!is_text(path)) {
+    code = cli_status(cli, weights_open(path, &out->weights));
+    if (!code) code = read_bundle(cli, out, &bundle);
+    if (code) return code;
+    paths = (LangPaths){NULL, 0, &bundle};
+    path = bundle.names[0];
+  }
+  out->file = lang_load(out->arena, path, &paths, out->diag);
+  const char *name = cli_option(cli, "model");
+  if (!name && out->weights) name = weights_metadata(out->weights, "sgc.model");
+  out->info = out->file ? lang_find_model(out->file, name, out->diag) : NULL;
+  if (out->info) return EXIT_DONE;
+  model_print_diag(out);
+  return EXIT_MODEL;
+}
+
+void model_close(Model *model) {
+  weights_close(model->weights);
+  arena_free(model->arena);
+  *model = (Model){0};
+}
+
+static bool has_dimension(const Model *model, const char *name) {
+  for (int i = 0; i < model->info->n_dimensions; i++)
+    if (!strcmp(model->info->dimensions[i], name)) return true;
+  return false;
+}
+
+static double train_setting(const Model *model, const char *key, double fallback) {
+  for (int i = 0; i < model->info->n_settings; i++)
+    if (!strcmp(model->info->settings[i].key, key)) return model->info->settings[i].number;
+  return fallback;
+}
+
+void model_bind_sizes(Model *model, int64_t n) {
+  TrainSettings defaults = settings_default();
+  if (has_dimension(model, "N")) model_bind(model, "N", "%lld", (long long)n);
+  if (has_dimension(model, "H")) model_bind(model, "H", "%.0f", train_setting(model, "height", defaults.height));
+  if (has_dimension(model, "W")) model_bind(model, "W", "%.0f", train_setting(model, "width", defaults.width));
+}
+
+int64_t model_dimension(const Model *model, const char *name, int64_t fallback) {
+  for (int i = 0; i < model->n_bindings; i++)
+    if (!strcmp(model->bindings[i].name, name)) return atoll(model->bindings[i].value);
+  return fallback;
+}
+
+Graph *model_graph(const Cli *cli, Model *model, bool is_training, bool with_loss) {
+  (void)cli;
+  LangOptions options = {model->info->name, model->bindings, model->n_bindings, is_training, with_loss};
+  Graph *graph = lang_elaborate(model->file, &options, model->diag);
+  if (!graph) model_print_diag(model);
+  return graph;
+}
+
+const char *model_bundle_json(const Model *model) {
+  LangBundle bundle = lang_bundle(model->file);
+  Text text = {0};
+  for (int i = 0; i < bundle.n; i++) {
+    text_put(&text, i ? "," : "{");
+    text_put_json(&text, bundle.names[i]);
+    text_put(&text, ":");
+    text_put_json(&text, bundle.texts[i]);
+  }
+  text_put(&text, "}");
+  const char *copy = arena_strdup(model->arena, text_get(&text));
+  text_free(&text);
+  return copy;
+}
+
+// Dimensions are left out: they are chosen anew for each use of the weights.
+const char *model_bindings_json(const Model *model) {
+  Text text = {0};
+  text_put(&text, "{");
+  for (int i = 0; i < model->n_bindings; i++) {
+    if (has_dimension(model, model->bindings[i].name)) continue;
+    if (text.size > 1) text_put(&text, ",");
+    text_put_json(&text, model->bindings[i].name);
+    text_put(&text, ":");
+    text_put_json(&text, model->bindings[i].value);
+  }
+  text_put(&text, "}");
+  const char *copy = arena_strdup(model->arena, text_get(&text));
+  text_free(&text);
+  return copy;
+}
+
+static ExitCode check_pass(const Cli *cli, const char *name) {
+  if (!name || pipeline_has(name)) return EXIT_DONE;
+  static const char *const names[] = {
+#define PASS(name, doc) #name,
+      PASS_LIST(PASS)
+#undef PASS
+  };
+  const char *near = nearest_name(name, names, (int)(sizeof names / sizeof *names));
+  if (near) return cli_fail(cli, EXIT_USAGE, "there is no pass '%s'; did you mean '%s'?", name, near);
+  return cli_fail(cli, EXIT_USAGE, "there is no pass '%s'", name);
+}
+
+ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out) {
+  *out = (CompileOptions){.target = target_host(), .exact = cli_flag(cli, "exact", false)};
+  const char *target = cli_option(cli, "target");
+  if (target && !strcmp(target, "reference")) out->target = target_reference();
+  else if (target && strcmp(target, "cpu"))
+    return cli_fail(cli, EXIT_USAGE, "there is no target '%s'; there are cpu and reference", target);
+  if (out->target->kind == TARGET_CPU && !kernel_cache_compiler()) {
+    fprintf(stderr, "note: no C compiler found (cc, gcc, clang, or $CC); the slow reference evaluator takes over\n");
+    out->target = target_reference();
+  }
+  const char **disabled = NULL;
+  int n = 0, capacity = 0;
+  for (int i = 0; cli_option_at(cli, "disable", i); i++) {
+    const char *name = cli_option_at(cli, "disable", i);
+    ExitCode code = check_pass(cli, name);
+    if (code) return code;
+    ARENA_PUSH(arena, disabled, n, capacity, name);
+  }
+  out->passes = (PipelineOptions){disabled, n, cli_option(cli, "stop-after"), NULL, false};
+  if (cli_flag(cli, "dump-passes", false)) {
+    out->passes.dump = stderr;
+    out->passes.time = true;
+  }
+  return check_pass(cli, out->passes.stop_after);
+}

@@ -1,0 +1,66 @@
+// common_model: what commands share: from a path (.net text or a weight file that carries its text) to a program.
+#ifndef SG_TOOLS_COMMON_MODEL_H
+#define SG_TOOLS_COMMON_MODEL_H
+
+#include "compiler/compiler.h"
+#include "lang/lang.h"
+#include "runtime/exec.h"
+#include "runtime/weights.h"
+#include "tools/cli.h"
+
+// Options that say which model is meant and how it is bound.
+#define MODEL_OPTIONS                                                                                                  \
+  {"model", 'm', "NAME", "the model in the file (default: the last one)"},                                             \
+      {"arg", 'a', "NAME=VALUE", "a static parameter of the model; may be repeated"},                                  \
+      {"dim", 'd', "N=1,H=416,..", "sizes of named dimensions"}, {                                                     \
+    "include", 'I', "DIR", "search DIR for `use`; may be repeated"                                                     \
+  }
+
+// Options of the compiler.
+#define COMPILE_OPTIONS                                                                                                \
+  {"target", 't', "NAME", "cpu (default) or reference: the slow evaluator that needs no C compiler"},                  \
+      {"exact", 0, NULL, "only rewrites that keep every bit"},                                                         \
+      {"disable", 0, "PASS", "do not run a pass; may be repeated"},                                                    \
+      {"stop-after", 0, "PASS", "run the passes up to this one"}, {                                                    \
+    "dump-passes", 0, NULL, "print the graph after each pass that changed it, and times, to stderr"                    \
+  }
+
+enum { MODEL_MAX_BINDINGS = 64 };
+
+typedef struct Model {
+  Arena *arena;
+  Diag *diag;
+  const char *path;
+  LangFile *file;
+  const LangModel *info;
+  WeightFile *weights; // NULL where the path is .net text
+  LangBinding bindings[MODEL_MAX_BINDINGS];
+  int n_bindings;
+} Model;
+
+// Loads the file named by the command's operand `path` with its options; says what is wrong and returns the code.
+// A weight file's own text and bindings are used. model_close ends it in every case.
+ExitCode model_open(const Cli *cli, const char *path, Model *out);
+void model_close(Model *model);
+
+// Binds a name unless it is bound already (--dim and --arg come first).
+void model_bind(Model *model, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+// Binds N to `n`, H and W to the train block's height and width, where the model has these and they are free.
+void model_bind_sizes(Model *model, int64_t n);
+// The value a dimension is bound to, or `fallback`.
+int64_t model_dimension(const Model *model, const char *name, int64_t fallback);
+
+// Elaborates. NULL after printing diagnostics (EXIT_MODEL).
+Graph *model_graph(const Cli *cli, Model *model, bool is_training, bool with_loss);
+
+// The text, name and bindings of the model as metadata values for weight files, in the model's arena.
+const char *model_bundle_json(const Model *model);
+const char *model_bindings_json(const Model *model);
+
+// Prints everything in the model's diagnostics to stderr.
+void model_print_diag(const Model *model);
+
+// Options for compile() from the command line; EXIT_USAGE after saying what is wrong.
+ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out);
+
+#endif

@@ -1,0 +1,111 @@
+// sgrun_common: devices, data sets, settings and metric tables for the commands of sgrun.
+#include <math.h>
+#include <string.h>
+
+#include "tools/sgrun.h"
+
+ExitCode runner_open(const Cli *cli, Graph *graph, bool is_training, Device *device, uint64_t seed, Runner *out) {
+  *out = (Runner){.graph = graph};
+  CompileOptions options;
+  ExitCode code = model_compile_options(cli, graph->arena, &options);
+  if (code) return code;
+  options.is_training = is_training;
+  code = cli_status(cli, compile(graph, &options, &out->program));
+  if (!code) code = cli_status(cli, exec_open(out->program, device, seed, &out->exec));
+  return code;
+}
+
+void runner_close(Runner *runner) {
+  exec_close(runner->exec);
+  if (runner->program) program_free(runner->program);
+  *runner = (Runner){0};
+}
+
+ExitCode sgrun_device(const Cli *cli, Device **out) {
+  return cli_status(cli, device_open_cpu((int)cli_integer(cli, "threads", 0, 0, 1024), out));
+}
+
+ExitCode sgrun_datasets(const Cli *cli, const TrainSettings *settings, Dataset **training, Dataset **validation) {
+  const char *directory = cli_option(cli, "data");
+  uint64_t seed = (uint64_t)settings->seed;
+  int width = (int)settings->width, height = (int)settings->height;
+  Status status = STATUS_OK;
+  if (directory) {
+    double scale = cli_number(cli, "depth-scale", 0, 0, 1e6);
+    int64_t unpaired = 0;
+    if (training) status = dataset_open_folder(directory, scale, 10, 9, true, &unpaired, training);
+    if (!status) status = dataset_open_folder(directory, scale, 10, 9, false, &unpaired, validation);
+    if (!status && unpaired)
+      cli_say(cli, "%lld pictures of %s have no depth map and are left out", (long long)unpaired, directory);
+  } else {
+    if (training) status = dataset_open_rooms(seed, ROOMS_TRAIN, (int64_t)settings->rooms, width, height, training);
+    if (!status)
+      status =
+          dataset_open_rooms(seed, ROOMS_VALIDATION, (int64_t)settings->validation_rooms, width, height, validation);
+  }
+  return cli_status(cli, status);
+}
+
+// One setting of the train block; false after reporting it at its place in the text.
+static bool apply_setting(const Model *model, TrainSettings *settings, const LangSetting *setting) {
+  Text why = {0};
+  bool is_ok = setting->kind == SETTING_NUMBER
+                   ? settings_set_number(settings, setting->key, setting->number, &why)
+                   : settings_set_text(settings, setting->key, setting->string ? setting->string : "true", &why);
+  if (!is_ok) diag_error(model->diag, setting->loc, "%s", text_get(&why));
+  text_free(&why);
+  return is_ok;
+}
+
+ExitCode sgrun_settings(const Cli *cli, const Model *model, TrainSettings *out) {
+  *out = settings_default();
+  bool is_ok = true;
+  for (int i = 0; i < model->info->n_settings; i++) is_ok &= apply_setting(model, out, &model->info->settings[i]);
+  if (!is_ok) {
+    model_print_diag(model);
+    return EXIT_MODEL;
+  }
+  Text why = {0};
+  for (int i = 0; is_ok && cli_option_at(cli, "set", i); i++) {
+    char key[SETTINGS_NAME] = "";
+    const char *text = cli_option_at(cli, "set", i), *equals = strchr(text, '=');
+    if (!equals || equals - text >= SETTINGS_NAME)
+      return cli_fail(cli, EXIT_USAGE, "option '--set' needs KEY=VALUE, not '%s'", text);
+    memcpy(key, text, (size_t)(equals - text));
+    is_ok = settings_set_text(out, key, equals + 1, &why);
+  }
+  static const char *const dedicated[] = {"batch", "epochs", "seed", "height", "width", "freeze"};
+  for (size_t k = 0; is_ok && k < sizeof dedicated / sizeof *dedicated; k++)
+    for (int i = 0; is_ok && cli_option_at(cli, dedicated[k], i); i++)
+      is_ok = settings_set_text(out, dedicated[k], cli_option_at(cli, dedicated[k], i), &why);
+  ExitCode code = is_ok ? EXIT_DONE : cli_fail(cli, EXIT_USAGE, "%s", text_get(&why));
+  text_free(&why);
+  return code;
+}
+
+ExitCode sgrun_preprocess(const Cli *cli, const Model *model, Preprocess *out) {
+  const char *text = model->weights ? weights_metadata(model->weights, "sgc.preprocess") : NULL;
+  if (text) return cli_status(cli, status_context(preprocess_parse(text, out), "%s", model->path));
+  TrainSettings settings;
+  ExitCode code = sgrun_settings(cli, model, &settings);
+  *out = preprocess_make((int)settings.width, (int)settings.height);
+  return code;
+}
+
+void sgrun_print_metrics(const Cli *cli, const Protocol *protocol, const MetricsMean *metrics, const char *label) {
+  if (cli_flag(cli, "json", false)) {
+    for (int m = 0; m < METRIC_COUNT; m++) {
+      double value = metrics_mean(metrics, (Metric)m);
+      printf(isfinite(value) ? ",\"%s%s%s\":%.9g" : ",\"%s%s%s\":null", label, *label ? "_" : "",
+             metric_name((Metric)m), value);
+    }
+    return;
+  }
+  char digest[9];
+  protocol_digest(protocol, digest);
+  printf("%s  protocol %s#%s, %lld pictures\n", label, protocol->name, digest, (long long)metrics->n_images);
+  for (int m = 0; m < METRIC_COUNT; m++) printf("%*s", m ? 14 : 9, metric_name((Metric)m));
+  printf("\n");
+  for (int m = 0; m < METRIC_COUNT; m++) printf("%*.4f", m ? 14 : 9, metrics_mean(metrics, (Metric)m));
+  printf("\n");
+}

@@ -1,0 +1,59 @@
+// sgrun_progress: the training bar on a terminal, plain lines elsewhere.
+#include "tools/sgrun_progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { BAR = 24, PLAIN_EVERY = 30 };
+
+Progress progress_new(bool is_quiet) { return (Progress){isatty(2), is_quiet, -1e9}; }
+
+static void time_text(double seconds, char out[16]) {
+  int64_t s = (int64_t)(seconds + 0.5);
+  if (s >= 3600) snprintf(out, 16, "%lldh%02lldm", (long long)(s / 3600), (long long)(s / 60 % 60));
+  else snprintf(out, 16, "%lldm%02llds", (long long)(s / 60), (long long)(s % 60));
+}
+
+static int terminal_width(void) {
+  struct winsize size;
+  return ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+void progress_step(void *context, const TrainStep *step) {
+  Progress *progress = context;
+  double every = progress->is_terminal ? 0.1 : PLAIN_EVERY;
+  if (progress->is_quiet || (step->seconds - progress->shown < every && step->step < step->steps)) return;
+  progress->shown = step->seconds;
+  char left[16], line[256], bar[BAR + 1];
+  time_text(step->left, left);
+  int full = (int)(BAR * step->step / step->steps);
+  memset(bar, '.', BAR);
+  memset(bar, '#', (size_t)full);
+  bar[BAR] = 0;
+  int n =
+      snprintf(line, sizeof line, "[%s] epoch %lld/%lld step %lld/%lld  loss %.4f  lr %.2e  %.1f pictures/s  %s left",
+               bar, (long long)step->epoch, (long long)step->epochs, (long long)step->step, (long long)step->steps,
+               step->loss, step->lr, step->pictures, left);
+  if (!progress->is_terminal) {
+    fprintf(stderr, "%s\n", line + BAR + 3);
+    return;
+  }
+  int width = terminal_width() - 1;
+  fprintf(stderr, "\r%.*s\033[K", n < width ? n : width, line);
+}
+
+void progress_epoch(void *context, const TrainEpoch *epoch) {
+  Progress *progress = context;
+  if (progress->is_quiet) return;
+  if (progress->is_terminal) fputs("\r\033[K", stderr);
+  fprintf(stderr, "epoch %lld/%lld  loss %.4f  delta1 %.4f  abs_rel %.4f  rmse %.4f m%s\n", (long long)epoch->epoch,
+          (long long)epoch->epochs, epoch->loss, metrics_mean(&epoch->metrics, METRIC_DELTA1),
+          metrics_mean(&epoch->metrics, METRIC_ABS_REL), metrics_mean(&epoch->metrics, METRIC_RMSE),
+          epoch->is_best ? "  (best so far, saved)" : "");
+}
+
+void progress_end(Progress *progress) {
+  if (progress->is_terminal && !progress->is_quiet) fputs("\r\033[K", stderr);
+}

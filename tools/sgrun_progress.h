@@ -1,0 +1,17 @@
+// sgrun_progress: the training bar on a terminal, plain lines elsewhere.
+#ifndef SG_TOOLS_SGRUN_PROGRESS_H
+#define SG_TOOLS_SGRUN_PROGRESS_H
+
+#include "runtime/train/trainer.h"
+
+typedef struct Progress {
+  bool is_terminal, is_quiet;
+  double shown; // when the last line was drawn, seconds of the run
+} Progress;
+
+Progress progress_new(bool is_quiet);
+void progress_step(void *progress, const TrainStep *step);
+void progress_epoch(void *progress, const TrainEpoch *epoch);
+void progress_end(Progress *progress); // leaves the terminal on a fresh line
+
+#endif
