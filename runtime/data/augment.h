@@ -25,6 +25,7 @@ typedef struct AugmentKey {
 
 // What was drawn, for tests and for drawing it.
 typedef struct AugmentDraw {
+  int box_left, box_top, box_right, box_bottom;     // part of the source that counts; right and bottom are beyond it
   int crop_left, crop_top, crop_width, crop_height; // window in the source that is scaled to the output
   float angle;                                      // radians
   bool is_flipped, has_colour;

@@ -33,7 +33,7 @@ typedef struct Batch {
 // Starts the workers at batch 0 of epoch 0. The data set must outlive the loader. EXIT_DATA if it is too small for one
 // batch, EXIT_USAGE for sizes that make no sense.
 Status loader_open(const Dataset *dataset, const LoaderOptions *options, Loader **out);
-void loader_close(Loader *loader); // stops at once, whatever the workers do; NULL is allowed
+void loader_close(Loader *loader); // at any time; waits for the samples being read, at most; NULL is allowed
 
 int64_t loader_batches(const Loader *loader); // in an epoch
 
@@ -46,8 +46,8 @@ Status loader_next(Loader *loader, Batch *out);
 void loader_seek(Loader *loader, int64_t epoch, int64_t batch);
 
 // Distinct samples that failed so far, and the message of the i-th (lent; at most 16 are kept).
-int64_t loader_bad(const Loader *loader);
-const char *loader_bad_message(const Loader *loader, int64_t i);
+int64_t loader_bad(Loader *loader);
+const char *loader_bad_message(Loader *loader, int64_t i);
 
 // The sample at a position of an epoch's order: a keyed permutation of 0 .. size-1, computed without a table.
 int64_t loader_order(uint64_t seed, int64_t epoch, int64_t size, int64_t position);

@@ -27,8 +27,8 @@ typedef struct RoomView {
   RoomCamera camera;
 } RoomView;
 
-// Renders room `index` of `seed` at width x height (each 16 to 4096). Everything in *out belongs to the caller;
-// room_free ends it. Thread-safe.
+// Renders room `index` of `seed` at width x height (sides of ROOM_MIN_SIDE to ROOM_MAX_SIDE). Everything in *out
+// belongs to the caller; room_free ends it. Thread-safe.
 void room_render(uint64_t seed, uint64_t index, int width, int height, RoomView *out);
 void room_free(RoomView *view);
 
@@ -38,5 +38,8 @@ void room_describe(uint64_t seed, uint64_t index, char out[ROOM_TEXT]);
 
 // The largest depth that the sensor reports.
 #define ROOM_FAR 10.0f
+
+// Sides that can be rendered, pixels.
+enum { ROOM_MIN_SIDE = 16, ROOM_MAX_SIDE = 4096 };
 
 #endif
