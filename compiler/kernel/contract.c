@@ -1,0 +1,39 @@
+// Contract: the door of the contraction schedules.
+#include "compiler/kernel/contract.h"
+
+#include "compiler/kernel/contract_match.h"
+#include "compiler/kernel/micro.h"
+#include "compiler/kernel/schedule_conv.h"
+#include "runtime/base/status.h"
+
+bool contract_is_in(const Group *group) {
+  for (int i = 0; i < group->n_nodes; i++) {
+    if (op_info(group->nodes[i]->op)->cls == CLASS_CONTRACT) return true;
+  }
+  return false;
+}
+
+bool contract_can_fuse(const Target *target, const Group *group, Text *why) {
+  Contract contract;
+  return contract_match(target, group, &contract, why);
+}
+
+void contract_schedule(Lower *lower) {
+  Ir *ir = lower_ir(lower);
+  Schedule schedule = {.lower = lower, .ir = ir, .body = ir->function->body, .vl = ir->target->vector};
+  if (!contract_match(ir->target, lower_group(lower), &schedule.contract, NULL)) BUG("a group that does not match");
+  switch (schedule.contract.form) {
+  case CONTRACT_POINTWISE: schedule_pointwise(&schedule); return;
+  case CONTRACT_DENSE: schedule_dense(&schedule); return;
+  case CONTRACT_DEPTHWISE: schedule_depthwise(&schedule); return;
+  default: BUG("a form without a schedule");
+  }
+}
+
+void contract_preamble(const Target *target, Text *source) {
+  if (target->kind != TARGET_CPU) return;
+  micro_common(target, source);
+  micro_gemm(target, source);
+  micro_conv(target, source);
+  micro_depthwise(target, source);
+}

@@ -1,0 +1,45 @@
+// Contract match: what a group around a contraction computes, in the terms of the micro-kernels. Private to the
+// contraction schedules.
+#ifndef SG_CONTRACT_MATCH_H
+#define SG_CONTRACT_MATCH_H
+
+#include "compiler/kernel/kernel.h"
+
+typedef enum ContractForm {
+  CONTRACT_POINTWISE, // conv2d 1x1, stride 1, no padding, x blocked
+  CONTRACT_DENSE,     // other conv2d with groups 1
+  CONTRACT_DEPTHWISE, // conv2d, groups = C
+  CONTRACT_DX,        // conv2d_dx, groups = C
+  CONTRACT_DW_DENSE,  // conv2d_dw with groups 1
+  CONTRACT_DW_DEPTHWISE,
+  CONTRACT_MATMUL,
+} ContractForm;
+
+// A contraction and the nodes that its micro-kernel computes in registers before it stores.
+typedef struct ContractStage {
+  const Node *node;     // the contraction
+  const Node *bias;     // per channel, or NULL
+  const Node *residual; // of the result's shape, or NULL
+  bool add_after;       // the residual is added after the activation
+  int act;              // MICRO_LINEAR ... of micro.h
+  double slope;
+  const Node *top; // the node whose value is stored
+} ContractStage;
+
+typedef struct Contract {
+  const Target *target;
+  const Group *group;
+  ContractForm form;
+  ContractStage core;
+  bool has_lead; // a depthwise convolution whose value is core's x, computed tile by tile in scratch
+  ContractStage lead;
+  const Node *result; // the out whose buffer takes core.top
+  bool has_rest;      // element-wise nodes are computed from core.top, tile by tile
+} Contract;
+
+// Recognises the group, or returns false and appends the reason to `why` (if not NULL).
+bool contract_match(const Target *target, const Group *group, Contract *out, Text *why);
+
+bool contract_is_blocked(const Node *node);
+
+#endif

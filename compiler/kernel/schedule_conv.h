@@ -1,0 +1,59 @@
+// What the schedules of contractions share: operands as the micro-kernels take them, sizes of tasks, epilogues.
+#ifndef SG_SCHEDULE_CONV_H
+#define SG_SCHEDULE_CONV_H
+
+#include "compiler/kernel/contract_match.h"
+#include "compiler/kernel/lower.h"
+
+// Multiply-adds that are worth a task of their own: about 30 us.
+enum { TASK_WORK = 1500000 };
+
+// One kernel being scheduled.
+typedef struct Schedule {
+  Lower *lower;
+  Ir *ir;
+  Contract contract;
+  IrStmt *body; // of one task
+  int vl;       // floats a vector
+} Schedule;
+
+// A run of the output that a task computes: image n, rows (or pixels) y0 .. y1 - 1, blocks b0 .. b1 - 1.
+typedef struct Region {
+  IrExpr *n, *y0, *y1, *b0, *b1;
+} Region;
+
+void schedule_pointwise(Schedule *schedule); // CONTRACT_POINTWISE, with or without a depthwise lead
+void schedule_dense(Schedule *schedule);
+void schedule_depthwise(Schedule *schedule);
+
+// ---- operands
+
+int64_t height_of(const Node *node);
+int64_t width_of(const Node *node);
+// Channel blocks of the value; of a plain one, the vectors that its channels fill.
+int64_t blocks_of(const Schedule *schedule, const Node *node);
+// The address of offset `at` (NULL = 0) in image `n` of a value among the group's ins or outs.
+IrExpr *image_of(const Schedule *schedule, const Node *node, IrExpr *n, IrExpr *at);
+IrExpr *weight_of(const Schedule *schedule, const Node *node, IrExpr *at);
+// The stage's bias as whole blocks, or a null address. Plain ones are spread over blocks first, in scratch.
+IrExpr *bias_of(Schedule *schedule, const ContractStage *stage);
+IrExpr *no_address(const Schedule *schedule);
+// The address of a table of integers.
+IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value, int n);
+
+// ---- tasks
+
+// Splits `extent` into pieces of `size`: task index i covers begin .. end.
+void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrExpr **end);
+// Parts to cut `blocks` output blocks into, when there are `others` tasks already of `work` multiply-adds each.
+int64_t block_parts(int64_t others, int64_t work, int64_t blocks);
+
+// Appends to `body` the call that computes rows y0 .. y1 - 1 of one block of a depthwise stage. `from` and `to` are the
+// addresses of row 0 of the block in x and in the result, `bias` that of all blocks (bias_of).
+void put_depthwise_rows(Schedule *schedule, IrStmt *body, const ContractStage *stage, IrExpr *block, IrExpr *bias,
+                        IrExpr *from, IrExpr *to, IrExpr *y0, IrExpr *y1);
+
+// Computes what follows core.top element-wise, over a region just stored by the micro-kernel.
+void schedule_rest(Schedule *schedule, const Region *region);
+
+#endif

@@ -1,0 +1,74 @@
+// Schedules of depthwise convolutions: rows of channel blocks.
+#include "compiler/kernel/micro.h"
+#include "compiler/kernel/schedule_conv.h"
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Whether a micro-kernel for exactly this kernel exists.
+static bool is_common(int64_t kernel, int64_t stride, int64_t dilation) {
+  return (kernel == 3 || kernel == 5 || kernel == 7) && stride <= 2 && dilation == 1;
+}
+
+void put_depthwise_rows(Schedule *schedule, IrStmt *body, const ContractStage *stage, IrExpr *block, IrExpr *bias,
+                        IrExpr *from, IrExpr *to, IrExpr *y0, IrExpr *y1) {
+  Ir *ir = schedule->ir;
+  const Node *y = stage->node, *x = y->in[0], *w = y->in[1];
+  int64_t kernel = w->shape.dim[2], stride = node_attr(y, "stride").i, dilation = node_attr(y, "dilation").i;
+  int64_t c[MICRO_DW] = {
+      [MICRO_DW_H] = height_of(x),
+      [MICRO_DW_W] = width_of(x),
+      [MICRO_DW_OW] = width_of(y),
+      [MICRO_DW_PAD] = node_attr(y, "padding").i,
+      [MICRO_DW_ROW] = width_of(x) * schedule->vl,
+      [MICRO_DW_Y_ROW] = width_of(y) * schedule->vl,
+      [MICRO_DW_ACT] = stage->act,
+      [MICRO_DW_KERNEL] = kernel,
+      [MICRO_DW_STRIDE] = stride,
+      [MICRO_DW_DILATION] = dilation,
+  };
+  const char *name = "sg_dw_any";
+  if (is_common(kernel, stride, dilation)) name = arena_printf(ir->arena, "sg_dw_%d_%d", (int)kernel, (int)stride);
+  IrExpr *bias_block = bias;
+  if (stage->bias)
+    bias_block = ir_call(ir, IR_POINTER, "SG_AT", 2, (IrExpr *[]){bias, ir_scale(ir, block, schedule->vl)});
+  IrExpr *args[] = {
+      numbers(schedule, "rows", c, MICRO_DW),
+      from,
+      weight_of(schedule, w, ir_scale(ir, block, kernel * kernel * schedule->vl)),
+      to,
+      bias_block,
+      ir_number(ir, stage->slope),
+      y0,
+      y1,
+  };
+  ir_do(ir, body, name, 8, args);
+}
+
+void schedule_depthwise(Schedule *schedule) {
+  Ir *ir = schedule->ir;
+  const Contract *contract = &schedule->contract;
+  const Node *y = contract->core.node, *x = y->in[0];
+  int64_t kernel = y->in[1]->shape.dim[2], vl = schedule->vl;
+  int64_t images = y->shape.dim[0], blocks = blocks_of(schedule, y), height = height_of(y);
+  // Depthwise kernels wait for memory as much as they compute.
+  int64_t row_work = 3 * width_of(y) * kernel * kernel * vl, plane_work = row_work * height;
+  int64_t rows = height, group = 1;
+  if (plane_work > 2 * TASK_WORK) rows = ceil_div(height, plane_work / TASK_WORK);
+  else group = ceil_div(TASK_WORK, plane_work);
+  if (group > blocks) group = blocks;
+  IrExpr *index[3];
+  ir_tasks(ir, 3, (int64_t[]){images, ceil_div(blocks, group), ceil_div(height, rows)},
+           (const char *const[]){"n", "part", "piece"}, index);
+  Region region = {.n = index[0]};
+  piece(ir, index[1], group, blocks, &region.b0, &region.b1);
+  piece(ir, index[2], rows, height, &region.y0, &region.y1);
+  IrExpr *bias = bias_of(schedule, &contract->core);
+  IrVar *b = ir_var(ir, IR_INDEX, "block", 0, blocks - 1);
+  IrStmt *loop = ir_for(ir, schedule->body, b, region.b0, region.b1, 1, IR_SERIAL);
+  IrExpr *block = ir_ref(ir, b);
+  put_depthwise_rows(schedule, loop, &contract->core, block, bias,
+                     image_of(schedule, x, region.n, ir_scale(ir, block, height_of(x) * width_of(x) * vl)),
+                     image_of(schedule, contract->result, region.n, ir_scale(ir, block, height * width_of(y) * vl)),
+                     region.y0, region.y1);
+  schedule_rest(schedule, &region);
+}
