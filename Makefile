@@ -45,10 +45,49 @@ $(call objects,$(wildcard lang/*.c)): | $(BUILD)/lang/parse.h $(BUILD)/lang/lex.
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+$(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
+	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+
+# ---- jobs
+
+programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(tests)
+
+# Everything from a bare Debian 12: set-up, build, a picture of a network, training on rooms, depth of photographs.
+demo:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all
+	sh tools/setup.sh photos $(BUILD)
+	sh tools/demo.sh $(BUILD)
+
+# All tests, in the release build and under the address and undefined-behaviour sanitizers. Ends with the tally.
+test:
+	sh tools/setup.sh build $(BUILD)
+	sh tools/setup.sh test $(BUILD)
+	$(MAKE) -j2 programs
+	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
+	@sh tests/all.sh $(BUILD)
+
+# Runs every golden case of a directory and writes results under the names that check.py reads.
+golden: $(BUILD)/golden
+	@test -n "$(IN)" -a -n "$(OUT)" || { echo "usage: make golden IN=DIR OUT=DIR"; exit 2; }
+	$(BUILD)/golden $(IN) $(OUT)
+
+# Rewrites the expected outputs of text tests; look at the difference before committing it.
+bless: programs
+	for test in $(tests); do BLESS=1 SGC=$(BUILD)/sgc SGRUN=$(BUILD)/sgrun $$test || true; done
+
+# Ours against ONNX Runtime, interleaved in one run.
+bench:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all
+	sh tests/bench/bench.sh $(BUILD)
+
+format:
+	clang-format -i $(wildcard */*.[ch] */*/*.[ch])
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all clean
+.PHONY: all programs demo test golden bless bench format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -110,24 +110,40 @@ static bool is_text(const char *path) {
   return length > 4 && !strcmp(path + length - 4, ".net");
 }
 
-ExitCode model_open(const Cli *cli, const char *path, Model *out) {
+// Loads `path`, taking texts from `bundle` where there is one.
+static ExitCode load_text(const Cli *cli, Model *model, const char *path, const LangBundle *bundle) {
+  LangPaths paths = bundle ? (LangPaths){NULL, 0, bundle} : search_paths(cli, model->arena);
+  model->file = lang_load(model->arena, path, &paths, model->diag);
+  if (model->file) return EXIT_DONE;
+  model_print_diag(model);
+  return EXIT_MODEL;
+}
+
+static ExitCode model_begin(const Cli *cli, const char *path, Model *out) {
   *out = (Model){.arena = arena_new(), .path = path};
   out->diag = diag_new(out->arena, 20);
-  ExitCode code = bind_options(cli, out);
-  if (code) return code;
-  LangPaths paths = search_paths(cli, out->arena);
-  LangBundle bundle;
-  if (!is_text(path)) {
+  return bind_options(cli, out);
+}
+
+ExitCode model_open_text(const Cli *cli, const char *path, Model *out) {
+  ExitCode code = model_begin(cli, path, out);
+  return code ? code : load_text(cli, out, path, NULL);
+}
+
+ExitCode model_open(const Cli *cli, const char *path, Model *out) {
+  ExitCode code = model_begin(cli, path, out);
+  const char *name = cli_option(cli, "model");
+  if (!code && is_text(path)) {
+    code = load_text(cli, out, path, NULL);
+  } else if (!code) {
+    LangBundle bundle;
     code = cli_status(cli, weights_open(path, &out->weights));
     if (!code) code = read_bundle(cli, out, &bundle);
-    if (code) return code;
-    paths = (LangPaths){NULL, 0, &bundle};
-    path = bundle.names[0];
+    if (!code) code = load_text(cli, out, bundle.names[0], &bundle);
+    if (!code && !name) name = weights_metadata(out->weights, "sgc.model");
   }
-  out->file = lang_load(out->arena, path, &paths, out->diag);
-  const char *name = cli_option(cli, "model");
-  if (!name && out->weights) name = weights_metadata(out->weights, "sgc.model");
-  out->info = out->file ? lang_find_model(out->file, name, out->diag) : NULL;
+  if (code) return code;
+  out->info = lang_find_model(out->file, name, out->diag);
   if (out->info) return EXIT_DONE;
   model_print_diag(out);
   return EXIT_MODEL;

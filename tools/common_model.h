@@ -41,6 +41,8 @@ typedef struct Model {
 // Loads the file named by the command's operand `path` with its options; says what is wrong and returns the code.
 // A weight file's own text and bindings are used. model_close ends it in every case.
 ExitCode model_open(const Cli *cli, const char *path, Model *out);
+// As above for a .net file that need not hold a model: `info` stays NULL.
+ExitCode model_open_text(const Cli *cli, const char *path, Model *out);
 void model_close(Model *model);
 
 // Binds a name unless it is bound already (--dim and --arg come first).

@@ -1,4 +1,4 @@
-// golden IN OUT [--target=reference|cpu] [--case TEXT]: runs every case of IN, writes results to OUT for check.py.
+// golden IN OUT [--target=reference|cpu] [--case TEXT] [--small]: runs every case of IN, writes results to OUT for check.py.
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,12 @@
 static int is_json(const struct dirent *entry) {
   size_t length = strlen(entry->d_name);
   return length > 5 && !strcmp(entry->d_name + length - 5, ".json");
+}
+
+// Beyond what the reference evaluator does in seconds.
+static bool is_large(const cJSON *json) {
+  const cJSON *height = cJSON_GetObjectItem(json, "height");
+  return cJSON_IsNumber(height) && height->valueint > 128;
 }
 
 static void run_file(Golden *golden, const char *file) {
@@ -24,7 +30,7 @@ static void run_file(Golden *golden, const char *file) {
     golden->n_failed++;
   } else if (cJSON_GetObjectItem(json, "ops") && cJSON_GetObjectItem(json, "case")) {
     golden_ops(golden, json);
-  } else if (cJSON_GetObjectItem(json, "tensors")) {
+  } else if (cJSON_GetObjectItem(json, "tensors") && !(golden->only_small && is_large(json))) {
     golden_network(golden, name, json);
   }
   fflush(stdout);
@@ -41,14 +47,16 @@ int main(int argc, char **argv) {
   static const char *const directories[] = {"stdlib", "models"};
   golden.paths = (LangPaths){directories, 2, NULL};
   for (int i = 1; i < argc; i++) {
-    if (!strcmp(argv[i], "--target=reference")) golden.target = target_reference();
+    if (!strcmp(argv[i], "--small"))
+      golden.only_small = true;
+    else if (!strcmp(argv[i], "--target=reference")) golden.target = target_reference();
     else if (!strcmp(argv[i], "--target=cpu")) golden.target = target_host();
     else if (!strcmp(argv[i], "--case") && i + 1 < argc) only = argv[++i];
     else if (!golden.in) golden.in = argv[i];
     else golden.out = argv[i];
   }
   if (!golden.in || !golden.out) {
-    fprintf(stderr, "usage: golden IN OUT [--target=reference|cpu] [--case TEXT]\n");
+    fprintf(stderr, "usage: golden IN OUT [--target=reference|cpu] [--case TEXT] [--small]\n");
     return EXIT_USAGE;
   }
   Status status = file_make_directory(golden.out);

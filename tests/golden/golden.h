@@ -15,6 +15,7 @@ typedef struct Golden {
   Device *device;
   const char *models; // the models that exist
   LangPaths paths;
+  bool only_small; // leave large pictures out
   int n_run, n_skipped, n_failed;
 } Golden;
 

@@ -1,0 +1,16 @@
+#!/bin/sh
+# What `make test` runs, fast ones first: all.sh BUILD_DIR
+set -u
+build=$1
+export TALLY=$PWD/$build/tally SGC=$PWD/$build/sgc SGRUN=$PWD/$build/sgrun SGC_CACHE=$PWD/$build/cache
+: >"$TALLY"
+
+programs() { find "$1/tests" -name 'test_*' -type f -perm -u+x ! -name '*.log' | sort; }
+
+sh tests/structure.sh
+# shellcheck disable=SC2046
+sh tests/run.sh release $(programs "$build")
+# shellcheck disable=SC2046
+SGC=$PWD/$build/asan/sgc SGRUN=$PWD/$build/asan/sgrun ASAN_OPTIONS=detect_leaks=1 sh tests/run.sh sanitized $(programs "$build/asan")
+sh tests/golden/run.sh "$build/golden" tests/golden/data "$build"
+sh tests/tally.sh "$TALLY"

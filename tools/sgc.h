@@ -1,0 +1,13 @@
+// sgc: its commands.
+#ifndef SG_TOOLS_SGC_H
+#define SG_TOOLS_SGC_H
+
+#include "tools/cli.h"
+#include "tools/common_model.h"
+
+extern const CliCommand sgc_compile, sgc_check, sgc_summary, sgc_graph, sgc_fmt, sgc_explain, sgc_doc, sgc_doctor;
+
+// Writes text to the file of --out, or to stdout where it is not given or "-".
+ExitCode sgc_put(const Cli *cli, const Text *text);
+
+#endif

@@ -1,0 +1,145 @@
+// sgc compile and explain: a model to kernels, with a short account or the generated text.
+#include <string.h>
+#include <time.h>
+
+#include "runtime/exec.h"
+#include "tools/sgc.h"
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+// The graph of the operand, as inference or as a training step.
+static ExitCode build(const Cli *cli, Model *model, Graph **out) {
+  bool is_training = cli_flag(cli, "training", false);
+  model_bind_sizes(model, cli_integer(cli, "batch", 1, 1, 4096));
+  *out = model_graph(cli, model, is_training, is_training);
+  if (!*out) return EXIT_MODEL;
+  if (!is_training) return EXIT_DONE;
+  if (!graph_find_output(*out, "loss"))
+    return cli_fail(cli, EXIT_MODEL, "the model %s has no train block, so there is no training step", (*out)->name);
+  StepOptions options = {0.999, 1e-8, 1e-4, 0.1, NULL, 0};
+  if (step_build(*out, &options, model->diag)) return EXIT_DONE;
+  model_print_diag(model);
+  return EXIT_MODEL;
+}
+
+static void print_account(const Graph *graph, const Program *program, double compiled, double loaded) {
+  printf("%s for %s: %d kernels (+ %d after loading weights), %.3f G multiply-adds\n", graph->name, program->target,
+         program->n_steps, program->n_setup, 1e-9 * (double)program->multiply_adds);
+  printf("memory: %.2f MB = %.2f MB weights and constants + %.2f MB slab\n",
+         4e-6 * (double)(program->persistent + program->slab), 4e-6 * (double)program->persistent,
+         4e-6 * (double)program->slab);
+  printf("time: %.2f s from text to kernels' text, %.2f s to machine code (or from the cache)\n", compiled, loaded);
+}
+
+// With --emit: one of the texts on the way.
+static ExitCode emit(const Cli *cli, const char *what, const Graph *graph, const Program *program) {
+  Text text = {0};
+  if (!strcmp(what, "graph")) graph_print(graph, &text);
+  else text_put(&text, program->source ? program->source : "");
+  ExitCode code = sgc_put(cli, &text);
+  text_free(&text);
+  return code;
+}
+
+static ExitCode compile_model(const Cli *cli) {
+  const char *what = cli_option(cli, "emit");
+  if (what && strcmp(what, "graph") && strcmp(what, "kernels") && strcmp(what, "program"))
+    return cli_fail(cli, EXIT_USAGE, "there is nothing to emit called '%s'; there are graph, kernels and program",
+                    what);
+  Model model;
+  Graph *graph = NULL;
+  Program *program = NULL;
+  Device *device = NULL;
+  Exec *exec = NULL;
+  CompileOptions options;
+  double started = now(), compiled = 0;
+  ExitCode code = model_open(cli, cli_operand(cli, 0), &model);
+  if (!code) code = build(cli, &model, &graph);
+  if (!code) code = model_compile_options(cli, model.arena, &options);
+  if (!code) {
+    options.is_training = cli_flag(cli, "training", false);
+    code = cli_status(cli, compile(graph, &options, &program));
+    compiled = now() - started;
+  }
+  if (!code && what && !strcmp(what, "program")) {
+    const char *path = cli_option(cli, "out");
+    code = path ? cli_status(cli, program_write(program, path))
+                : cli_fail(cli, EXIT_USAGE, "--emit=program needs --out FILE");
+  } else if (!code && what) {
+    code = emit(cli, what, graph, program);
+  } else if (!code) {
+    code = cli_status(cli, device_open_cpu(1, &device));
+    if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
+    if (!code) print_account(graph, program, compiled, now() - started - compiled);
+  }
+  exec_close(exec);
+  device_close(device);
+  if (program) program_free(program);
+  model_close(&model);
+  return code;
+}
+
+static ExitCode explain(const Cli *cli) {
+  Model model;
+  Graph *graph = NULL;
+  Program *program = NULL;
+  CompileOptions options;
+  Text text = {0};
+  ExitCode code = model_open(cli, cli_operand(cli, 0), &model);
+  if (!code) code = build(cli, &model, &graph);
+  if (!code) code = model_compile_options(cli, model.arena, &options);
+  if (!code) {
+    options.is_training = cli_flag(cli, "training", false);
+    options.explain = &text;
+    code = cli_status(cli, compile(graph, &options, &program));
+  }
+  if (!code) code = sgc_put(cli, &text);
+  text_free(&text);
+  if (program) program_free(program);
+  model_close(&model);
+  return code;
+}
+
+static const CliOption options[] = {
+    {"out", 'o', "FILE", "where --emit writes (default: stdout)"},
+    {"emit", 0, "WHAT", "graph, kernels or program: write that text instead of an account"},
+    {"training", 0, NULL, "the training step instead of inference"},
+    {"batch", 'b', "N", "pictures at once (default 1)"},
+    MODEL_OPTIONS,
+    COMPILE_OPTIONS,
+    CLI_COMMON};
+
+const CliCommand sgc_compile = {
+    "compile",
+    "MODEL.net|WEIGHTS",
+    "compile a model to kernels for this machine",
+    "The machine code goes into the kernel cache ($SGC_CACHE, or ~/.cache/sgc), so that sgrun starts at once.\n"
+    "Dimensions that are not given are N=1 and the height and width of the train block.\n\n"
+    "  sgc compile models/meta_unet.net --dim H=480,W=640\n"
+    "  sgc compile models/meta_unet.net --emit=kernels | less",
+    options,
+    1,
+    1,
+    compile_model};
+
+static const CliOption explain_options[] = {{"out", 'o', "FILE", "where to write (default: stdout)"},
+                                            {"training", 0, NULL, "the training step instead of inference"},
+                                            {"batch", 'b', "N", "pictures at once (default 1)"},
+                                            MODEL_OPTIONS,
+                                            COMPILE_OPTIONS,
+                                            CLI_COMMON};
+
+const CliCommand sgc_explain = {
+    "explain",
+    "MODEL.net|WEIGHTS",
+    "say what each kernel computes and why it is fused as it is",
+    "For each kernel its operations, the lines of text they come from, the bytes that fusion saved, and near misses\n"
+    "with the reason.",
+    explain_options,
+    1,
+    1,
+    explain};
