@@ -1,0 +1,135 @@
+// Step: a graph with a loss becomes one training step, with gradients, clipping and AdamW inside.
+#include <fnmatch.h>
+
+#include "compiler/ops/build.h"
+#include "compiler/pass/pass.h"
+#include "runtime/base/status.h"
+
+// The scalars of the step that change from one to the next: elements of the input "hyper".
+typedef struct Hyper {
+  Node *lr, *beta1;
+  Node *correction1, *correction2; // 1 - beta1^t, 1 - beta2^t
+} Hyper;
+
+static Node *add(Graph *graph, Node *a, Node *b) { return graph_binary(graph, OP_add, a, b); }
+static Node *sub(Graph *graph, Node *a, Node *b) { return graph_binary(graph, OP_sub, a, b); }
+static Node *mul(Graph *graph, Node *a, Node *b) { return graph_binary(graph, OP_mul, a, b); }
+static Node *quotient(Graph *graph, Node *a, Node *b) { return graph_binary(graph, OP_div, a, b); }
+
+static Node *element(Graph *graph, Node *vector, int64_t i) {
+  return graph_reshape(graph, graph_slice(graph, vector, 0, i, i + 1), (Shape){0});
+}
+
+static Hyper hyper_inputs(Graph *graph) {
+  Node *hyper = graph_input(graph, "hyper", SHAPE(4));
+  return (Hyper){element(graph, hyper, 0), element(graph, hyper, 1), element(graph, hyper, 2),
+                 element(graph, hyper, 3)};
+}
+
+static bool is_frozen(const StepOptions *options, const char *name) {
+  for (int i = 0; i < options->n_frozen; i++) {
+    if (!fnmatch(options->frozen[i], name, 0)) return true;
+  }
+  return false;
+}
+
+// The parameters that are trained: those that the loss depends on and that are not frozen. A parameter without
+// influence on the loss keeps its value, rather than being decayed towards 0.
+static int trained_parameters(const Graph *graph, const StepOptions *options, const Node *loss, Node **out) {
+  Arena *scratch = arena_new();
+  bool *is_used = ARENA_ARRAY(scratch, bool, graph->n_nodes + 1);
+  is_used[loss->id] = true;
+  int n = 0;
+  for (int i = graph->n_nodes - 1; i >= 0; i--) {
+    const Node *node = graph->nodes[i];
+    for (int k = 0; k < node->n_in && is_used[i]; k++) is_used[node->in[k]->id] = true;
+  }
+  for (int i = 0; i < graph->n_nodes; i++) {
+    Node *node = graph->nodes[i];
+    if (node->op == OP_param && is_used[i] && !is_frozen(options, node->name)) out[n++] = node;
+  }
+  arena_free(scratch);
+  return n;
+}
+
+// sqrt of the sum of all squares. The sums of the tensors are laid side by side, so that adding hundreds of them is one
+// reduction and not a chain.
+static Node *global_norm(Graph *graph, Node *const *grads, int n) {
+  Node **squares = ARENA_ARRAY(graph->arena, Node *, n);
+  for (int i = 0; i < n; i++) {
+    Node *square = mul(graph, grads[i], grads[i]);
+    int axes[MAX_RANK];
+    for (int k = 0; k < square->shape.rank; k++) axes[k] = k;
+    squares[i] = graph_reshape(graph, graph_sum(graph, square, axes, square->shape.rank, false), SHAPE(1));
+  }
+  Node *all = build_concat(graph, squares, n, 0);
+  return graph_unary(graph, OP_sqrt, graph_sum(graph, all, (int[]){0}, 1, false));
+}
+
+// min(1, max_norm / (norm + 1e-6)).
+static Node *clip_factor(Graph *graph, Node *norm, double max_norm) {
+  Node *factor = quotient(graph, graph_scalar(graph, max_norm), add(graph, norm, graph_scalar(graph, 1e-6)));
+  return graph_binary(graph, OP_minimum, graph_scalar(graph, 1), factor);
+}
+
+static Node *moment(Graph *graph, const char *prefix, const Node *param) {
+  const char *name = arena_printf(graph->arena, "adamw.%s.%s", prefix, param->name);
+  return graph_state(graph, name, param->shape, (Init){.kind = INIT_CONSTANT, .a = 0});
+}
+
+// Decoupled AdamW (Loshchilov and Hutter, 2019). p (1 - lr wd) - lr u is written p - lr (u + wd p): the same number,
+// where 1 - lr wd would round to 1 in f32 for the small rates at the ends of a schedule.
+static void adamw_update(Graph *graph, const StepOptions *options, const Hyper *hyper, Node *param, Node *g) {
+  graph_at(graph, param);
+  Node *m = moment(graph, "m", param), *v = moment(graph, "v", param);
+  Node *rest1 = sub(graph, graph_scalar(graph, 1), hyper->beta1);
+  Node *new_m = add(graph, mul(graph, hyper->beta1, m), mul(graph, rest1, g));
+  Node *new_v =
+      add(graph, build_scale(graph, v, options->beta2), build_scale(graph, mul(graph, g, g), 1 - options->beta2));
+  Node *root = graph_unary(graph, OP_sqrt, quotient(graph, new_v, hyper->correction2));
+  Node *direction =
+      quotient(graph, quotient(graph, new_m, hyper->correction1), add(graph, root, graph_scalar(graph, options->eps)));
+  if (options->weight_decay != 0) direction = add(graph, direction, build_scale(graph, param, options->weight_decay));
+  graph_update(graph, param, sub(graph, param, mul(graph, hyper->lr, direction)));
+  graph_update(graph, m, new_m);
+  graph_update(graph, v, new_v);
+}
+
+// Names that the step adds must be free.
+static bool names_are_free(const Graph *graph, Diag *diag) {
+  const Node *taken = graph_find_leaf(graph, "hyper");
+  if (!taken) taken = graph_find_output(graph, "grad_norm");
+  if (!taken) return true;
+  diag_error(diag, taken->loc, "the names hyper and grad_norm belong to the training step");
+  diag_hint(diag, "call it something else");
+  return false;
+}
+
+bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
+  Node *loss = graph_find_output(graph, "loss");
+  if (!loss) {
+    diag_error(diag, (SrcLoc){0}, "%s has no output named loss, so there is nothing to train it by", graph->name);
+    diag_hint(diag, "state the loss in a train block");
+    return false;
+  }
+  if (!names_are_free(graph, diag)) return false;
+  Node **params = ARENA_ARRAY(graph->arena, Node *, graph->n_nodes),
+       **grads = ARENA_ARRAY(graph->arena, Node *, graph->n_nodes);
+  int n = trained_parameters(graph, options, loss, params);
+  if (!n) {
+    diag_error(diag, loss->loc, "the loss depends on no parameter that may be trained");
+    return false;
+  }
+  if (!grad_build(graph, loss, params, n, grads, diag)) return false;
+  graph_at(graph, loss);
+  Node *norm = global_norm(graph, grads, n);
+  graph_output(graph, "grad_norm", norm, false);
+  Node *factor = options->clip > 0 ? clip_factor(graph, norm, options->clip) : NULL;
+  Hyper hyper = hyper_inputs(graph);
+  for (int i = 0; i < n; i++) {
+    Node *g = factor ? mul(graph, grads[i], factor) : grads[i];
+    adamw_update(graph, options, &hyper, params[i], g);
+  }
+  graph_sort(graph);
+  return true;
+}

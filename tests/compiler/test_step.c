@@ -1,0 +1,190 @@
+// The training step against AdamW's and clipping's formulas in double precision.
+#include "compiler/pass/pass.h"
+#include "tests/check.h"
+#include "tests/compiler/values.h"
+
+enum { N = 6, STEPS = 5 };
+
+// loss = sum over the parameters of sum(p * g): the gradient of each p is the input g.
+static Node *linear_loss(Graph *graph, Node *const *params, int n) {
+  Node *loss = graph_scalar(graph, 0);
+  for (int i = 0; i < n; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "g.%s", params[i]->name);
+    Node *product = graph_binary(graph, OP_mul, params[i], graph_input(graph, name, params[i]->shape));
+    int axes[MAX_RANK];
+    for (int k = 0; k < product->shape.rank; k++) axes[k] = k;
+    loss = graph_binary(graph, OP_add, loss, graph_sum(graph, product, axes, product->shape.rank, false));
+  }
+  return loss;
+}
+
+static float *leaf_values(Values *values, const Graph *graph, const char *name) {
+  const Node *leaf = graph_find_leaf(graph, name);
+  CHECK(leaf != NULL, "leaf %s", name);
+  return leaf ? values_leaf(values, leaf) : NULL;
+}
+
+static void set_hyper(Values *values, const Graph *graph, double lr, double beta1, double beta2, int t) {
+  float *hyper = leaf_values(values, graph, "hyper");
+  hyper[0] = (float)lr;
+  hyper[1] = (float)beta1;
+  hyper[2] = (float)(1 - pow(beta1, t));
+  hyper[3] = (float)(1 - pow(beta2, t));
+}
+
+// What the runtime does after a step: all updates at once.
+static void write_back(Values *values, const Graph *graph) {
+  Arena *scratch = arena_new();
+  float **fresh = ARENA_ARRAY(scratch, float *, graph->n_updates);
+  for (int i = 0; i < graph->n_updates; i++) {
+    const GraphUpdate *update = &graph->updates[i];
+    size_t size = sizeof(float) * (size_t)shape_elements(update->leaf->shape);
+    fresh[i] = arena_memdup(scratch, values->of[update->value->id], size);
+  }
+  for (int i = 0; i < graph->n_updates; i++) {
+    const Node *leaf = graph->updates[i].leaf;
+    memcpy(values->of[leaf->id], fresh[i], sizeof(float) * (size_t)shape_elements(leaf->shape));
+  }
+  arena_free(scratch);
+}
+
+// Several steps with the rates and beta1 of a schedule; the gradients are drawn anew each time.
+static void check_adamw(const char *title, const double lr[STEPS], const double beta1[STEPS], double weight_decay) {
+  const double beta2 = 0.999, eps = 1e-8;
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "adamw");
+  Node *p = graph_param(graph, "p", SHAPE(N), (Init){0});
+  graph_output(graph, "loss", linear_loss(graph, &p, 1), false);
+  StepOptions options = {.beta2 = beta2, .eps = eps, .weight_decay = weight_decay};
+  CHECK(step_build(graph, &options, diag_new(arena, 20)), "%s: step_build", title);
+  Values values = values_new(arena, graph);
+  float *pv = leaf_values(&values, graph, "p"), *gv = leaf_values(&values, graph, "g.p");
+  leaf_values(&values, graph, "adamw.m.p");
+  leaf_values(&values, graph, "adamw.v.p");
+  double want[N], m[N] = {0}, v[N] = {0};
+  for (int i = 0; i < N; i++) want[i] = pv[i] = (float)(2 * unit_random(1, (uint64_t)i) - 1);
+  for (int t = 0; t < STEPS; t++) {
+    set_hyper(&values, graph, lr[t], beta1[t], beta2, t + 1);
+    for (int i = 0; i < N; i++) gv[i] = (float)(pow(10, -i) * (2 * unit_random((uint64_t)t + 2, (uint64_t)i) - 1));
+    values_run(&values, graph);
+    write_back(&values, graph);
+    for (int i = 0; i < N; i++) {
+      double g = (double)gv[i];
+      want[i] *= 1 - lr[t] * weight_decay;
+      m[i] = beta1[t] * m[i] + (1 - beta1[t]) * g;
+      v[i] = beta2 * v[i] + (1 - beta2) * g * g;
+      want[i] -= lr[t] * (m[i] / (1 - pow(beta1[t], t + 1))) / (sqrt(v[i] / (1 - pow(beta2, t + 1))) + eps);
+      CHECK_NEAR((double)pv[i], want[i], 3e-7, "%s: step %d, element %d", title, t + 1, i);
+    }
+  }
+  arena_free(arena);
+}
+
+// After the first step m = (1 - beta1) * the clipped gradient.
+static void check_clip(double max_norm) {
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "clip");
+  Node *params[] = {graph_param(graph, "a", SHAPE(3, 4), (Init){0}), graph_param(graph, "b", SHAPE(5), (Init){0}),
+                    graph_param(graph, "c", (Shape){0}, (Init){0})};
+  const char *moments[] = {"adamw.m.a", "adamw.m.b", "adamw.m.c"}, *gradients[] = {"g.a", "g.b", "g.c"};
+  graph_output(graph, "loss", linear_loss(graph, params, 3), false);
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .clip = max_norm};
+  CHECK(step_build(graph, &options, diag_new(arena, 20)), "step_build");
+  Values values = values_new(arena, graph);
+  set_hyper(&values, graph, 1e-3, 0.9, 0.999, 1);
+  for (int i = 0; i < 3; i++) leaf_values(&values, graph, moments[i]);
+  values_fill(&values, graph, -1, 1);
+  double squares = 0;
+  for (int i = 0; i < 3; i++) {
+    const float *g = leaf_values(&values, graph, gradients[i]);
+    for (int64_t k = 0; k < shape_elements(params[i]->shape); k++) squares += (double)g[k] * (double)g[k];
+  }
+  values_run(&values, graph);
+  double norm = sqrt(squares), factor = fmin(1, max_norm / (norm + 1e-6));
+  const Node *got = graph_find_output(graph, "grad_norm");
+  CHECK(got && got->shape.rank == 0, "grad_norm is a number");
+  CHECK_NEAR((double)values.of[got->id][0], norm, 1e-6 * norm, "norm before clipping at %g", max_norm);
+  write_back(&values, graph);
+  for (int i = 0; i < 3; i++) {
+    const float *g = leaf_values(&values, graph, gradients[i]), *m = leaf_values(&values, graph, moments[i]);
+    for (int64_t k = 0; k < shape_elements(params[i]->shape); k++) {
+      CHECK_NEAR((double)m[k], 0.1 * factor * (double)g[k], 1e-7, "clip %g: %s, element %lld", max_norm, moments[i],
+                 (long long)k);
+    }
+  }
+  arena_free(arena);
+}
+
+static const Node *update_of(const Graph *graph, const char *leaf) {
+  for (int i = 0; i < graph->n_updates; i++) {
+    if (!strcmp(graph->updates[i].leaf->name, leaf)) return graph->updates[i].value;
+  }
+  return NULL;
+}
+
+// Frozen parameters and those without influence stay; updates of the forward pass stay, too.
+static void check_who_is_trained(void) {
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "who");
+  Node *params[] = {graph_param(graph, "encoder.0.weight", SHAPE(2), (Init){0}),
+                    graph_param(graph, "encoder.1.weight", SHAPE(2), (Init){0}),
+                    graph_param(graph, "head.weight", SHAPE(2), (Init){0})};
+  Node *idle = graph_param(graph, "idle", SHAPE(2), (Init){0});
+  Node *state = graph_state(graph, "running", SHAPE(2), (Init){0});
+  graph_update(graph, state, graph_binary(graph, OP_add, state, params[0]));
+  graph_output(graph, "idle_twice", graph_binary(graph, OP_add, idle, idle), false);
+  graph_output(graph, "loss", linear_loss(graph, params, 3), false);
+  const char *frozen[] = {"encoder.*"};
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .frozen = frozen, .n_frozen = 1};
+  CHECK(step_build(graph, &options, diag_new(arena, 20)), "step_build");
+  CHECK(update_of(graph, "head.weight") && update_of(graph, "adamw.m.head.weight"), "the head is trained");
+  CHECK(!update_of(graph, "encoder.0.weight") && !update_of(graph, "encoder.1.weight"), "the encoder is frozen");
+  CHECK(!graph_find_leaf(graph, "adamw.m.encoder.0.weight"), "frozen parameters have no moments");
+  CHECK(!update_of(graph, "idle"), "without influence, without update");
+  CHECK(update_of(graph, "running"), "the running statistics are still updated");
+  CHECK(graph->n_updates == 4, "running, head and its two moments, not %d", graph->n_updates);
+  arena_free(arena);
+}
+
+static bool is_refused(Graph *graph, const char *const *frozen, int n_frozen) {
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .frozen = frozen, .n_frozen = n_frozen};
+  Diag *diag = diag_new(graph->arena, 20);
+  return !step_build(graph, &options, diag) && diag_errors(diag) == 1;
+}
+
+static void check_faults(void) {
+  Arena *arena = arena_new();
+  Graph *without = graph_new(arena, "without");
+  CHECK(is_refused(without, NULL, 0), "no loss");
+
+  Graph *frozen = graph_new(arena, "frozen");
+  Node *p = graph_param(frozen, "p", SHAPE(2), (Init){0});
+  graph_output(frozen, "loss", linear_loss(frozen, &p, 1), false);
+  CHECK(is_refused(frozen, (const char *[]){"*"}, 1), "everything is frozen");
+
+  Graph *taken = graph_new(arena, "taken");
+  graph_input(taken, "hyper", SHAPE(4));
+  p = graph_param(taken, "p", SHAPE(2), (Init){0});
+  graph_output(taken, "loss", linear_loss(taken, &p, 1), false);
+  CHECK(is_refused(taken, NULL, 0), "an input is called hyper");
+
+  Graph *many = graph_new(arena, "many");
+  p = graph_param(many, "p", SHAPE(2), (Init){0});
+  graph_output(many, "loss", p, false);
+  CHECK(is_refused(many, NULL, 0), "the loss is two numbers");
+  arena_free(arena);
+}
+
+int main(void) {
+  const double constant[STEPS] = {1e-3, 1e-3, 1e-3, 1e-3, 1e-3}, beta[STEPS] = {0.9, 0.9, 0.9, 0.9, 0.9};
+  const double cycled[STEPS] = {1e-3, 4e-3, 1e-2, 5e-3, 1e-3}, beta_cycled[STEPS] = {0.95, 0.9, 0.85, 0.9, 0.95};
+  check_adamw("constant", constant, beta, 1e-4);
+  check_adamw("cycled", cycled, beta_cycled, 0.05);
+  check_adamw("no decay", cycled, beta_cycled, 0);
+  check_clip(0.1);
+  check_clip(1000);
+  check_who_is_trained();
+  check_faults();
+  return check_report("step");
+}
