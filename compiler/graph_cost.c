@@ -1,0 +1,74 @@
+// Costs of nodes and graphs: parameters, multiply-adds, floating-point operations, bytes.
+#include "compiler/graph.h"
+
+// Multiply-adds of a contraction, exactly: what a convolution reads of its zero padding counts like the rest.
+static int64_t count_multiply_adds(const Node *node) {
+  switch ((int)node->op) {
+  case OP_matmul: {
+    Shape a = node->in[0]->shape;
+    return shape_elements(node->shape) * a.dim[a.rank - (node_attr(node, "transpose_a").i ? 2 : 1)];
+  }
+  case OP_conv2d: {
+    Shape weight = node->in[1]->shape; // [O, C / groups, kh, kw]
+    return shape_elements(node->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];
+  }
+  case OP_conv2d_dx: {
+    Shape weight = node->in[1]->shape;
+    return shape_elements(node->in[0]->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];
+  }
+  case OP_conv2d_dw: {
+    Shape weight = node->shape;
+    return shape_elements(node->in[1]->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];
+  }
+  default: return 0;
+  }
+}
+
+// Operations of everything else: about one for each scalar result of a step of the obvious algorithm.
+static int64_t count_flops(const Node *node) {
+  int64_t n_out = shape_elements(node->shape), n_in = node->n_in ? shape_elements(node->in[0]->shape) : 0;
+  switch (op_info(node->op)->cls) {
+  case CLASS_ELEMENTWISE: return n_out;
+  case CLASS_REDUCE: return n_in;
+  case CLASS_SPATIAL: {
+    bool is_nearest = node_attr(node, "mode").i == 1;
+    int64_t n_large = node->op == OP_resize ? n_out : n_in;                  // where the interpolation happens
+    return is_nearest ? (node->op == OP_resize ? 0 : n_large) : 6 * n_large; // three lerps of a difference and an FMA
+  }
+  case CLASS_COMPOSITE: return node->op == OP_softmax ? 4 * n_in : 3 * n_in;
+  case CLASS_INDEX: {
+    if (node->op != OP_nearest) return n_in;
+    int64_t steps = 1;
+    for (int64_t n = node->in[1]->shape.dim[1]; n > 1; n /= 2) steps++;
+    return n_in * steps;
+  }
+  case CLASS_CONTRACT: return 2 * count_multiply_adds(node);
+  case CLASS_LEAF:
+  case CLASS_MOVEMENT: return 0;
+  }
+  return 0;
+}
+
+Cost node_cost(const Node *node) {
+  Cost cost = {0};
+  if (node->op == OP_param) cost.parameters = shape_elements(node->shape);
+  if (op_is_leaf(node->op)) return cost;
+  cost.multiply_adds = count_multiply_adds(node);
+  cost.flops = count_flops(node);
+  if (node->op == OP_reshape) return cost; // another view of the same memory
+  cost.bytes = (int64_t)sizeof(float) * shape_elements(node->shape);
+  for (int k = 0; k < node->n_in; k++) cost.bytes += (int64_t)sizeof(float) * shape_elements(node->in[k]->shape);
+  return cost;
+}
+
+Cost graph_cost(const Graph *graph) {
+  Cost total = {0};
+  for (int i = 0; i < graph->n_nodes; i++) {
+    Cost cost = node_cost(graph->nodes[i]);
+    total.parameters += cost.parameters;
+    total.multiply_adds += cost.multiply_adds;
+    total.flops += cost.flops;
+    total.bytes += cost.bytes;
+  }
+  return total;
+}
