@@ -1,0 +1,84 @@
+// Concat pass: producers write into their slice of a concat, so that nothing has to be copied.
+//
+// An input stands in place if a kernel stores it, it is kept nowhere else, and its elements are one run of the
+// concat's storage in each image: so between blocked values along the channels, whose segments the concat keeps, and
+// wherever all axes in front of the concat's have one element.
+#include "compiler/kernel/group.h"
+#include "compiler/pass/fuse.h"
+#include "compiler/pass/pass.h"
+
+static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
+
+static bool is_run(const Node *concat) {
+  int64_t axis = node_attr(concat, "axis").i;
+  if (is_blocked(concat)) return axis <= 1;
+  for (int i = 0; i < axis; i++) {
+    if (concat->shape.dim[i] != 1) return false;
+  }
+  return true;
+}
+
+// What input k takes of the concat's storage, in the unit of Node.into_offset: blocks of axis 1, or elements if plain.
+static int64_t room_of(const Node *concat, int k) {
+  const Node *in = concat->in[k];
+  if (!is_blocked(concat)) return shape_elements(in->shape);
+  return channel_blocks(in->layout) * (node_attr(concat, "axis").i == 0 ? in->shape.dim[0] : 1);
+}
+
+// Whether a value is read through a view that needs it to have no gaps and to begin at a whole block.
+static bool has_tight_view(const GroupIndex *index, const Node *node) {
+  for (int i = index->first[node->id]; i < index->first[node->id + 1]; i++) {
+    const Node *user = index->user[i];
+    if (node_is_view(user) && user->op != OP_slice) return true;
+  }
+  return false;
+}
+
+static bool can_stand(const GroupIndex *index, const Node *concat, const Node *in) {
+  if (in->into || index->is_result[in->id] || in->is_setup != concat->is_setup) return false;
+  if (in->group < 0 && (in->op != OP_concat || node_needs_kernel(in))) return false; // a leaf
+  if (!layout_equal(in->layout, concat->layout) && (!is_blocked(in) || !is_blocked(concat))) return false;
+  return (is_blocked(in) && in->shape.dim[0] == 1) || !has_tight_view(index, in);
+}
+
+static bool place_inputs(const GroupIndex *index, Node *concat) {
+  bool changed = false;
+  int64_t at = 0;
+  for (int k = 0; k < concat->n_in; at += room_of(concat, k++)) {
+    Node *in = concat->in[k];
+    if (at > INT32_MAX || !can_stand(index, concat, in)) continue;
+    in->into = concat;
+    in->into_offset = (int)at;
+    changed = true;
+  }
+  return changed;
+}
+
+// Whether the concat is the only member of its group: one that is computed inside another kernel is not stored.
+static bool is_alone(const Graph *graph, const Node *concat) {
+  for (int i = 0; i < graph->n_nodes; i++) {
+    if (graph->nodes[i] != concat && graph->nodes[i]->group == concat->group) return false;
+  }
+  return true;
+}
+
+bool pass_concat(const PassContext *context, Graph *graph) {
+  Arena *arena = arena_new();
+  bool changed = false;
+  const GroupIndex *index = group_index(graph, arena);
+  for (int i = 0; context->target->kind == TARGET_CPU && i < graph->n_nodes; i++) {
+    Node *node = graph->nodes[i];
+    if (node->op != OP_concat || node->group < 0 || !is_run(node) || !is_alone(graph, node)) continue;
+    changed |= place_inputs(index, node);
+    if (!node_needs_kernel(node)) node->group = -1;
+  }
+  // kernels are numbered in the order in which they can run
+  int n;
+  Group *groups = group_collect(graph, arena, &n);
+  for (int i = 0; i < n; i++) {
+    for (int k = 0; k < groups[i].n_nodes; k++) groups[i].nodes[k]->group = i;
+  }
+  if (context->explain) explain_kernels(graph, context->explain);
+  arena_free(arena);
+  return changed || n > 0;
+}

@@ -1,0 +1,304 @@
+// Fuse pass: groups nodes into kernels.
+//
+// Greedy and deterministic. Each node, in order, tries to join the kernels that compute its operands; then a depthwise
+// convolution tries to take in the resize and concat in front of it; then kernels that read the same values or work on
+// the same small space are put side by side. Whether the code generator can is asked of a predicate; whether it is
+// worth while is decided here; that no cycle arises is seen to by fuse_sets.
+#include "compiler/pass/fuse.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/status.h"
+
+enum {
+  MAX_MEMBERS = 96,      // of a kernel
+  MAX_POINTERS = 48,     // arguments of a kernel made of unrelated parts
+  SMALL_ELEMENTS = 4096, // below this a kernel costs more to start than to run
+};
+
+typedef struct Fuser {
+  const PassContext *context;
+  Graph *graph;
+  FusePredicate *predicate;
+  Arena *arena; // scratch of the pass
+  FuseSets *sets;
+  GroupIndex *index;
+  Text why;
+} Fuser;
+
+static int size_of(const Fuser *fuser, int set) {
+  int n;
+  fuse_set_members(fuser->sets, set, &n);
+  return n;
+}
+
+static Node *member(const Fuser *fuser, int set, int i) {
+  int n;
+  return fuse_set_members(fuser->sets, set, &n)[i];
+}
+
+static bool has_only_class(const Fuser *fuser, int set, OpClass a, OpClass b) {
+  for (int i = 0; i < size_of(fuser, set); i++) {
+    OpClass cls = op_info(member(fuser, set, i)->op)->cls;
+    if (cls != a && cls != b) return false;
+  }
+  return true;
+}
+
+// Whether one operand of one node reads the value, and nobody outside.
+static bool is_read_once(const Fuser *fuser, const Node *node) {
+  const GroupIndex *index = fuser->index;
+  return index->first[node->id + 1] - index->first[node->id] == 1 && !index->is_result[node->id];
+}
+
+static bool is_depthwise(const Node *node) {
+  return node->op == OP_conv2d && node->shape.dim[1] > 1 && node_attr(node, "groups").i == node->shape.dim[1];
+}
+
+static bool is_pointwise(const Node *node) {
+  if (node->op != OP_conv2d || node_attr(node, "groups").i != 1) return false;
+  const Shape *weight = &node->in[1]->shape;
+  return weight->dim[2] == 1 && weight->dim[3] == 1 && node_attr(node, "stride").i == 1;
+}
+
+static Node *depthwise_in(const Fuser *fuser, int set) {
+  for (int i = 0; i < size_of(fuser, set); i++) {
+    if (is_depthwise(member(fuser, set, i))) return member(fuser, set, i);
+  }
+  return NULL;
+}
+
+// ---- merging --------------------------------------------------------------------------------------------------------
+
+static int by_id(const void *a, const void *b) { return (*(Node *const *)a)->id - (*(Node *const *)b)->id; }
+
+// The union of n sets as a group.
+static Group group_of(Fuser *fuser, const int *set, int n) {
+  int total = 0, at = 0;
+  for (int i = 0; i < n; i++) total += size_of(fuser, set[i]);
+  Node **nodes = ARENA_ARRAY(fuser->arena, Node *, total);
+  for (int i = 0; i < n; i++) {
+    for (int k = 0; k < size_of(fuser, set[i]); k++) nodes[at++] = member(fuser, set[i], k);
+  }
+  qsort(nodes, (size_t)total, sizeof *nodes, by_id);
+  return group_make(fuser->index, nodes, total, fuser->arena);
+}
+
+// Whether one kernel can compute the sets; the reason if not is in fuser->why.
+static bool is_possible(Fuser *fuser, const int *set, int n) {
+  text_clear(&fuser->why);
+  int total = 0;
+  for (int i = 0; i < n; i++) {
+    total += size_of(fuser, set[i]);
+    if (member(fuser, set[i], 0)->is_setup == member(fuser, set[0], 0)->is_setup) continue;
+    text_put(&fuser->why, "one is computed once after loading, the other in every run");
+    return false;
+  }
+  if (total > MAX_MEMBERS) {
+    text_printf(&fuser->why, "the kernel would have %d ops", total);
+    return false;
+  }
+  Group group = group_of(fuser, set, n);
+  return fuser->predicate(fuser->context->target, &group, &fuser->why);
+}
+
+static bool try_merge(Fuser *fuser, int a, int b) {
+  if (!fuse_sets_can_merge(fuser->sets, a, b) || !is_possible(fuser, (int[]){a, b}, 2)) return false;
+  fuse_sets_merge(fuser->sets, a, b);
+  return true;
+}
+
+// ---- a node and the kernels of its operands -------------------------------------------------------------------------
+
+// Whether it pays to compute `value` in the kernel of its user.
+static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *value) {
+  if (!node_needs_kernel(value) || !node_needs_kernel(user)) return false;
+  if (value->op == OP_concat || user->op == OP_concat) return false;
+  int set = fuse_set_of(fuser->sets, value);
+  bool is_same_size = shape_elements(user->shape) == shape_elements(value->shape);
+  switch (op_info(user->op)->cls) {
+  case CLASS_ELEMENTWISE: return is_same_size; // a value that is broadcast would be computed again and again
+  case CLASS_REDUCE: return has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+  case CLASS_MOVEMENT: return is_read_once(fuser, value) && shape_elements(user->shape) <= shape_elements(value->shape);
+  case CLASS_CONTRACT:
+    return is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) && depthwise_in(fuser, set);
+  default: return false;
+  }
+}
+
+// Operands in the order in which their kernels are tried: contractions first, then the later one.
+static int operand_order(const Fuser *fuser, const Node *node, Node **out) {
+  int n = 0;
+  for (int k = 0; k < node->n_in; k++) {
+    if (!is_worth_joining(fuser, node, node->in[k])) continue;
+    Node *in = node->in[k];
+    bool is_heavy = !has_only_class(fuser, fuse_set_of(fuser->sets, in), CLASS_ELEMENTWISE, CLASS_MOVEMENT);
+    int at = n++;
+    for (; at > 0; at--) {
+      bool other = !has_only_class(fuser, fuse_set_of(fuser->sets, out[at - 1]), CLASS_ELEMENTWISE, CLASS_MOVEMENT);
+      if (other > is_heavy || (other == is_heavy && out[at - 1]->id > in->id)) break;
+      out[at] = out[at - 1];
+    }
+    out[at] = in;
+  }
+  return n;
+}
+
+static void join_producers(Fuser *fuser, Node *node) {
+  Node **operand = ARENA_ARRAY(fuser->arena, Node *, node->n_in);
+  int n = operand_order(fuser, node, operand);
+  for (int k = 0; k < n; k++) {
+    try_merge(fuser, fuse_set_of(fuser->sets, node), fuse_set_of(fuser->sets, operand[k]));
+  }
+}
+
+// ---- resize and concat in front of a depthwise convolution
+// ------------------------------------------------------------
+
+static bool is_lone_resize(const Fuser *fuser, const Node *node) {
+  return node->op == OP_resize && is_read_once(fuser, node) && size_of(fuser, fuse_set_of(fuser->sets, node)) == 1;
+}
+
+// The sets that would go into the kernel of the depthwise convolution; 0 if there is nothing to gain.
+static int front_of(const Fuser *fuser, const Node *depthwise, int *set, int cap) {
+  const Node *x = depthwise->in[0];
+  int n = 0;
+  set[n++] = fuse_set_of(fuser->sets, depthwise);
+  if (is_lone_resize(fuser, x)) {
+    set[n++] = fuse_set_of(fuser->sets, x);
+    return n;
+  }
+  if (x->op != OP_concat || !is_read_once(fuser, x) || !node_needs_kernel(x)) return 0;
+  set[n++] = fuse_set_of(fuser->sets, x);
+  for (int k = 0; k < x->n_in && n < cap; k++) {
+    if (is_lone_resize(fuser, x->in[k])) set[n++] = fuse_set_of(fuser->sets, x->in[k]);
+  }
+  return n > 2 ? n : 0;
+}
+
+static void join_front(Fuser *fuser, const Node *depthwise) {
+  enum { CAP = 8 };
+  int set[CAP];
+  int n = front_of(fuser, depthwise, set, CAP);
+  if (n < 2 || !is_possible(fuser, set, n)) return;
+  int whole = set[0];
+  for (int i = 1; i < n; i++) {
+    if (!fuse_sets_can_merge(fuser->sets, whole, set[i])) BUG("a value that is read once closes a cycle");
+    whole = fuse_sets_merge(fuser->sets, whole, set[i]);
+  }
+}
+
+// ---- kernels side by side
+// ---------------------------------------------------------------------------------------------
+
+static bool is_light(const Fuser *fuser, int set) {
+  return node_needs_kernel(member(fuser, set, 0)) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_REDUCE);
+}
+
+// Kernels that read the same large value, so that it is read once.
+static void join_readers(Fuser *fuser, const Node *value) {
+  const GroupIndex *index = fuser->index;
+  int first = index->first[value->id], end = index->first[value->id + 1];
+  if (node_is_number(value) || shape_elements(value->shape) < SMALL_ELEMENTS) return;
+  for (int i = first; i < end; i++) {
+    for (int k = i + 1; k < end; k++) {
+      int a = fuse_set_of(fuser->sets, index->user[i]), b = fuse_set_of(fuser->sets, index->user[k]);
+      if (a != b && is_light(fuser, a) && is_light(fuser, b)) try_merge(fuser, a, b);
+    }
+  }
+}
+
+static bool is_small(const Fuser *fuser, int set) {
+  const Node *node = member(fuser, set, 0);
+  return node_needs_kernel(node) && shape_elements(node->shape) < SMALL_ELEMENTS &&
+         has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+}
+
+static bool has_room(Fuser *fuser, int a, int b) {
+  Group group = group_of(fuser, (int[]){a, b}, 2);
+  return group.n_ins + group.n_outs <= MAX_POINTERS;
+}
+
+// Small element-wise kernels of the same shape, such as the updates of vectors of one length: one kernel for many.
+static void join_small(Fuser *fuser) {
+  enum { OPEN = 64 };
+  int open[OPEN], n_open = 0;
+  for (int i = 0; i < fuser->graph->n_nodes; i++) {
+    Node *node = fuser->graph->nodes[i];
+    int set = fuse_set_of(fuser->sets, node), k = 0;
+    if (member(fuser, set, 0) != node || !is_small(fuser, set)) continue;
+    for (; k < n_open; k++) {
+      const Node *other = member(fuser, open[k], 0);
+      if (shape_equal(other->shape, node->shape) && layout_equal(other->layout, node->layout)) break;
+    }
+    if (k < n_open && has_room(fuser, open[k], set) && try_merge(fuser, open[k], set)) {
+      open[k] = fuse_set_of(fuser->sets, node);
+    } else if (k < n_open) {
+      open[k] = set;
+    } else if (n_open < OPEN) {
+      open[n_open++] = set;
+    }
+  }
+}
+
+// ---- results --------------------------------------------------------------------------------------------------------
+
+static void number_groups(Fuser *fuser) {
+  int n = 0;
+  int *id = ARENA_ARRAY(fuser->arena, int, fuser->graph->n_nodes + 1);
+  for (int i = 0; i < fuser->graph->n_nodes; i++) {
+    Node *node = fuser->graph->nodes[i];
+    int *slot = &id[fuse_set_of(fuser->sets, node)];
+    if (node_needs_kernel(node) && !*slot) *slot = ++n;
+    node->group = *slot - 1;
+  }
+}
+
+// Values that one other kernel alone reads, and why they go through memory all the same.
+static void explain(Fuser *fuser, Text *out) {
+  NearMiss *misses = NULL;
+  int n = 0, cap = 0;
+  for (int i = 0; i < fuser->graph->n_nodes; i++) {
+    const Node *user = fuser->graph->nodes[i];
+    for (int k = 0; k < user->n_in; k++) {
+      const Node *value = user->in[k];
+      if (value->group == user->group || !is_read_once(fuser, value)) continue;
+      int set[8] = {fuse_set_of(fuser->sets, user), fuse_set_of(fuser->sets, value)}, n_sets = 2;
+      if (is_depthwise(user) && k == 0) n_sets = front_of(fuser, user, set, 8);
+      else if (!is_worth_joining(fuser, user, value)) continue;
+      if (n_sets < 2 || is_possible(fuser, set, n_sets)) continue;
+      NearMiss miss = {.value = value, .user = user, .why = arena_strdup(fuser->arena, text_get(&fuser->why))};
+      ARENA_PUSH(fuser->arena, misses, n, cap, miss);
+    }
+  }
+  explain_misses(fuser->graph, misses, n, out);
+}
+
+bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicate) {
+  if (context->target->kind != TARGET_CPU) {
+    group_each(graph);
+    return true;
+  }
+  Arena *arena = arena_new();
+  Fuser fuser = {
+      .context = context,
+      .graph = graph,
+      .predicate = predicate,
+      .arena = arena,
+      .sets = fuse_sets_new(graph, arena),
+      .index = group_index(graph, arena),
+  };
+  for (int i = 0; i < graph->n_nodes; i++) join_producers(&fuser, graph->nodes[i]);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    if (is_depthwise(graph->nodes[i])) join_front(&fuser, graph->nodes[i]);
+  }
+  for (int i = 0; i < graph->n_nodes; i++) join_readers(&fuser, graph->nodes[i]);
+  join_small(&fuser);
+  number_groups(&fuser);
+  if (context->explain) explain(&fuser, context->explain);
+  text_free(&fuser.why);
+  arena_free(arena);
+  return true;
+}
+
+bool pass_fuse(const PassContext *context, Graph *graph) { return fuse_with(context, graph, kernel_can_fuse); }
