@@ -10,7 +10,8 @@
 //    8  an update goes from a node of the same shape to a parameter or state, at most one to each
 //    9  module indices exist, and a module's parent stands before it
 //   10  a layout's segments add up to the size of its channel axis
-//   11  a value written into another stands before it, fits into it, and lies in the same layout
+//   11  a value kept inside another is either an input of it, a concat, that lies in the same layout and fits, or a
+//       view: a reshape, relayout or slice of it
 //   12  a setup node depends on parameters, states, constants and setup nodes only
 #include <string.h>
 
@@ -113,21 +114,35 @@ static bool check_layout(const Node *node, Text *why) {
   return broken(why, 10, node, "segments of %lld channels for an axis of %lld", (long long)channels, (long long)size);
 }
 
-// Size of the storage in the units of Node.into_offset.
+// Size of the storage in the units of Node.into_offset: blocks of channels and images, or elements.
 static int64_t storage_extent(const Node *node) {
   bool is_blocked = node->layout && node->layout->kind == LAYOUT_BLOCKED;
-  return is_blocked ? channel_blocks(node->layout) : shape_elements(node->shape);
+  return is_blocked ? channel_blocks(node->layout) * node->shape.dim[0] : shape_elements(node->shape);
+}
+
+static bool is_view_of(const Node *node, const Node *into) {
+  return (node->op == OP_reshape || node->op == OP_relayout || node->op == OP_slice) && node->in[0] == into;
+}
+
+static bool is_input_of(const Node *node, const Node *into) {
+  for (int k = 0; k < into->n_in; k++) {
+    if (into->in[k] == node) return into->op == OP_concat;
+  }
+  return false;
 }
 
 static bool check_into(const Graph *graph, const Node *node, Text *why) {
   const Node *into = node->into;
   if (!into) return true;
-  if (!is_member(graph, into)) return broken(why, 11, node, "written into a node that is not in the graph");
-  if (into->id <= node->id) return broken(why, 11, node, "written into %%%d, which stands before it", into->id);
+  if (!is_member(graph, into)) return broken(why, 11, node, "kept in a node that is not in the graph");
+  if (is_view_of(node, into) && node->op != OP_slice) return true;
+  if (!is_view_of(node, into) && !is_input_of(node, into)) {
+    return broken(why, 11, node, "kept in %%%d, which it is neither an input nor a view of", into->id);
+  }
   bool is_blocked = node->layout && node->layout->kind == LAYOUT_BLOCKED;
   bool is_into_blocked = into->layout && into->layout->kind == LAYOUT_BLOCKED;
   if (is_blocked != is_into_blocked || (is_blocked && node->layout->block != into->layout->block)) {
-    return broken(why, 11, node, "written into %%%d, which has another layout", into->id);
+    return broken(why, 11, node, "kept in %%%d, which has another layout", into->id);
   }
   if (node->into_offset < 0 || node->into_offset + storage_extent(node) > storage_extent(into)) {
     return broken(why, 11, node, "does not fit into %%%d at %d", into->id, node->into_offset);
