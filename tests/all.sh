@@ -10,7 +10,9 @@ programs() { find "$1/tests" -name 'test_*' -type f -perm -u+x ! -name '*.log' |
 sh tests/structure.sh
 # shellcheck disable=SC2046
 sh tests/run.sh release $(programs "$build")
+sh tests/run.sh commands tests/tools/test_*.sh
+export SGC=$PWD/$build/asan/sgc SGRUN=$PWD/$build/asan/sgrun
 # shellcheck disable=SC2046
-SGC=$PWD/$build/asan/sgc SGRUN=$PWD/$build/asan/sgrun ASAN_OPTIONS=detect_leaks=1 sh tests/run.sh sanitized $(programs "$build/asan")
+sh tests/run.sh sanitized $(programs "$build/asan") tests/tools/test_cli.sh tests/tools/test_predict.sh
 sh tests/golden/run.sh "$build/golden" tests/golden/data "$build"
 sh tests/tally.sh "$TALLY"

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Runs test programs and adds up their tallies: run.sh TITLE PROGRAM...
 # A program's last line is "name: N passed, N failed[, N skipped]"; one that ends without it counts as failed.
-# The sums are appended to $TALLY.
+# The sums are appended to $TALLY, the logs stand beside it.
 set -u
 title=$1
 shift
 passed=0 failed=0 skipped=0
 for program in "$@"; do
-  log=$program.log
+  log=$(dirname "$TALLY")/$title-$(basename "$program").log
   "$program" >"$log" 2>&1 </dev/null
   status=$?
   line=$(grep -E '^[^:]+: [0-9]+ passed, [0-9]+ failed' "$log" | tail -1)

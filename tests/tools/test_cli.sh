@@ -1,0 +1,57 @@
+#!/bin/sh
+# Usage errors, help, wrong paths, broken text: codes, streams and remedies.
+. "$(dirname "$0")/lib.sh"
+cp "$root/tests/tools/tiny.net" .
+
+expect 2 'usage' "$SGC"
+expect 0 'compiles and looks' "$SGC" --help
+expect 0 '^sgc [0-9]' "$SGC" --version
+expect 0 '^\.TH' "$SGRUN" --man
+expect 0 'complete -o' "$SGRUN" --completion
+expect 2 "did you mean 'compile'" "$SGC" complie tiny.net
+expect 2 "did you mean '--depth'" "$SGC" graph tiny.net --deptth 2
+expect 2 "needs a value" "$SGC" graph tiny.net --depth
+expect 2 "expects" "$SGC" compile
+expect 2 "whole number" "$SGRUN" bench tiny.net --runs=many
+expect 2 "takes no value" "$SGRUN" bench tiny.net --json=yes
+expect 2 "no target" "$SGC" compile tiny.net --target=gpu9
+expect 2 "did you mean 'fuse'" "$SGC" compile tiny.net --disable=fusee
+expect 2 "unknown setting 'lrr'" "$SGRUN" train tiny.net --set lrr=1
+expect 2 "number from" "$SGRUN" train tiny.net --set lr=-1
+for command in compile check summary graph fmt explain doc doctor; do expect 0 'usage: sgc' "$SGC" $command --help; done
+for command in train eval predict bench data; do expect 0 'usage: sgrun' "$SGRUN" $command --help; done
+
+expect 3 'missing.net' "$SGC" check missing.net
+expect 4 'missing.safetensors' "$SGRUN" predict missing.safetensors photo.png
+expect 0 'model tiny is fine' "$SGC" check tiny.net
+sed 's/sigmoid/sigmoyd/' tiny.net >typo.net
+expect 3 "typo.net:[0-9]+:[0-9]+: error" "$SGC" check typo.net
+expect 3 "did you mean 'sigmoid'" "$SGC" check typo.net
+expect 3 'H % 2' "$SGC" compile tiny.net --dim H=63,W=64
+sed 's/optimizer adamw(lr/optimizer adamw(rate/' tiny.net >setting.net
+expect 3 'setting.net:[0-9]+:[0-9]+: error: unknown setting' "$SGRUN" train setting.net
+
+# Results on stdout, talk on stderr.
+"$SGC" summary tiny.net --json >out 2>err
+check 'summary --json is one JSON object' python3 -c 'import json; d = json.load(open("out")); assert d["parameters"] > 0 and d["multiply_adds"] > 0'
+"$SGRUN" bench tiny.net --runs 2 --json >out 2>err
+check 'bench --json is one JSON object' python3 -c 'import json; assert json.load(open("out"))["median_ms"] > 0'
+
+# A full disk under stdout, and a place that is none.
+if [ -w /dev/full ]; then
+  "$SGC" summary tiny.net >/dev/full 2>err
+  if [ $? = 4 ]; then pass; else fail 'a full disk under stdout must end with 4'; fi
+fi
+expect 4 'cannot' "$SGC" graph tiny.net -o /dev/null/x.dot
+expect 4 'cannot' "$SGRUN" train tiny.net -o /dev/null/run
+
+# fmt is idempotent and says what would change.
+printf 'net 1\nmodule   f( x ){return x}\n' >ugly.net
+expect 1 'ugly.net' "$SGC" fmt --check ugly.net
+expect 0 '' "$SGC" fmt ugly.net
+expect 0 '' "$SGC" fmt --check ugly.net
+
+# No C compiler: the reference evaluator takes over with one notice.
+mkdir empty
+expect 0 'reference evaluator takes over' env CC= PATH="$work/empty" "$SGRUN" bench tiny.net --runs 1 --dim H=32,W=32
+report tools/cli

@@ -1,0 +1,76 @@
+#!/bin/sh
+# Training as a user does it: to the end, stopped and resumed, killed and resumed, on bad places and bad weights.
+. "$(dirname "$0")/lib.sh"
+cp "$root/tests/tools/tiny.net" .
+train="$SGRUN train tiny.net -q -j 2"
+steps() { grep -c grad_norm "$1/log.jsonl" 2>/dev/null || true; }
+# Waits until the run in $1 has logged $2 steps.
+await() {
+  for _ in $(seq 600); do
+    [ "$(steps "$1")" -ge "$2" ] 2>/dev/null && return 0
+    sleep 0.05
+  done
+  return 1
+}
+same() { check "$1" cmp "$2/weights.safetensors" "$3/weights.safetensors"; check "$1 (moments)" cmp "$2/checkpoint.safetensors" "$3/checkpoint.safetensors"; }
+
+expect 0 'threshold accuracy' $train -o whole
+if [ "$(steps whole)" = 40 ]; then pass; else fail "a run of 40 steps logged $(steps whole)"; fi
+expect 2 'holds a run already' $train -o whole
+expect 4 'nothing to resume' $train -o nowhere --resume
+expect 0 'threshold accuracy' $train -o again
+same 'two equal runs give equal bits' whole again
+expect 0 '' $train -j 1 -o single
+same 'one thread gives the bits of two' whole single
+
+# Stopped by Ctrl-C: ends with 75 after saving, and goes on with the same bits.
+$train -o stopped --epochs 2 >out 2>err &
+pid=$!
+await stopped 5
+kill -INT $pid
+wait $pid
+code=$?
+if [ $code = 75 ]; then pass; else fail "Ctrl-C ended with $code: $(cat err)"; fi
+check 'it says how to go on' grep -q -- --resume err
+expect 0 'threshold accuracy' $train -o stopped --resume
+same 'a stopped and resumed run' whole stopped
+
+# Killed without warning: goes on from the last checkpoint with the same bits.
+$train -o killed --save-every 0 >out 2>err &
+pid=$!
+await killed 7
+kill -9 $pid
+wait $pid 2>/dev/null
+expect 0 'threshold accuracy' $train -o killed --save-every 0 --resume
+same 'a killed and resumed run' whole killed
+expect 2 'other settings' $train -o killed --resume --set lr=0.5
+
+# Weights: what eval and predict make of good, foreign, truncated and damaged files.
+weights=whole/weights.safetensors
+expect 0 'delta1' "$SGRUN" eval $weights --set validation_rooms=2
+"$SGRUN" eval $weights --set validation_rooms=2 --baseline --json >out 2>err
+check 'eval --json is one JSON object' python3 -c 'import json; d = json.load(open("out")); assert 0 <= d["delta1"] <= 1 and "constant_delta1" in d'
+head -c 2000 $weights >short.safetensors
+expect 7 'truncated' "$SGRUN" eval short.safetensors
+head -c 3000 /dev/urandom >noise.safetensors
+expect 7 'not a safetensors' "$SGRUN" eval noise.safetensors
+python3 - <<'P'
+data = bytearray(open("whole/weights.safetensors", "rb").read())
+data[-9] ^= 64
+open("flipped.safetensors", "wb").write(data)
+P
+expect 7 'damaged' "$SGRUN" eval flipped.safetensors
+
+# A disk that fills up: a clear error, no half-written file.
+(
+  ulimit -f 8
+  trap '' XFSZ
+  $train -o full >out 2>err
+)
+code=$?
+if [ $code = 4 ]; then pass; else fail "a full disk ended with $code: $(cat err)"; fi
+if ls full/*.tmp >/dev/null 2>&1; then fail 'a full disk left a temporary file'; else pass; fi
+
+# A learning rate beyond reason: stopped with the step and a remedy.
+expect 6 'smaller --set lr' $train -o wild --set lr=1e30 --set clip=0 --set warmup=0
+report tools/train
