@@ -26,6 +26,8 @@ void contract_schedule(Lower *lower) {
   case CONTRACT_POINTWISE: schedule_pointwise(&schedule); return;
   case CONTRACT_DENSE: schedule_dense(&schedule); return;
   case CONTRACT_DEPTHWISE: schedule_depthwise(&schedule); return;
+  case CONTRACT_DW_DENSE: schedule_grad_dense(&schedule); return;
+  case CONTRACT_DW_DEPTHWISE: schedule_grad_depthwise(&schedule); return;
   default: BUG("a form without a schedule");
   }
 }
@@ -36,4 +38,5 @@ void contract_preamble(const Target *target, Text *source) {
   micro_gemm(target, source);
   micro_conv(target, source);
   micro_depthwise(target, source);
+  micro_grad(target, source);
 }

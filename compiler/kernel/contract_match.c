@@ -133,12 +133,30 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
   return true;
 }
 
+static bool match_weight_gradient(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  const Node *x = node->in[0], *g = node->in[1];
+  if (!is_plain(node)) return refuse(why, "a weight gradient that is not plain");
+  if ((contract_is_blocked(x) && x->layout->block != target->vector) ||
+      (contract_is_blocked(g) && g->layout->block != target->vector))
+    return refuse(why, "blocks of another size");
+  if (is_depthwise(node, x, g)) {
+    *form = CONTRACT_DW_DEPTHWISE;
+    if (!contract_is_blocked(x) || !contract_is_blocked(g) || !maps_equal(x->layout, g->layout))
+      return refuse(why, "depthwise needs equally blocked values");
+    return node->shape.dim[2] == node->shape.dim[3] || refuse(why, "the depthwise kernel is not square");
+  }
+  *form = CONTRACT_DW_DENSE;
+  if (node_attr(node, "groups").i != 1) return refuse(why, "grouped convolution");
+  return contract_is_blocked(x) || contract_is_blocked(g) || refuse(why, "both values are plain");
+}
+
 static bool match_node(const Target *target, const Node *node, ContractForm *form, Text *why) {
   for (int i = 0; i < node->shape.rank; i++) {
     if (node->shape.dim[i] == 0) return refuse(why, "an empty value");
   }
   switch (node->op) {
   case OP_conv2d: return match_conv2d(target, node, form, why);
+  case OP_conv2d_dw: return match_weight_gradient(target, node, form, why);
   default: return refuse(why, "no micro-kernel for %s", op_info(node->op)->name);
   }
 }
@@ -211,7 +229,8 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
   if (!core) return refuse(why, "no contraction");
   if (n > 2) return refuse(why, "more than two contractions");
   if (!match_node(target, core, &out->form, why)) return false;
-  if (!holds(group->ins, group->n_ins, core->in[1])) return refuse(why, "the weight is computed inside");
+  if (!holds(group->ins, group->n_ins, core->in[1])) return refuse(why, "an operand is computed inside");
+  if (core->op == OP_conv2d_dw && group->n_nodes > 1) return refuse(why, "a weight gradient stays alone");
   match_stage(group, core, core->op == OP_conv2d && out->form != CONTRACT_DEPTHWISE, &out->core);
   if (n == 2 && !match_lead(target, group, out, why)) return false;
   if (n == 1 && !holds(group->ins, group->n_ins, core->in[0])) return refuse(why, "the input is computed inside");

@@ -15,6 +15,8 @@ void micro_gemm(const Target *target, Text *out);      // the register tile, pix
 void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
 void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
 
+void micro_grad(const Target *target, Text *out); // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
+
 // ---- what the schedules and the text agree on
 
 // Activation in registers, an argument of the micro-kernels.
@@ -35,7 +37,7 @@ enum {
   MICRO_GEMM,     // where they begin
 };
 // sg_conv_X(c, x, w, y, bias, residual, slope, y0, y1, g0, g1, list): rows y0 .. y1 - 1; `list` has room for
-// 3 * kh * kw * (segments, or inputs if x is plain) 64-bit integers. X: b1, b2 (blocked x, stride 1 or 2), p1, p2
+// 3 * kh * kw * (segments, or inputs if x is plain) ints. X: b1, b2 (blocked x, stride 1 or 2), p1, p2
 // (plain), any.
 enum {
   MICRO_H = 8,
@@ -68,6 +70,33 @@ enum {
   MICRO_DW_DILATION,
   MICRO_DW,
 };
+
+// sg_wgrad_X(c, v, s, sums, y0, y1, b0, b1, t0, t1): rows of the gradient, vector blocks, scalar tiles. X: b (s
+// blocked, tiles of micro_grad_lanes channels), p3, p1 (s plain, three channels or one). sums:
+// [tap][tile][lane][block][vector].
+enum {
+  MICRO_GRAD_H, // of x
+  MICRO_GRAD_W,
+  MICRO_GRAD_OW, // of the gradient
+  MICRO_GRAD_KH,
+  MICRO_GRAD_KW,
+  MICRO_GRAD_STRIDE,
+  MICRO_GRAD_PAD,
+  MICRO_GRAD_DILATION,
+  MICRO_GRAD_VP, // pitches of v: pixels, rows, blocks
+  MICRO_GRAD_VROW,
+  MICRO_GRAD_VB,
+  MICRO_GRAD_SP, // pitches of s: pixels, rows, lanes, blocks (or tiles, if s is plain)
+  MICRO_GRAD_SROW,
+  MICRO_GRAD_SL,
+  MICRO_GRAD_SB,
+  MICRO_GRAD_PER_BLOCK, // scalar tiles a block
+  MICRO_GRAD_X_IS_V,    // v is x and s the gradient, not the other way round
+  MICRO_GRAD_INPUTS,    // channels of x
+  MICRO_GRAD,
+};
+int micro_grad_vectors(const Target *target);
+int micro_grad_lanes(const Target *target);
 
 // Pixels of the register tile with `vectors` output vectors (1 .. micro_max_vectors).
 int micro_tile_pixels(const Target *target, int vectors);

@@ -3,7 +3,7 @@
 
 // `c` is a table of numbers, in the order of MicroGemm and MicroConv in micro.h.
 static const char *const loops =
-    "SG_INLINE void sg_tile_set(SgTile *t, const int64_t *c, float slope) {\n"
+    "SG_INLINE void sg_tile_set(SgTile *t, const int *c, float slope) {\n"
     "  t->xb = c[0], t->wb = c[1], t->yb = c[2], t->rb = c[3], t->act = c[4], t->add_after = c[5], t->slope = slope;\n"
     "}\n"
     "// Output blocks to compute at once when `left` are to come and `most` is what the registers hold.\n"
@@ -12,7 +12,7 @@ static const char *const loops =
     "}\n"
     "// Blocks g0 .. g1 - 1 of n pixels that lie one after another in x, y and r; all pointers are to pixel 0 of block "
     "0.\n"
-    "SG_SHARED void sg_gemm(const int64_t *c, const float *x, const float *w, float *y, const float *b, const float "
+    "SG_SHARED void sg_gemm(const int *c, const float *x, const float *w, float *y, const float *b, const float "
     "*r,\n"
     "                       float slope, int64_t n, int64_t g0, int64_t g1) {\n"
     "  SgTile t;\n"
@@ -33,9 +33,10 @@ static const char *const loops =
     "}\n"
     "// The taps of output row oy whose column offset is at least kx0 and less than kx1 as chunks; returns their "
     "number.\n"
-    "SG_SHARED int64_t sg_taps(const int64_t *c, int64_t oy, int64_t kx0, int64_t kx1, int64_t *out) {\n"
+    "SG_SHARED int64_t sg_taps(const int *c, int64_t oy, int64_t kx0, int64_t kx1, int *out) {\n"
     "  const int64_t h = c[8], kh = c[11], kw = c[12], stride = c[13], pad = c[14], dilation = c[15], row = c[16],\n"
-    "                pixel = c[17], is_plain = c[18], inputs = c[20], segments = c[21], *s = c + 22;\n"
+    "                pixel = c[17], is_plain = c[18], inputs = c[20], segments = c[21];\n"
+    "  const int *s = c + 22;\n"
     "  int64_t n = 0;\n"
     "  for (int64_t ky = 0; ky < kh; ky++) {\n"
     "    const int64_t iy = oy * stride - pad + ky * dilation;\n"
@@ -55,9 +56,9 @@ static const char *const loops =
     "  return n;\n"
     "}\n"
     "// Rows y0 .. y1 - 1 of blocks g0 .. g1 - 1; all pointers are to row 0 of block 0. `list` holds the chunks.\n"
-    "SG_INLINE void sg_conv_rows(const int64_t *c, const float *x, const float *w, float *y, const float *b,\n"
+    "SG_INLINE void sg_conv_rows(const int *c, const float *x, const float *w, float *y, const float *b,\n"
     "                            const float *r, float slope, int64_t y0, int64_t y1, int64_t g0, int64_t g1,\n"
-    "                            int64_t *list, int64_t pp, void (*panel)(const SgTile *, const float *, const float "
+    "                            int *list, int64_t pp, void (*panel)(const SgTile *, const float *, const float "
     "*,\n"
     "                            float *, const float *, const float *, int64_t, int)) {\n"
     "  SgTile t;\n"
@@ -107,9 +108,9 @@ void micro_conv(const Target *target, Text *out) {
   for (int i = 0; i < 5; i++)
     text_printf(
         out,
-        "SG_SHARED void sg_conv_%s(const int64_t *c, const float *x, const float *w, float *y, const float *b,\n"
+        "SG_SHARED void sg_conv_%s(const int *c, const float *x, const float *w, float *y, const float *b,\n"
         "                          const float *r, float slope, int64_t y0, int64_t y1, int64_t g0, int64_t g1,\n"
         "                          float *list) {\n"
-        "  sg_conv_rows(c, x, w, y, b, r, slope, y0, y1, g0, g1, (int64_t *)list, %s, sg_panel_%s);\n}\n",
+        "  sg_conv_rows(c, x, w, y, b, r, slope, y0, y1, g0, g1, (int *)list, %s, sg_panel_%s);\n}\n",
         forms[i].suffix, forms[i].pitch, forms[i].suffix);
 }

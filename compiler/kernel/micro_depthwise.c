@@ -44,7 +44,7 @@ static void put_tile(Text *out, int kernel, int stride, int n) {
 // Every kernel, stride and dilation, one output at a time; also what the columns at the edges are computed with.
 // `c` is MicroDepthwise of micro.h.
 static const char *const point =
-    "SG_INLINE void sg_dw_point(const int64_t *c, const float *x, const float *w, float *y, const float *b, float "
+    "SG_INLINE void sg_dw_point(const int *c, const float *x, const float *w, float *y, const float *b, float "
     "slope,\n"
     "                           int64_t oy, int64_t ox) {\n"
     "  const int64_t iy = oy * c[8] - c[3], ix = ox * c[8] - c[3];\n"
@@ -59,7 +59,7 @@ static const char *const point =
     "  }\n"
     "  SG_ST(y + oy * c[5] + ox * SG_VL, sg_act(a, c[6], slope));\n"
     "}\n"
-    "SG_SHARED void sg_dw_any(const int64_t *c, const float *x, const float *w, float *y, const float *b, float "
+    "SG_SHARED void sg_dw_any(const int *c, const float *x, const float *w, float *y, const float *b, float "
     "slope,\n"
     "                         int64_t y0, int64_t y1) {\n"
     "  for (int64_t oy = y0; oy < y1; oy++)\n"
@@ -70,7 +70,7 @@ static void put_rows(Text *out, int kernel, int stride) {
   put_tile(out, kernel, stride, TILE);
   put_tile(out, kernel, stride, 1);
   text_printf(out,
-              "SG_SHARED void sg_dw_%d_%d(const int64_t *c, const float *x, const float *w, float *y, const float *b,\n"
+              "SG_SHARED void sg_dw_%d_%d(const int *c, const float *x, const float *w, float *y, const float *b,\n"
               "                         float slope, int64_t y0, int64_t y1) {\n"
               "  const int64_t h = c[0], ow = c[2], pad = c[3], row = c[4], last = c[1] + pad - %d;\n"
               "  int64_t lo = (pad + %d) / %d, hi = last >= 0 ? last / %d + 1 : 0;\n"

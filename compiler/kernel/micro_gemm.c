@@ -70,8 +70,9 @@ static void put_tile(Text *out, int pixels, int vectors, int vl) {
     for (int p = 1; p < pixels; p++)
       text_printf(out, "%s a%d_%d = a0_%d%s", p == 1 ? "  sg_f" : "", p, j, j, p + 1 < pixels ? "," : ";\n");
   }
-  text_put(out, "  const int64_t xb = t->xb, *c = t->chunk;\n"
-                "  for (const int64_t *e = c + 3 * t->n_chunks; c < e; c += 3) {\n"
+  text_put(out, "  const int64_t xb = t->xb;\n"
+                "  const int *c = t->chunk;\n"
+                "  for (const int *e = c + 3 * t->n_chunks; c < e; c += 3) {\n"
                 "   const float *q = x + c[0], *u = w + c[1];\n"
                 "   int64_t n = c[2];\n");
   text_printf(out, "   for (; n >= %d; n -= %d, q += xb, u += %d) {\n", vl, vl, vl * vl);
@@ -146,7 +147,7 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
 
 static const char *const types =
     "typedef struct SgTile {\n"
-    "  const int64_t *chunk;          // offset in x, offset in w, channels\n"
+    "  const int *chunk;          // offset in x, offset in w, channels\n"
     "  int64_t n_chunks, xb, wb;      // pitches in floats of the blocks of x and w\n"
     "  int64_t yb, rb;                // of the blocks of y and r; of its channels if y is plain\n"
     "  int64_t act, add_after, lanes; // activation; r is added after it; channels to store if y is plain, else 0\n"

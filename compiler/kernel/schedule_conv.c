@@ -207,7 +207,7 @@ void schedule_dense(Schedule *schedule) {
       region.y1,
       region.b0,
       region.b1,
-      ir_address(ir, ir_scratch(ir, "chunks", IR_FLOAT, 3 * 2 * chunks), ir_int(ir, 0)),
+      ir_address(ir, ir_scratch(ir, "chunks", IR_FLOAT, 3 * chunks), ir_int(ir, 0)),
   };
   ir_do(ir, schedule->body, conv_function(y), 12, args);
   schedule_rest(schedule, &region);

@@ -1,0 +1,199 @@
+// Kernel cases: groups of nodes with hand-made layouts, compiled by the host's cc and compared with the reference
+// evaluator. Padding lanes of inputs hold NaN, and so does every result before a run.
+#ifndef SG_TESTS_KERNEL_CASE_H
+#define SG_TESTS_KERNEL_CASE_H
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include "compiler/graph.h"
+#include "compiler/kernel/group.h"
+#include "compiler/kernel/kernel.h"
+#include "compiler/ops/eval.h"
+#include "compiler/target.h"
+#include "runtime/base/status.h"
+#include "runtime/kernel_abi.h"
+#include "tests/check.h"
+
+typedef struct KernelCase {
+  const char *name;
+  Graph *graph;
+  Group group;
+  KernelInfo info;
+  double tolerance; // of the largest magnitude of the result
+} KernelCase;
+
+typedef struct KernelCases {
+  Arena *arena;
+  const Target *target;
+  Text source;
+  KernelCase *list;
+  int n, cap;
+} KernelCases;
+
+static uint64_t case_seed = 1;
+static double case_random(double lo, double hi) {
+  case_seed = case_seed * 6364136223846793005u + 1442695040888963407u;
+  return lo + (hi - lo) * (double)(case_seed >> 40) / (double)(1 << 24);
+}
+static int case_pick(int n) { return (int)case_random(0, n); }
+
+static const Layout *case_layout(Arena *arena, LayoutKind kind, int block, int n, const int *segment) {
+  Layout *layout = ARENA_ARRAY(arena, Layout, 1);
+  *layout = (Layout){kind, block, {n, arena_memdup(arena, segment, sizeof *segment * (size_t)n)}};
+  return layout;
+}
+
+static void cases_begin(KernelCases *cases, const Target *target) {
+  *cases = (KernelCases){.arena = arena_new(), .target = target};
+  kernel_preamble(target, &cases->source);
+}
+
+// Makes one group of everything but leaves, views and concats in place, and emits it.
+static void cases_add(KernelCases *cases, Graph *graph, const char *name, double tolerance) {
+  Arena *arena = cases->arena;
+  graph_sort(graph);
+  Node **members = ARENA_ARRAY(arena, Node *, graph->n_nodes + 1);
+  int n = 0;
+  for (int i = 0; i < graph->n_nodes; i++) {
+    Node *node = graph->nodes[i];
+    node->group = -1;
+    if (node_needs_kernel(node) && !(node->op == OP_concat && node->name)) members[n++] = node;
+    if (n && members[n - 1] == node) node->group = 0;
+  }
+  KernelCase c = {.name = arena_strdup(arena, name), .graph = graph, .tolerance = tolerance};
+  c.group = group_make(group_index(graph, arena), members, n, arena);
+  Text why = {0};
+  bool can = kernel_can_fuse(cases->target, &c.group, &why);
+  CHECK(can, "%s: %s", name, text_get(&why));
+  text_free(&why);
+  if (!can) return;
+  kernel_emit(cases->target, &c.group, arena, &cases->source, &c.info);
+  ARENA_PUSH(arena, cases->list, cases->n, cases->cap, c);
+}
+
+// Copies a value between plain order and its place in its root's buffer.
+static void case_copy(const Node *node, float *buffer, float *plain, bool is_load) {
+  Shape one = node->shape;
+  int64_t images = 1, stride = 0;
+  if (node->layout && node->layout->kind == LAYOUT_BLOCKED) {
+    images = one.dim[0];
+    one.dim[0] = 1;
+    stride = storage_batch_stride(node);
+  }
+  int64_t index[MAX_RANK] = {0}, n = shape_elements(one);
+  for (int64_t image = 0; image < images; image++) {
+    float *at = buffer + storage_offset(node) + image * stride;
+    for (int64_t i = 0; i < n; i++) {
+      int64_t rest = i;
+      for (int k = one.rank - 1; k >= 0; k--) {
+        index[k] = rest % one.dim[k];
+        rest /= one.dim[k];
+      }
+      float *stored = at + layout_offset(one, node->layout, index);
+      if (is_load) plain[image * n + i] = *stored;
+      else *stored = plain[image * n + i];
+    }
+  }
+}
+
+static float *case_buffer(float **buffers, const Node *node) {
+  const Node *root = storage_root(node);
+  if (!buffers[root->id]) {
+    int64_t n = layout_elements(root->shape, root->layout);
+    buffers[root->id] = aligned_alloc(64, (size_t)(4 * n + 127) / 64 * 64);
+    for (int64_t i = 0; i < n; i++) buffers[root->id][i] = NAN;
+  }
+  return buffers[root->id];
+}
+
+static void case_check(const KernelCase *c, SgKernel *function) {
+  const Graph *graph = c->graph;
+  Arena *arena = arena_new();
+  const float **leaf = ARENA_ARRAY(arena, const float *, graph->n_nodes);
+  float **buffers = ARENA_ARRAY(arena, float *, graph->n_nodes);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const Node *node = graph->nodes[i];
+    if (node->op != OP_input) continue;
+    int64_t n = shape_elements(node->shape);
+    float *value = ARENA_ARRAY(arena, float, n + 16);
+    for (int64_t k = 0; k < n; k++) value[k] = (float)case_random(-1, 1);
+    leaf[i] = value;
+  }
+  const float **want = graph_eval(graph, arena, leaf);
+  float **args = ARENA_ARRAY(arena, float *, c->group.n_ins + c->group.n_outs);
+  for (int i = 0; i < c->group.n_ins; i++) {
+    const Node *in = c->group.ins[i];
+    args[i] = case_buffer(buffers, in) + storage_offset(in);
+    case_copy(in, case_buffer(buffers, in), (float *)want[in->id], false);
+  }
+  for (int i = 0; i < c->group.n_outs; i++) {
+    const Node *out = c->group.outs[i];
+    args[c->group.n_ins + i] = case_buffer(buffers, out) + storage_offset(out);
+  }
+  float *scratch = aligned_alloc(64, (size_t)(c->info.scratch * 4 + 127) / 64 * 64);
+  for (int64_t i = 0; i < c->info.scratch; i++) scratch[i] = NAN;
+  // Two ranges, the later one first: tasks are independent.
+  int64_t middle = c->info.n_tasks / 2;
+  function(NULL, args, middle, c->info.n_tasks, scratch);
+  function(NULL, args, 0, middle, scratch);
+  for (int i = 0; i < c->group.n_outs; i++) {
+    const Node *out = c->group.outs[i];
+    int64_t n = shape_elements(out->shape);
+    float *got = ARENA_ARRAY(arena, float, n + 16);
+    case_copy(out, case_buffer(buffers, out), got, true);
+    double scale = 1e-3, worst = 0;
+    int64_t where = 0;
+    for (int64_t k = 0; k < n; k++) scale = fmax(scale, fabs((double)want[out->id][k]));
+    for (int64_t k = 0; k < n; k++) {
+      double error = fabs((double)got[k] - (double)want[out->id][k]);
+      if (error > worst || error != error) {
+        worst = error;
+        where = k;
+        if (error != error) break;
+      }
+    }
+    CHECK(worst <= c->tolerance * scale, "%s, vectors of %d, result %d: element %lld is %g, should be %g", c->name,
+          c->group.outs[i]->layout ? c->group.outs[i]->layout->block : 0, i, (long long)where, (double)got[where],
+          (double)want[out->id][where]);
+  }
+  for (int i = 0; i < graph->n_nodes; i++) free(buffers[i]);
+  free(scratch);
+  arena_free(arena);
+}
+
+// Compiles all, runs each with random values and compares. Frees everything.
+static void cases_run(KernelCases *cases) {
+  char directory[] = "/tmp/sg-kernel-XXXXXX";
+  if (!mkdtemp(directory)) {
+    CHECK(false, "no temporary directory");
+    return;
+  }
+  char source[64], object[64], command[512];
+  snprintf(source, sizeof source, "%s/k.c", directory);
+  snprintf(object, sizeof object, "%s/k.so", directory);
+  FILE *file = fopen(source, "w");
+  if (file) {
+    fwrite(cases->source.data, 1, cases->source.size, file);
+    fclose(file);
+  }
+  snprintf(command, sizeof command, "cc -w %s -shared -fPIC -o %s %s -lm", cases->target->cc_flags, object, source);
+  bool is_built = system(command) == 0;
+  CHECK(is_built, "the kernels do not compile: %s", source);
+  void *library = is_built ? dlopen(object, RTLD_NOW | RTLD_LOCAL) : NULL;
+  for (int i = 0; library && i < cases->n; i++) {
+    void *symbol = dlsym(library, cases->list[i].info.symbol);
+    CHECK(symbol, "%s: no function %s", cases->list[i].name, cases->list[i].info.symbol);
+    if (symbol) case_check(&cases->list[i], (SgKernel *)symbol);
+  }
+  if (library) dlclose(library);
+  if (is_built) {
+    unlink(source);
+    unlink(object);
+    rmdir(directory);
+  }
+  text_free(&cases->source);
+  arena_free(cases->arena);
+}
+
+#endif

@@ -1,0 +1,470 @@
+// Tests of the contraction kernels: every form at odd sizes, with channels that do not fill their blocks, several
+// segments, values inside a concat and several images, for vectors of 4, 8 and 16 floats.
+#include "tests/compiler/kernel_case.h"
+
+typedef struct Conv {
+  const char *name;
+  int images, height, width;
+  int in[3], out[3]; // segments, 0 ends
+  int kernel, stride, padding, dilation;
+  bool is_depthwise, plain_in, plain_out;
+  int bias;  // 0 none, 1 as the result is stored, 2 plain [1, C, 1, 1], 3 plain [C, 1, 1]
+  Op act;    // OP_relu, OP_leaky_relu, or OP_input for none
+  int order; // residual: 0 none, 1 before the activation, 2 after it
+  int more;  // nodes that follow: 0 none, 1 sigmoid, 2 times [N, C, 1, 1] and the activation's value kept
+  bool in_concat, out_concat;
+} Conv;
+
+static int count(const int *segments) {
+  int n = 0;
+  while (n < 3 && segments[n]) n++;
+  return n;
+}
+static int total(const int *segments) { return segments[0] + segments[1] + segments[2]; }
+
+static Node *add_conv(Graph *graph, Node *x, Node *w, int stride, int padding, int dilation, int groups) {
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_conv2d, "stride")].i = stride;
+  attrs[op_attr_index(OP_conv2d, "padding")].i = padding;
+  attrs[op_attr_index(OP_conv2d, "dilation")].i = dilation;
+  attrs[op_attr_index(OP_conv2d, "groups")].i = groups;
+  return graph_add(graph, OP_conv2d, (Node *[]){x, w}, 2, attrs);
+}
+
+static Node *add_act(Graph *graph, Op act, Node *x) {
+  if (act == OP_input) return x;
+  AttrValue attrs[OP_MAX_ATTRS] = {{.f = 0.1}};
+  Node *y = graph_add(graph, act, &x, 1, attrs);
+  y->layout = x->layout;
+  return y;
+}
+
+static Node *add_binary(Graph *graph, Op op, Node *a, Node *b) {
+  Node *y = graph_binary(graph, op, a, b);
+  y->layout = a->layout;
+  return y;
+}
+
+static Node *input(Graph *graph, const char *name, Shape shape, const Layout *layout) {
+  Node *node = graph_input(graph, name, shape);
+  node->layout = layout;
+  return node;
+}
+
+// The value becomes the second part of a concat that holds it; the first part is another input of `before` channels.
+static Node *put_into_concat(Graph *graph, Node *node, int block, int before) {
+  Shape shape = node->shape;
+  shape.dim[1] = before;
+  Arena *arena = graph->arena;
+  Node *other = input(graph, node->op == OP_input ? "other in" : "other", shape,
+                      case_layout(arena, LAYOUT_BLOCKED, block, 1, &before));
+  int segments[4] = {before};
+  for (int i = 0; i < node->layout->c.n; i++) segments[i + 1] = node->layout->c.segment[i];
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[0].i = 1;
+  Node *all = graph_add(graph, OP_concat, (Node *[]){other, node}, 2, attrs);
+  all->layout = case_layout(arena, LAYOUT_BLOCKED, block, node->layout->c.n + 1, segments);
+  all->name = "all";
+  node->into = all;
+  node->into_offset = (before + block - 1) / block;
+  other->into = all;
+  return all;
+}
+
+static void add_case(KernelCases *cases, const Conv *c) {
+  Arena *arena = cases->arena;
+  Graph *graph = graph_new(arena, c->name);
+  int block = cases->target->vector, inputs = total(c->in), outputs = total(c->out);
+  const Layout *x_layout = c->plain_in ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->in), c->in);
+  const Layout *y_layout = c->plain_out ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
+  const Layout *w_layout = case_layout(arena, c->is_depthwise ? LAYOUT_WEIGHT_DW : LAYOUT_WEIGHT, block,
+                                       c->plain_out ? 1 : count(c->out), c->plain_out ? &outputs : c->out);
+  Node *x = input(graph, "x", SHAPE(c->images, inputs, c->height, c->width), x_layout);
+  Node *w = input(graph, "w", SHAPE(outputs, c->is_depthwise ? 1 : inputs, c->kernel, c->kernel), w_layout);
+  if (c->in_concat) graph_output(graph, "x in", put_into_concat(graph, x, block, 5), false);
+  Node *y = add_conv(graph, x, w, c->stride, c->padding, c->dilation, c->is_depthwise ? inputs : 1);
+  y->layout = y_layout;
+  if (c->bias) {
+    Shape shape = c->bias == 3 ? SHAPE(outputs, 1, 1) : SHAPE(1, outputs, 1, 1);
+    y = add_binary(graph, OP_add, y, input(graph, "bias", shape, c->bias == 1 ? y_layout : NULL));
+  }
+  if (c->order == 1) y = add_binary(graph, OP_add, y, input(graph, "residual", y->shape, y_layout));
+  y = add_act(graph, c->act, y);
+  if (c->order == 2) y = add_binary(graph, OP_add, y, input(graph, "residual", y->shape, y_layout));
+  if (c->more == 1) {
+    y = graph_unary(graph, OP_sigmoid, y);
+    y->layout = y_layout;
+  }
+  if (c->more == 2) {
+    graph_output(graph, "kept", y, false);
+    y = add_binary(graph, OP_mul, y, input(graph, "scale", SHAPE(c->images, outputs, 1, 1), y_layout));
+  }
+  Node *out = c->out_concat ? put_into_concat(graph, y, block, 9) : y;
+  graph_output(graph, "y", out, false);
+  cases_add(cases, graph, c->name, 2e-6 * sqrt((double)(inputs * c->kernel * c->kernel) + 9));
+}
+
+static const Conv convs[] = {
+    // pointwise, from the table of the encoder scaled down, and odd ones
+    {.name = "pointwise 16->8", .images = 1, .height = 13, .width = 17, .in = {16}, .out = {8}, .kernel = 1},
+    {.name = "pointwise 24->72",
+     .images = 2,
+     .height = 12,
+     .width = 10,
+     .in = {24},
+     .out = {72},
+     .kernel = 1,
+     .bias = 1,
+     .act = OP_relu},
+    {.name = "pointwise 12->20",
+     .images = 2,
+     .height = 5,
+     .width = 7,
+     .in = {12},
+     .out = {20},
+     .kernel = 1,
+     .bias = 1,
+     .act = OP_leaky_relu,
+     .order = 1},
+    {.name = "pointwise 12+12->30",
+     .images = 1,
+     .height = 9,
+     .width = 5,
+     .in = {12, 12},
+     .out = {30},
+     .kernel = 1,
+     .bias = 2,
+     .act = OP_relu,
+     .order = 2},
+    {.name = "pointwise 20+3->10+10",
+     .images = 3,
+     .height = 4,
+     .width = 6,
+     .in = {20, 3},
+     .out = {10, 10},
+     .kernel = 1,
+     .bias = 3},
+    {.name = "pointwise in concats",
+     .images = 2,
+     .height = 6,
+     .width = 11,
+     .in = {7, 9},
+     .out = {6},
+     .kernel = 1,
+     .bias = 1,
+     .in_concat = true,
+     .out_concat = true},
+    {.name = "pointwise to plain",
+     .images = 2,
+     .height = 6,
+     .width = 11,
+     .in = {30},
+     .out = {3},
+     .kernel = 1,
+     .bias = 2,
+     .act = OP_relu,
+     .plain_out = true},
+    {.name = "pointwise to plain, wide",
+     .images = 2,
+     .height = 3,
+     .width = 5,
+     .in = {9},
+     .out = {37},
+     .kernel = 1,
+     .plain_out = true},
+    {.name = "squeeze 72->20",
+     .images = 2,
+     .height = 1,
+     .width = 1,
+     .in = {36, 36},
+     .out = {20},
+     .kernel = 1,
+     .bias = 1,
+     .act = OP_relu},
+    {.name = "excite 20->72",
+     .images = 2,
+     .height = 1,
+     .width = 1,
+     .in = {20},
+     .out = {36, 36},
+     .kernel = 1,
+     .bias = 1,
+     .more = 1},
+    {.name = "pointwise, more",
+     .images = 2,
+     .height = 7,
+     .width = 9,
+     .in = {16},
+     .out = {13},
+     .kernel = 1,
+     .bias = 1,
+     .act = OP_relu,
+     .more = 2},
+    {.name = "pointwise large",
+     .images = 1,
+     .height = 15,
+     .width = 20,
+     .in = {160},
+     .out = {240},
+     .kernel = 1,
+     .bias = 1,
+     .order = 1},
+    {.name = "pointwise many pixels",
+     .images = 1,
+     .height = 60,
+     .width = 81,
+     .in = {40},
+     .out = {21},
+     .kernel = 1,
+     .bias = 1,
+     .more = 1},
+    // with taps
+    {.name = "stem",
+     .images = 2,
+     .height = 22,
+     .width = 34,
+     .in = {3},
+     .out = {16},
+     .kernel = 3,
+     .stride = 2,
+     .padding = 1,
+     .bias = 1,
+     .act = OP_relu,
+     .plain_in = true},
+    {.name = "stem of six",
+     .images = 1,
+     .height = 21,
+     .width = 33,
+     .in = {6},
+     .out = {16},
+     .kernel = 3,
+     .stride = 2,
+     .padding = 1,
+     .plain_in = true},
+    {.name = "plain stride 1",
+     .images = 1,
+     .height = 9,
+     .width = 14,
+     .in = {4},
+     .out = {5},
+     .kernel = 3,
+     .padding = 1,
+     .plain_in = true,
+     .plain_out = true,
+     .bias = 3},
+    {.name = "plain pointwise",
+     .images = 1,
+     .height = 9,
+     .width = 14,
+     .in = {5},
+     .out = {9},
+     .kernel = 1,
+     .plain_in = true},
+    {.name = "bridge",
+     .images = 2,
+     .height = 4,
+     .width = 6,
+     .in = {48},
+     .out = {40},
+     .kernel = 1,
+     .padding = 1,
+     .bias = 1},
+    {.name = "dense 3x3",
+     .images = 2,
+     .height = 17,
+     .width = 19,
+     .in = {20},
+     .out = {12},
+     .kernel = 3,
+     .padding = 1,
+     .bias = 1,
+     .act = OP_relu,
+     .order = 1},
+    {.name = "dense 3x3 by 2",
+     .images = 1,
+     .height = 11,
+     .width = 16,
+     .in = {9, 4},
+     .out = {27},
+     .kernel = 3,
+     .stride = 2,
+     .padding = 1},
+    {.name = "dense 3x3 dilated",
+     .images = 1,
+     .height = 13,
+     .width = 12,
+     .in = {10},
+     .out = {8},
+     .kernel = 3,
+     .padding = 6,
+     .dilation = 6,
+     .bias = 1},
+    {.name = "dense 5x5 in concats",
+     .images = 2,
+     .height = 9,
+     .width = 8,
+     .in = {11},
+     .out = {6, 5},
+     .kernel = 5,
+     .padding = 2,
+     .in_concat = true,
+     .out_concat = true,
+     .more = 1},
+    {.name = "dense 3x3 by 3",
+     .images = 1,
+     .height = 11,
+     .width = 10,
+     .in = {6},
+     .out = {8},
+     .kernel = 3,
+     .stride = 3,
+     .padding = 0},
+    {.name = "dense 2x2 patches",
+     .images = 1,
+     .height = 8,
+     .width = 8,
+     .in = {16},
+     .out = {16},
+     .kernel = 2,
+     .stride = 2,
+     .plain_in = true},
+    {.name = "dense smaller than its kernel",
+     .images = 1,
+     .height = 3,
+     .width = 2,
+     .in = {8},
+     .out = {8},
+     .kernel = 5,
+     .padding = 2},
+    {.name = "head to one channel",
+     .images = 1,
+     .height = 10,
+     .width = 13,
+     .in = {32},
+     .out = {1},
+     .kernel = 3,
+     .padding = 1,
+     .plain_out = true,
+     .bias = 2},
+    // depthwise
+    {.name = "depthwise 3",
+     .images = 2,
+     .height = 10,
+     .width = 13,
+     .in = {20},
+     .out = {20},
+     .kernel = 3,
+     .padding = 1,
+     .is_depthwise = true,
+     .bias = 1,
+     .act = OP_relu},
+    {.name = "depthwise 3 by 2",
+     .images = 1,
+     .height = 11,
+     .width = 14,
+     .in = {12, 12},
+     .out = {12, 12},
+     .kernel = 3,
+     .stride = 2,
+     .padding = 1,
+     .is_depthwise = true,
+     .bias = 3},
+    {.name = "depthwise 5",
+     .images = 1,
+     .height = 15,
+     .width = 20,
+     .in = {7},
+     .out = {7},
+     .kernel = 5,
+     .padding = 2,
+     .is_depthwise = true,
+     .act = OP_leaky_relu},
+    {.name = "depthwise 5 by 2",
+     .images = 2,
+     .height = 13,
+     .width = 27,
+     .in = {9, 9},
+     .out = {9, 9},
+     .kernel = 5,
+     .stride = 2,
+     .padding = 2,
+     .is_depthwise = true,
+     .bias = 2,
+     .in_concat = true,
+     .out_concat = true},
+    {.name = "depthwise 7",
+     .images = 1,
+     .height = 9,
+     .width = 12,
+     .in = {8},
+     .out = {8},
+     .kernel = 7,
+     .padding = 3,
+     .is_depthwise = true,
+     .more = 1},
+    {.name = "depthwise 3 dilated",
+     .images = 1,
+     .height = 9,
+     .width = 12,
+     .in = {8},
+     .out = {8},
+     .kernel = 3,
+     .padding = 2,
+     .dilation = 2,
+     .is_depthwise = true,
+     .more = 2},
+    {.name = "depthwise 3 small",
+     .images = 1,
+     .height = 2,
+     .width = 1,
+     .in = {8},
+     .out = {8},
+     .kernel = 3,
+     .padding = 1,
+     .is_depthwise = true,
+     .order = 1},
+    {.name = "depthwise 3 unpadded",
+     .images = 1,
+     .height = 9,
+     .width = 12,
+     .in = {8},
+     .out = {8},
+     .kernel = 3,
+     .is_depthwise = true},
+    {.name = "depthwise 4 by 3",
+     .images = 1,
+     .height = 14,
+     .width = 12,
+     .in = {8},
+     .out = {8},
+     .kernel = 4,
+     .stride = 3,
+     .padding = 1,
+     .is_depthwise = true},
+};
+
+static void test_convs(const Target *target) {
+  KernelCases cases;
+  cases_begin(&cases, target);
+  for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
+    Conv c = convs[i];
+    if (!c.stride) c.stride = 1;
+    if (!c.dilation) c.dilation = 1;
+    if (c.act == 0) c.act = OP_input;
+    add_case(&cases, &c);
+  }
+  cases_run(&cases);
+}
+
+int main(void) {
+  Target target = *target_host();
+  test_convs(&target);
+  static const int vectors[] = {4, 8, 16};
+  for (int i = 0; i < 3; i++) {
+    if (vectors[i] == target_host()->vector) continue;
+    target.vector = vectors[i];
+    target.registers = vectors[i] == 16 ? 32 : 16;
+    test_convs(&target);
+  }
+  return check_report("contract");
+}
