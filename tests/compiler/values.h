@@ -35,15 +35,15 @@ static inline bool has_given_value(const Node *node) {
   return node->op == OP_input || node->op == OP_param || node->op == OP_state;
 }
 
-// Values for leaves that have none yet, drawn from lo..hi by the leaf's name: equal leaves of two graphs agree. States
-// whose name contains "var" (and second moments) are drawn from 0.5..1.5.
+// Values for leaves that have none yet, drawn from lo..hi by the leaf's name: equal leaves of two graphs agree. Those
+// that must be positive by what their names say are drawn from 0.5..1.5.
 static inline void values_fill(Values *values, const Graph *graph, double lo, double hi) {
   for (int i = 0; i < graph->n_nodes; i++) {
     const Node *node = graph->nodes[i];
     if (!has_given_value(node) || values->of[i]) continue;
     float *out = values_leaf(values, node);
     uint64_t seed = hash_fnv64(node->name);
-    bool is_positive = strstr(node->name, "var") || strstr(node->name, "adamw.v");
+    bool is_positive = strstr(node->name, "var") || strstr(node->name, "adamw.v") || !strcmp(node->name, "hyper");
     double from = is_positive ? 0.5 : lo, to = is_positive ? 1.5 : hi;
     for (int64_t k = 0; k < shape_elements(node->shape); k++) {
       out[k] = (float)(from + (to - from) * unit_random(seed, (uint64_t)k));

@@ -1,0 +1,110 @@
+// Interpolate after convolution: conv(resize(x)) becomes resize(conv(x)) where the convolution is pointwise and the
+// resize enlarges, which saves its multiply-adds at the large size.
+//
+// Exact but for rounding: a pointwise convolution mixes channels at one place, a resize mixes places of one channel, so
+// as linear maps they commute. A shift b of one value a channel commutes as well, since the weights of every
+// interpolation sum to one: sum_i w_i (x_i + b) = sum_i w_i x_i + b.
+#include "compiler/ops/build.h"
+#include "compiler/pass/pass.h"
+#include "compiler/pass/rewrite.h"
+
+// Arithmetic of one interpolated element, in the flops that a convolution's two per multiply-add are counted in.
+enum { RESIZE_FLOPS = 8, MAX_LINKS = 8 };
+
+static bool is_pointwise(const Node *conv) {
+  if (conv->op != OP_conv2d) return false;
+  Shape weight = conv->in[1]->shape;
+  ConvAttrs attrs = conv_attrs(conv);
+  return weight.dim[2] == 1 && weight.dim[3] == 1 && attrs.stride == 1 && attrs.padding == 0;
+}
+
+static int64_t area(const Node *node) { return node->shape.dim[2] * node->shape.dim[3]; }
+
+static bool enlarges(const Node *resize) { return area(resize) > area(resize->in[0]); }
+
+// Whether fewer places for the convolution outweigh more (or fewer) channels for the resize.
+static bool saves_work(const Node *conv, const Node *resize) {
+  double large = (double)area(resize), small = (double)area(resize->in[0]);
+  double in = (double)conv->in[1]->shape.dim[1], out = (double)conv->shape.dim[1];
+  return 2 * in * out * (large - small) > RESIZE_FLOPS * (out - (double)resize->shape.dim[1]) * large;
+}
+
+// Whether the value is the same at all places of a channel.
+static bool is_flat(const Node *value) {
+  int rank = value->shape.rank;
+  return (rank < 1 || value->shape.dim[rank - 1] == 1) && (rank < 2 || value->shape.dim[rank - 2] == 1);
+}
+
+// Which operand of an affine op is the picture, the other being flat; -1 if it is no such op.
+static int picture_operand(const Node *node) {
+  if (node->op != OP_add && node->op != OP_sub && node->op != OP_mul && node->op != OP_div) return -1;
+  for (int k = 0; k < (node->op == OP_div ? 1 : 2); k++) {
+    if (shape_equal(node->in[k]->shape, node->shape) && is_flat(node->in[1 - k]) && !is_flat(node->in[k])) return k;
+  }
+  return -1;
+}
+
+static Node *apply(Graph *graph, const Node *link, int k, Node *x) {
+  Node *in[2] = {link->in[0], link->in[1]};
+  in[k] = x;
+  return graph_add(graph, link->op, in, 2, NULL);
+}
+
+static Node *resize_as(Graph *graph, const Node *resize, Node *x) {
+  graph_at(graph, resize);
+  return graph_add(graph, OP_resize, &x, 1, resize->attr);
+}
+
+typedef struct Users {
+  Node **only;
+  int n;
+} Users;
+
+static bool is_only_for(const Users *users, const Node *node, const Node *user) {
+  return node->id < users->n && users->only[node->id] == user;
+}
+
+static Node *move_before(const Users *users, Graph *graph, Node *conv) {
+  const Node *link[MAX_LINKS];
+  int side[MAX_LINKS], n = 0;
+  const Node *user = conv, *x = conv->in[0];
+  for (; is_only_for(users, x, user) && n < MAX_LINKS; n++) {
+    int k = picture_operand(x);
+    if (k < 0) break;
+    link[n] = user = x;
+    side[n] = k;
+    x = x->in[k];
+  }
+  if (x->op != OP_resize || !is_only_for(users, x, user) || !enlarges(x) || !saves_work(conv, x)) return NULL;
+  Node *small = x->in[0];
+  while (n--) small = apply(graph, link[n], side[n], small);
+  return resize_as(graph, x, build_conv2d(graph, small, conv->in[1], conv_attrs(conv)));
+}
+
+// The convolution's bias follows it, so that it stays in one kernel with it.
+static Node *move_bias(const Users *users, Graph *graph, Node *node) {
+  int k = picture_operand(node);
+  if (node->op != OP_add || k < 0) return NULL;
+  const Node *resize = node->in[k];
+  if (resize->op != OP_resize || !is_only_for(users, resize, node) || !enlarges(resize)) return NULL;
+  if (!is_pointwise(resize->in[0]) || !is_only_for(users, resize->in[0], resize)) return NULL;
+  return resize_as(graph, resize, apply(graph, node, k, resize->in[0]));
+}
+
+static Node *rewrite(void *context, Graph *graph, Node *node) {
+  return is_pointwise(node) ? move_before(context, graph, node) : move_bias(context, graph, node);
+}
+
+bool pass_interp(const PassContext *context, Graph *graph) {
+  if (context->exact) return false;
+  bool is_changed = false, is_again = true;
+  while (is_again) {
+    graph_sort(graph);
+    Arena *scratch = arena_new();
+    Users users = {find_only_users(graph, scratch), graph->n_nodes};
+    is_again = graph_rewrite(graph, rewrite, &users);
+    is_changed |= is_again;
+    arena_free(scratch);
+  }
+  return is_changed;
+}

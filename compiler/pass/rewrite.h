@@ -1,0 +1,28 @@
+// Rewrite: how passes replace nodes by better ones, and the small questions that they ask of nodes.
+#ifndef SG_PASS_REWRITE_H
+#define SG_PASS_REWRITE_H
+
+#include "compiler/graph.h"
+
+// What the node is to be replaced by, of the same shape, or NULL to keep it. New nodes are appended to the graph, with
+// the place and module of `node` unless the rule says otherwise. `node` itself must not be changed.
+typedef Node *RewriteRule(void *context, Graph *graph, Node *node);
+
+// Offers every node to the rule, operands before users; users see the replacements. Sorts the graph if anything
+// changed. A replacement is not offered again: call until nothing changes. Returns whether anything changed.
+bool graph_rewrite(Graph *graph, RewriteRule *rule, void *context);
+
+// Whether the node is a fill, of any shape, and its value.
+bool is_fill(const Node *node, double *out_value);
+bool is_fill_of(const Node *node, double value);
+bool is_single(const Node *node);      // one element
+bool is_elementwise(const Node *node); // CLASS_ELEMENTWISE
+
+// result[id]: the node depends on parameters, states, constants, fills and iotas only. Lives in `arena`.
+bool *find_weight_only(const Graph *graph, Arena *arena);
+
+// users[id]: the only user of the node, if it has one and only one operand somewhere refers to it and no output or
+// update does; NULL otherwise. Lives in `arena`.
+Node **find_only_users(const Graph *graph, Arena *arena);
+
+#endif
