@@ -22,12 +22,13 @@ Status exec_set(Exec *exec, const char *name, const float *values);
 Status exec_get(const Exec *exec, const char *name, float *values);
 
 // Runs the setup steps if weights were set since the last time, then the steps. Updates are written back in place.
+// After an error (of the device) the values of parameters and state are undefined.
 Status exec_run(Exec *exec);
 
-// Times of the last profiled run: one entry a step. exec_profile runs once with a clock around each step.
+// As exec_run, with a clock around each step: seconds[i] for step i of the program.
 Status exec_profile(Exec *exec, double *seconds);
 
-int64_t exec_memory(const Exec *exec); // bytes held
+int64_t exec_memory(const Exec *exec); // bytes held: both regions, host copies, scratch of the workers
 const Program *exec_program(const Exec *exec);
 
 #endif

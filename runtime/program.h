@@ -1,4 +1,5 @@
-// Program: what compile() makes and Exec runs: buffers planned into slabs, steps in order, and the C text of the kernels.
+// Program: what compile() makes and Exec runs: buffers planned into slabs, steps in order, and the C text of the
+// kernels.
 #ifndef SG_PROGRAM_H
 #define SG_PROGRAM_H
 
@@ -9,6 +10,10 @@
 #include "runtime/base/text.h"
 #include "runtime/kernel_abi.h"
 #include "runtime/tensor.h"
+
+// Buffers begin at multiples of this many floats, and their sizes in the regions are rounded up to it, so that kernels
+// may read whole vectors at their ends.
+enum { PROGRAM_ALIGN = 64 };
 
 typedef enum BufferKind {
   BUFFER_INPUT,    // written by the caller before a run, plain layout
@@ -38,8 +43,8 @@ typedef struct Step {
   SgKernel *function;  // the reference evaluator's step, or resolved when loaded
   const void *context; // for `function`
   int n_args;
-  const int *arg_buffer;      // index into Program.buffers
-  const int64_t *arg_offset;  // floats into that buffer
+  const int *arg_buffer;     // index into Program.buffers
+  const int64_t *arg_offset; // floats into that buffer
   int64_t n_tasks, scratch, flops, bytes;
   const char *label; // ops and the user's source line, for profiles
 } Step;
@@ -60,12 +65,24 @@ typedef struct Program {
   int64_t multiply_adds;    // of one run
 } Program;
 
-// Releases the program and what it owns.
+// Where one kernel's text begins in Program.source, so that the kernels can be shared out over several compilations;
+// what stands before the first one belongs to all.
+#define PROGRAM_KERNEL_MARK "\n//// kernel "
+
+// Releases the program and what it owns; NULL is allowed.
 void program_free(Program *program);
+// Whether everything lies where it may: buffers within their regions, arguments within their buffers, sizes that can
+// be addressed. Appends what does not to `why`. (Whether the kernels keep within their arguments cannot be told.)
+bool program_verify(const Program *program, Text *why);
 // Index of the buffer of that kind and name, or -1.
 int program_find(const Program *program, BufferKind kind, const char *name);
-// The text form: buffers, steps and source; read back to an equal program. Not for the reference target (EXIT_DEVICE).
+// The text form: buffers, steps and source, closed by a hash; read back to an equal program. Writing refuses programs
+// of the reference target (EXIT_DEVICE). Reading checks hash, form and program_verify (EXIT_DATA); the source is code
+// that will run, so a program is to be trusted as much as a shared library.
 Status program_write(const Program *program, const char *path);
 Status program_read(const char *path, Program **out);
+// The same to and from memory; `what` names it in messages.
+Status program_print(const Program *program, Text *out);
+Status program_parse(const char *what, const char *text, size_t size, Program **out);
 
 #endif

@@ -1,0 +1,170 @@
+// CPU device: kernels are functions of a shared object, or given ones, run by a pool over their tasks.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "runtime/cpu_pool.h"
+#include "runtime/device.h"
+#include "runtime/kernel_cache.h"
+
+typedef struct CpuDevice {
+  Device device;
+  Pool *pool;
+  float *scratch; // `stride` floats for each worker
+  int64_t stride;
+  bool gave_notice;
+} CpuDevice;
+
+// ---- memory ---------------------------------------------------------------------------------------------------------
+
+// Large regions come straight from the system, on huge pages where it has them; the size stands before the floats.
+enum { HEADER = 64 };
+static const size_t huge_page = (size_t)1 << 21;
+
+static Status cpu_alloc(Device *device, int64_t floats, float **out) {
+  (void)device;
+  if (floats < 0 || (uint64_t)floats > (SIZE_MAX - 2 * huge_page) / sizeof(float))
+    return status_make(EXIT_DEVICE, "cannot allocate %lld floats", (long long)floats);
+  size_t bytes = (size_t)floats * sizeof(float) + HEADER;
+  if (bytes >= huge_page) bytes = (bytes + huge_page - 1) & ~(huge_page - 1);
+  char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    return status_make(EXIT_DEVICE, "cannot allocate %.1f MB of memory: %s", (double)bytes / 1e6, strerror(errno));
+  if (bytes >= huge_page) madvise(memory, bytes, MADV_HUGEPAGE); // refused: small pages do
+  memcpy(memory, &bytes, sizeof bytes);
+  *out = (float *)(void *)(memory + HEADER);
+  return STATUS_OK;
+}
+
+static void cpu_free(Device *device, float *memory) {
+  (void)device;
+  if (!memory) return;
+  char *start = (char *)memory - HEADER;
+  size_t bytes;
+  memcpy(&bytes, start, sizeof bytes);
+  munmap(start, bytes);
+}
+
+static Status cpu_copy(Device *device, float *to, const float *from, int64_t floats) {
+  (void)device;
+  memcpy(to, from, (size_t)floats * sizeof *to);
+  return STATUS_OK;
+}
+
+// Scratch for every worker, as much as the program's hungriest step needs.
+static Status reserve_scratch(CpuDevice *cpu, const Program *program) {
+  int64_t need = 0;
+  for (int i = 0; i < program->n_setup; i++)
+    if (program->setup[i].scratch > need) need = program->setup[i].scratch;
+  for (int i = 0; i < program->n_steps; i++)
+    if (program->steps[i].scratch > need) need = program->steps[i].scratch;
+  if (need <= cpu->stride) return STATUS_OK;
+  int64_t threads = pool_threads(cpu->pool);
+  if (need > INT64_MAX / 64 / threads) return status_make(EXIT_DEVICE, "a kernel needs too much scratch memory");
+  int64_t stride = (need + 63) / 64 * 64 + 64; // a page's worth of distance keeps workers off each other's lines
+  float *scratch;
+  TRY(cpu_alloc(&cpu->device, stride * threads, &scratch));
+  cpu_free(&cpu->device, cpu->scratch);
+  cpu->scratch = scratch;
+  cpu->stride = stride;
+  return STATUS_OK;
+}
+
+static int64_t cpu_memory(const Device *device) {
+  const CpuDevice *cpu = (const CpuDevice *)device;
+  return cpu->stride * pool_threads(cpu->pool) * (int64_t)sizeof(float);
+}
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+static void pass_notice(void *context, const char *text) {
+  CpuDevice *cpu = context;
+  if (cpu->gave_notice || !cpu->device.notice) return;
+  cpu->gave_notice = true;
+  cpu->device.notice(cpu->device.notice_context, text);
+}
+
+static Status cpu_load(Device *device, const Program *program, void **out_module) {
+  CpuDevice *cpu = (CpuDevice *)device;
+  TRY(reserve_scratch(cpu, program));
+  KernelModule *module = NULL;
+  if (program->source) TRY(kernel_module_load(program->source, program->cc_flags, pass_notice, cpu, &module));
+  *out_module = module;
+  return STATUS_OK;
+}
+
+static void cpu_unload(Device *device, void *module) {
+  (void)device;
+  kernel_module_close(module);
+}
+
+static SgKernel *cpu_resolve(Device *device, void *module, const char *symbol) {
+  (void)device;
+  return module ? kernel_module_find(module, symbol) : NULL;
+}
+
+typedef struct Launch {
+  SgKernel *function;
+  const void *context;
+  float *const *args;
+  float *scratch;
+  int64_t stride;
+} Launch;
+
+static void run_tasks(void *context, int worker, int64_t begin, int64_t end) {
+  const Launch *launch = context;
+  launch->function(launch->context, launch->args, begin, end, launch->scratch + worker * launch->stride);
+}
+
+static Status cpu_launch(Device *device, SgKernel *function, const void *context, float *const *args, int64_t n_tasks,
+                         int64_t scratch) {
+  CpuDevice *cpu = (CpuDevice *)device;
+  if (scratch > cpu->stride) BUG("a kernel wants %lld floats of scratch that load did not see", (long long)scratch);
+  Launch launch = {function, context, args, cpu->scratch, cpu->stride};
+  pool_run(cpu->pool, run_tasks, &launch, n_tasks);
+  return STATUS_OK;
+}
+
+static Status cpu_sync(Device *device) {
+  (void)device;
+  return STATUS_OK;
+}
+
+// ---- opening and closing
+// ---------------------------------------------------------------------------------------------
+
+static void cpu_close(Device *device) {
+  CpuDevice *cpu = (CpuDevice *)device;
+  pool_close(cpu->pool);
+  cpu_free(device, cpu->scratch);
+  free(cpu);
+}
+
+static const DeviceTable cpu_table = {.kind = "cpu",
+                                      .is_host = true,
+                                      .alloc = cpu_alloc,
+                                      .free = cpu_free,
+                                      .upload = cpu_copy,
+                                      .download = cpu_copy,
+                                      .load = cpu_load,
+                                      .unload = cpu_unload,
+                                      .resolve = cpu_resolve,
+                                      .launch = cpu_launch,
+                                      .sync = cpu_sync,
+                                      .memory = cpu_memory,
+                                      .close = cpu_close};
+
+Status device_open_cpu(int threads, Device **out) {
+  Pool *pool;
+  TRY(pool_open(threads, &pool));
+  CpuDevice *cpu = calloc(1, sizeof *cpu);
+  if (!cpu) BUG("out of memory");
+  *cpu = (CpuDevice){.device = {.table = &cpu_table}, .pool = pool};
+  *out = &cpu->device;
+  return STATUS_OK;
+}
+
+int device_threads(const Device *device) {
+  return device->table == &cpu_table ? pool_threads(((const CpuDevice *)device)->pool) : 1;
+}

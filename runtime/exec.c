@@ -1,0 +1,218 @@
+// Exec: a program's memory on a device, and the running of its steps.
+#include "runtime/exec.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/base/random.h"
+
+// A step made ready: nothing is looked up while running.
+typedef struct Launch {
+  SgKernel *function;
+  const void *context;
+  float **args;
+  int64_t n_tasks, scratch;
+} Launch;
+
+struct Exec {
+  const Program *program;
+  Device *device;
+  Arena *arena;
+  void *module;
+  float *region[2]; // persistent, slab
+  float **address;  // of each buffer, on the device
+  float **host;     // of inputs and outputs: what the caller sees; the address itself on a device in host memory
+  Launch *setup, *steps;
+  bool needs_setup;
+  int64_t bytes;
+};
+
+// ---- opening --------------------------------------------------------------------------------------------------------
+
+static Status alloc_region(Exec *exec, int which, int64_t floats) {
+  floats = (floats + PROGRAM_ALIGN) / PROGRAM_ALIGN * PROGRAM_ALIGN; // at least one vector, so that it has an address
+  TRY(exec->device->table->alloc(exec->device, floats, &exec->region[which]));
+  exec->bytes += floats * (int64_t)sizeof(float);
+  return STATUS_OK;
+}
+
+static Status place_buffers(Exec *exec) {
+  const Program *program = exec->program;
+  TRY(alloc_region(exec, 0, program->persistent));
+  TRY(alloc_region(exec, 1, program->slab));
+  exec->address = ARENA_ARRAY(exec->arena, float *, program->n_buffers + 1);
+  exec->host = ARENA_ARRAY(exec->arena, float *, program->n_buffers + 1);
+  for (int i = 0; i < program->n_buffers; i++) {
+    const Buffer *buffer = &program->buffers[i];
+    exec->address[i] = exec->region[buffer->kind == BUFFER_SLAB] + buffer->offset;
+    if (buffer->kind != BUFFER_INPUT && buffer->kind != BUFFER_OUTPUT) continue;
+    int64_t n = shape_elements(buffer->shape);
+    exec->host[i] = exec->address[i];
+    if (exec->device->table->is_host) continue;
+    exec->host[i] = ARENA_ARRAY(exec->arena, float, n + 1);
+    exec->bytes += n * (int64_t)sizeof(float);
+  }
+  return STATUS_OK;
+}
+
+// The first values of a parameter or state, as its Init says; they depend on its name and the seed alone.
+static void initial_values(const Buffer *buffer, uint64_t seed, float *out) {
+  enum { CONSTANT, UNIFORM, NORMAL }; // InitKind of compiler/graph.h
+  int64_t n = shape_elements(buffer->shape);
+  Random random = random_stream(seed, buffer->name);
+  switch (buffer->init_kind) {
+  case UNIFORM: random_fill_uniform(random, out, n, buffer->init_a, buffer->init_b); break;
+  case NORMAL: random_fill_normal(random, out, n, buffer->init_a, buffer->init_b); break;
+  default:
+    for (int64_t i = 0; i < n; i++) out[i] = (float)buffer->init_a;
+  }
+}
+
+static Status fill_buffers(Exec *exec, uint64_t seed) {
+  const Program *program = exec->program;
+  const DeviceTable *table = exec->device->table;
+  for (int i = 0; i < program->n_buffers; i++) {
+    const Buffer *buffer = &program->buffers[i];
+    int64_t n = shape_elements(buffer->shape);
+    if (buffer->kind == BUFFER_CONSTANT) TRY(table->upload(exec->device, exec->address[i], buffer->data, n));
+    if (buffer->kind != BUFFER_PARAM) continue;
+    float *values = malloc((size_t)(n + 1) * sizeof *values);
+    if (!values) return status_make(EXIT_DEVICE, "no memory for the first values of '%s'", buffer->name);
+    initial_values(buffer, seed, values);
+    Status status = table->upload(exec->device, exec->address[i], values, n);
+    free(values);
+    if (status) return status;
+  }
+  return STATUS_OK;
+}
+
+static Status prepare_steps(Exec *exec, const Step *steps, int n, Launch **out) {
+  *out = ARENA_ARRAY(exec->arena, Launch, n + 1);
+  for (int i = 0; i < n; i++) {
+    const Step *step = &steps[i];
+    Launch *launch = &(*out)[i];
+    *launch = (Launch){step->function, step->context, NULL, step->n_tasks, step->scratch};
+    if (!launch->function && exec->module)
+      launch->function = exec->device->table->resolve(exec->device, exec->module, step->symbol);
+    if (!launch->function) return status_make(EXIT_DEVICE, "the compiled kernels lack '%s'", step->symbol);
+    launch->args = ARENA_ARRAY(exec->arena, float *, step->n_args + 1);
+    for (int j = 0; j < step->n_args; j++) launch->args[j] = exec->address[step->arg_buffer[j]] + step->arg_offset[j];
+  }
+  return STATUS_OK;
+}
+
+static Status open_parts(Exec *exec, uint64_t seed) {
+  const Program *program = exec->program;
+  TRY(exec->device->table->load(exec->device, program, &exec->module));
+  TRY(place_buffers(exec));
+  TRY(fill_buffers(exec, seed));
+  TRY(prepare_steps(exec, program->setup, program->n_setup, &exec->setup));
+  return prepare_steps(exec, program->steps, program->n_steps, &exec->steps);
+}
+
+Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **out) {
+  Arena *arena = arena_new();
+  Exec *exec = ARENA_ARRAY(arena, Exec, 1);
+  *exec = (Exec){.program = program, .device = device, .arena = arena, .needs_setup = true};
+  Status status = open_parts(exec, seed);
+  if (status) {
+    exec_close(exec);
+    return status;
+  }
+  *out = exec;
+  return STATUS_OK;
+}
+
+void exec_close(Exec *exec) {
+  if (!exec) return;
+  const DeviceTable *table = exec->device->table;
+  if (exec->module) table->unload(exec->device, exec->module);
+  table->free(exec->device, exec->region[0]);
+  table->free(exec->device, exec->region[1]);
+  arena_free(exec->arena);
+}
+
+// ---- values ---------------------------------------------------------------------------------------------------------
+
+float *exec_input(Exec *exec, const char *name) {
+  int i = program_find(exec->program, BUFFER_INPUT, name);
+  return i < 0 ? NULL : exec->host[i];
+}
+
+const float *exec_output(const Exec *exec, const char *name) {
+  int i = program_find(exec->program, BUFFER_OUTPUT, name);
+  return i < 0 ? NULL : exec->host[i];
+}
+
+static Status find_param(const Exec *exec, const char *name, int *out) {
+  *out = program_find(exec->program, BUFFER_PARAM, name);
+  if (*out >= 0) return STATUS_OK;
+  return status_make(EXIT_WEIGHTS, "the network has no parameter or state '%s'", name);
+}
+
+Status exec_set(Exec *exec, const char *name, const float *values) {
+  int i;
+  TRY(find_param(exec, name, &i));
+  exec->needs_setup = true;
+  return exec->device->table->upload(exec->device, exec->address[i], values,
+                                     shape_elements(exec->program->buffers[i].shape));
+}
+
+Status exec_get(const Exec *exec, const char *name, float *values) {
+  int i;
+  TRY(find_param(exec, name, &i));
+  return exec->device->table->download(exec->device, values, exec->address[i],
+                                       shape_elements(exec->program->buffers[i].shape));
+}
+
+// ---- running --------------------------------------------------------------------------------------------------------
+
+static Status launch(Exec *exec, const Launch *step) {
+  return exec->device->table->launch(exec->device, step->function, step->context, step->args, step->n_tasks,
+                                     step->scratch);
+}
+
+// Copies inputs to the device, or outputs from it, where the device has memory of its own.
+static Status transfer(Exec *exec, BufferKind kind) {
+  const DeviceTable *table = exec->device->table;
+  for (int i = 0; i < exec->program->n_buffers && !table->is_host; i++) {
+    const Buffer *buffer = &exec->program->buffers[i];
+    int64_t n = shape_elements(buffer->shape);
+    if (buffer->kind != kind) continue;
+    if (kind == BUFFER_INPUT) TRY(table->upload(exec->device, exec->address[i], exec->host[i], n));
+    else TRY(table->download(exec->device, exec->host[i], exec->address[i], n));
+  }
+  return STATUS_OK;
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+Status exec_profile(Exec *exec, double *seconds) {
+  const DeviceTable *table = exec->device->table;
+  TRY(transfer(exec, BUFFER_INPUT));
+  if (exec->needs_setup) {
+    for (int i = 0; i < exec->program->n_setup; i++) TRY(launch(exec, &exec->setup[i]));
+    exec->needs_setup = false;
+  }
+  if (seconds) TRY(table->sync(exec->device));
+  for (int i = 0; i < exec->program->n_steps; i++) {
+    double start = seconds ? now() : 0;
+    TRY(launch(exec, &exec->steps[i]));
+    if (!seconds) continue;
+    TRY(table->sync(exec->device));
+    seconds[i] = now() - start;
+  }
+  TRY(table->sync(exec->device));
+  return transfer(exec, BUFFER_OUTPUT);
+}
+
+Status exec_run(Exec *exec) { return exec_profile(exec, NULL); }
+
+int64_t exec_memory(const Exec *exec) { return exec->bytes + exec->device->table->memory(exec->device); }
+
+const Program *exec_program(const Exec *exec) { return exec->program; }

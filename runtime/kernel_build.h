@@ -1,0 +1,25 @@
+// Kernel build: runs the host's C compiler, without a shell.
+#ifndef SG_KERNEL_BUILD_H
+#define SG_KERNEL_BUILD_H
+
+#include "runtime/base/status.h"
+#include "runtime/base/text.h"
+
+// A command line: words for posix_spawn. All strings are owned.
+typedef struct Command {
+  char **word; // ends with NULL
+  int n, capacity;
+} Command;
+
+void command_add(Command *command, const char *word);
+void command_add_words(Command *command, const char *words); // split at spaces
+void command_free(Command *command);
+// Runs it and appends what it prints to `out`. Returns its exit status, or -1 if it could not be run.
+int command_capture(const Command *command, Text *out);
+
+// Writes the source into `directory` as one or several files, compiles and links them into directory/kernels.so.
+Status kernel_build(const char *compiler, const char *flags, const char *source, const char *directory);
+// Removes the directory and the files in it. It must be one made for kernel_build.
+void kernel_build_remove(const char *directory);
+
+#endif

@@ -1,0 +1,41 @@
+// Kernel cache: C text of kernels -> a loaded shared object, through the host's compiler, kept on disk by content.
+//
+// The key is a hash of source, flags, the compiler's version and the CPU. Files are written beside and renamed, so that
+// several processes may build the same kernels at once, and each carries a hash of itself: a damaged file is rebuilt.
+#ifndef SG_KERNEL_CACHE_H
+#define SG_KERNEL_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime/base/status.h"
+#include "runtime/base/text.h"
+#include "runtime/kernel_abi.h"
+
+// The host's C compiler as a command of one or more words: $CC if it is set, else the first of cc, gcc and clang that
+// PATH has. NULL if there is none; else the caller frees it with free().
+char *kernel_cache_compiler(void);
+
+// Where compiled kernels are kept: $SGC_CACHE, else $XDG_CACHE_HOME/sgc, else ~/.cache/sgc. False if none is set.
+bool kernel_cache_directory(Text *out);
+// Number of kept files and their bytes; zeros if there is no such place.
+void kernel_cache_usage(int *out_files, int64_t *out_bytes);
+// Removes what the cache keeps, and nothing else in its directory.
+Status kernel_cache_clear(void);
+
+// Told of what the user should know once though nothing failed, such as a cache that cannot be written.
+typedef void KernelNotice(void *context, const char *text);
+
+typedef struct KernelModule KernelModule;
+
+// Loads the kernels, compiling them (in parallel where Program's PROGRAM_KERNEL_MARK allows) unless they are cached.
+// EXIT_DEVICE if there is no compiler or it fails; the message then has the first lines of its log and the place where
+// the source was kept. `notice` may be NULL.
+Status kernel_module_load(const char *source, const char *flags, KernelNotice *notice, void *context,
+                          KernelModule **out);
+void kernel_module_close(KernelModule *module); // NULL is allowed
+// The kernel of that name, or NULL.
+SgKernel *kernel_module_find(const KernelModule *module, const char *symbol);
+bool kernel_module_was_cached(const KernelModule *module);
+
+#endif
