@@ -9,5 +9,7 @@ Node *simplify_movement(const PassContext *context, Graph *graph, Node *node);
 Node *simplify_reduction(const PassContext *context, Graph *graph, Node *node);
 // A binary element-wise op on reshapes of one shape, done before the reshape.
 Node *join_reshapes(Graph *graph, Node *node);
+// A sum of two values padded to stand side by side.
+Node *join_pads(Graph *graph, Node *node);
 
 #endif

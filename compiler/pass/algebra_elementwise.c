@@ -29,6 +29,10 @@ static Node *simplify_add(const PassContext *context, Graph *graph, Node *node) 
     if (is_fill_of(b, 0) && !context->exact) return alone(graph, node, a);
     if (b->op == OP_neg) return binary(graph, OP_sub, a, b->in[0]);
   }
+  if (!context->exact) {
+    Node *joined = join_pads(graph, node);
+    if (joined) return joined;
+  }
   double c, d;
   Node *rest, *inner;
   if (!context->exact && split_fill(node, OP_add, &c, &rest) && split_fill(rest, OP_add, &d, &inner)) {

@@ -61,9 +61,10 @@ static const Shape *source_shape(const Node *node, int depth) {
 }
 
 // Where both operands come from reshapes of one shape of higher rank, the op is done there: what the gradient of a
-// scale needs is then the same as what the forward pass computed.
+// scale needs is then the same as what the forward pass computed. A square can share nothing of that kind.
 Node *join_reshapes(Graph *graph, Node *node) {
-  if (node->n_in != 2 || !shape_equal(node->in[0]->shape, node->in[1]->shape)) return NULL;
+  if (node->n_in != 2 || node->in[0] == node->in[1]) return NULL;
+  if (!shape_equal(node->in[0]->shape, node->in[1]->shape)) return NULL;
   const Shape *to = source_shape(node->in[0], 0);
   if (!to || to->rank <= node->shape.rank) return NULL;
   for (int k = 0; k < 2; k++) {
@@ -142,6 +143,47 @@ static Node *simplify_slice(Graph *graph, Node *node) {
 }
 
 static Node *simplify_pad(Node *node) { return shape_equal(node->in[0]->shape, node->shape) ? node->in[0] : NULL; }
+
+// The only axis along which a pad adds zeros; -1 if it adds along several, or adds another value.
+static int zero_padded_axis(const Node *pad) {
+  if (pad->op != OP_pad || node_attr(pad, "value").f != 0) return -1;
+  Shape x = pad->in[0]->shape;
+  int axis = -1;
+  for (int i = 0; i < x.rank; i++) {
+    if (x.dim[i] == pad->shape.dim[i]) continue;
+    if (axis >= 0) return -1;
+    axis = i;
+  }
+  return axis;
+}
+
+// A concat of two values, with the operands of either that is such a concat itself.
+static Node *side_by_side(Graph *graph, Node *a, Node *b, int axis) {
+  Node *side[2] = {a, b}, **parts = ARENA_ARRAY(graph->arena, Node *, a->n_in + b->n_in + 2);
+  int n = 0;
+  for (int k = 0; k < 2; k++) {
+    bool is_open = side[k]->op == OP_concat && int_of(side[k], "axis") == axis;
+    if (!is_open) parts[n++] = side[k];
+    for (int i = 0; is_open && i < side[k]->n_in; i++) parts[n++] = side[k]->in[i];
+  }
+  return build_concat(graph, parts, n, axis);
+}
+
+// The gradients of neighbouring slices of one value stand side by side: pad(a) + pad(b) = pad(concat(a, b)).
+Node *join_pads(Graph *graph, Node *node) {
+  int axis = zero_padded_axis(node->in[0]);
+  if (axis < 0 || axis != zero_padded_axis(node->in[1]) || !shape_equal(node->in[0]->shape, node->in[1]->shape)) {
+    return NULL;
+  }
+  for (int k = 0; k < 2; k++) {
+    Node *low = node->in[k], *high = node->in[1 - k];
+    int64_t before = ints_of(low, "before").dim[axis], middle = before + low->in[0]->shape.dim[axis];
+    if (ints_of(high, "before").dim[axis] != middle) continue;
+    Node *both = side_by_side(graph, low->in[0], high->in[0], axis);
+    return build_pad_axis(graph, both, axis, before, ints_of(high, "after").dim[axis]);
+  }
+  return NULL;
+}
 
 static bool continues_slice(const Node *a, const Node *b, int64_t axis) {
   return a->op == OP_slice && b->op == OP_slice && a->in[0] == b->in[0] && int_of(a, "axis") == axis &&
