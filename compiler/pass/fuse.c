@@ -279,6 +279,7 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
     group_each(graph);
     return true;
   }
+  fuse_duplicate(graph);
   Arena *arena = arena_new();
   Fuser fuser = {
       .context = context,

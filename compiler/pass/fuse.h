@@ -30,7 +30,7 @@ int fuse_sets_merge(FuseSets *sets, int a, int b);
 
 // Copies cheap element-wise nodes for each of their users where that saves memory traffic: the operand is kept in
 // memory anyway, so that reading it again costs no more than reading the result would. Returns whether it did.
-bool fuse_duplicate(const PassContext *context, Graph *graph);
+bool fuse_duplicate(Graph *graph);
 
 // ---- explaining -----------------------------------------------------------------------------------------------------
 

@@ -173,6 +173,29 @@ static void test_side_by_side(void) {
   }
 }
 
+// The centred maps of batch norm are not stored: the sum of squares and the result both start from the maps.
+static void test_duplicates(void) {
+  Graph *graph = fused("graph norm\n"
+                       "%0 = input \"x\" : [2, 16, 64, 64]\n"
+                       "%1 = param \"w\" init=constant(0) : [16, 16, 1, 1]\n"
+                       "%2 = conv2d(%0, %1) : [2, 16, 64, 64]\n"
+                       "%3 = sum(%2) axes=[0, 2, 3] keep=true : [1, 16, 1, 1]\n"
+                       "%4 = sub(%2, %3) : [2, 16, 64, 64]\n"
+                       "%5 = mul(%4, %4) : [2, 16, 64, 64]\n"
+                       "%6 = sum(%5) axes=[0, 2, 3] keep=true : [1, 16, 1, 1]\n"
+                       "%7 = mul(%4, %6) : [2, 16, 64, 64]\n"
+                       "output \"y\" = %7\n",
+                       can_epilogue, NULL);
+  if (!graph) return;
+  int n;
+  Group *groups = group_collect(graph, arena, &n);
+  for (int i = 0; i < n; i++) {
+    for (int k = 0; k < groups[i].n_outs; k++) {
+      CHECK(groups[i].outs[k]->op != OP_sub, "the centred maps are stored\n%s", plan_text(arena, graph));
+    }
+  }
+}
+
 // Members and values of every group are consistent, whatever random graph and whatever the generator refuses.
 static uint64_t state = 1;
 static int pick(int n) {
@@ -232,6 +255,7 @@ int main(void) {
   test_decoder();
   test_update();
   test_side_by_side();
+  test_duplicates();
   test_random();
   arena_free(arena);
   return check_report("fuse");
