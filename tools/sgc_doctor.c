@@ -1,0 +1,47 @@
+// sgc doctor: what was found on this machine.
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/kernel_cache.h"
+#include "tools/sgc.h"
+
+static bool on_path(const char *program) {
+  const char *path = getenv("PATH");
+  for (const char *at = path ? path : ""; *at;) {
+    char full[4096];
+    size_t length = strcspn(at, ":");
+    snprintf(full, sizeof full, "%.*s/%s", (int)length, at, program);
+    if (!access(full, X_OK)) return true;
+    at += length + (at[length] != 0);
+  }
+  return false;
+}
+
+static ExitCode doctor(const Cli *cli) {
+  (void)cli;
+  const Target *target = target_host();
+  const char *compiler = kernel_cache_compiler();
+  cpu_set_t set;
+  int cpus = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+  printf("target     %s: vectors of %d floats, %d registers, caches of %lld KiB and %lld KiB a core\n", target->name,
+         target->vector, target->registers, (long long)(target->l1 >> 10), (long long)(target->l2 >> 10));
+  printf("threads    %d\n", cpus);
+  printf("compiler   %s\n",
+         compiler ? compiler : "none found (cc, gcc, clang or $CC): the slow reference evaluator takes over");
+  printf("flags      %s\n", target->cc_flags);
+  printf("graphviz   %s\n", on_path("dot") ? "dot" : "none found: sgc graph writes DOT only");
+  return compiler ? EXIT_DONE : EXIT_NEGATIVE;
+}
+
+static const CliOption options[] = {CLI_COMMON};
+
+const CliCommand sgc_doctor = {"doctor",
+                               "",
+                               "say what was found of compiler, vectors, threads and tools",
+                               "Ends with 1 if there is no C compiler.",
+                               options,
+                               0,
+                               0,
+                               doctor};
