@@ -1,14 +1,15 @@
 // Step: a graph with a loss becomes one training step, with gradients, clipping and AdamW inside.
 #include <fnmatch.h>
+#include <string.h>
 
 #include "compiler/ops/build.h"
 #include "compiler/pass/pass.h"
 #include "runtime/base/status.h"
 
-// The scalars of the step that change from one to the next: elements of the input "hyper".
+// The scalars of the step that change from one to the next, from the input "hyper".
 typedef struct Hyper {
-  Node *lr, *beta1;
-  Node *correction1, *correction2; // 1 - beta1^t, 1 - beta2^t
+  Node *lr, *beta1, *rest1; // rest1 = 1 - beta1
+  Node *unbias1, *unbias2;  // 1 / (1 - beta1^t), 1 / (1 - beta2^t): divided once, not for each element
 } Hyper;
 
 static Node *add(Graph *graph, Node *a, Node *b) { return graph_binary(graph, OP_add, a, b); }
@@ -21,9 +22,13 @@ static Node *element(Graph *graph, Node *vector, int64_t i) {
 }
 
 static Hyper hyper_inputs(Graph *graph) {
-  Node *hyper = graph_input(graph, "hyper", SHAPE(4));
-  return (Hyper){element(graph, hyper, 0), element(graph, hyper, 1), element(graph, hyper, 2),
-                 element(graph, hyper, 3)};
+  Node *hyper = graph_input(graph, "hyper", SHAPE(4)), *one = graph_scalar(graph, 1);
+  Node *beta1 = element(graph, hyper, 1);
+  return (Hyper){.lr = element(graph, hyper, 0),
+                 .beta1 = beta1,
+                 .rest1 = sub(graph, one, beta1),
+                 .unbias1 = quotient(graph, one, element(graph, hyper, 2)),
+                 .unbias2 = quotient(graph, one, element(graph, hyper, 3))};
 }
 
 static bool is_frozen(const StepOptions *options, const char *name) {
@@ -82,13 +87,12 @@ static Node *moment(Graph *graph, const char *prefix, const Node *param) {
 static void adamw_update(Graph *graph, const StepOptions *options, const Hyper *hyper, Node *param, Node *g) {
   graph_at(graph, param);
   Node *m = moment(graph, "m", param), *v = moment(graph, "v", param);
-  Node *rest1 = sub(graph, graph_scalar(graph, 1), hyper->beta1);
-  Node *new_m = add(graph, mul(graph, hyper->beta1, m), mul(graph, rest1, g));
+  Node *new_m = add(graph, mul(graph, hyper->beta1, m), mul(graph, hyper->rest1, g));
   Node *new_v =
       add(graph, build_scale(graph, v, options->beta2), build_scale(graph, mul(graph, g, g), 1 - options->beta2));
-  Node *root = graph_unary(graph, OP_sqrt, quotient(graph, new_v, hyper->correction2));
+  Node *root = graph_unary(graph, OP_sqrt, mul(graph, new_v, hyper->unbias2));
   Node *direction =
-      quotient(graph, quotient(graph, new_m, hyper->correction1), add(graph, root, graph_scalar(graph, options->eps)));
+      quotient(graph, mul(graph, new_m, hyper->unbias1), add(graph, root, graph_scalar(graph, options->eps)));
   if (options->weight_decay != 0) direction = add(graph, direction, build_scale(graph, param, options->weight_decay));
   graph_update(graph, param, sub(graph, param, mul(graph, hyper->lr, direction)));
   graph_update(graph, m, new_m);
@@ -97,10 +101,14 @@ static void adamw_update(Graph *graph, const StepOptions *options, const Hyper *
 
 // Names that the step adds must be free.
 static bool names_are_free(const Graph *graph, Diag *diag) {
-  const Node *taken = graph_find_leaf(graph, "hyper");
-  if (!taken) taken = graph_find_output(graph, "grad_norm");
+  const Node *taken = graph_find_output(graph, "grad_norm");
+  for (int i = 0; i < graph->n_nodes && !taken; i++) {
+    const Node *node = graph->nodes[i];
+    if (!op_is_leaf(node->op) || !node->name) continue;
+    if (!strcmp(node->name, "hyper") || !strncmp(node->name, "adamw.", 6)) taken = node;
+  }
   if (!taken) return true;
-  diag_error(diag, taken->loc, "the names hyper and grad_norm belong to the training step");
+  diag_error(diag, taken->loc, "the names hyper, grad_norm and adamw.* belong to the training step");
   diag_hint(diag, "call it something else");
   return false;
 }

@@ -169,6 +169,11 @@ static void check_faults(void) {
   graph_output(taken, "loss", linear_loss(taken, &p, 1), false);
   CHECK(is_refused(taken, NULL, 0), "an input is called hyper");
 
+  Graph *moment = graph_new(arena, "moment");
+  p = graph_param(moment, "adamw.m.p", SHAPE(2), (Init){0});
+  graph_output(moment, "loss", linear_loss(moment, &p, 1), false);
+  CHECK(is_refused(moment, NULL, 0), "a parameter is called as a moment");
+
   Graph *many = graph_new(arena, "many");
   p = graph_param(many, "p", SHAPE(2), (Init){0});
   graph_output(many, "loss", p, false);
