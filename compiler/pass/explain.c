@@ -27,7 +27,7 @@ static bool is_out(const Group *group, const Node *node) {
 }
 
 // Bytes that the members would have moved as kernels of their own, less what the group moves: stores of values that
-// nobody outside needs, loads of values that a member made or that another member has read already.
+// nobody outside needs, loads of values that a member made or that another element-wise member has read already.
 static int64_t saved_bytes(const Group *group) {
   int64_t saved = 0;
   for (int i = 0; i < group->n_nodes; i++) {
@@ -40,11 +40,12 @@ static int64_t saved_bytes(const Group *group) {
   for (int i = 0; i < group->n_ins; i++) {
     int readers = 0;
     for (int k = 0; k < group->n_nodes; k++) {
+      if (op_info(group->nodes[k]->op)->cls != CLASS_ELEMENTWISE) continue; // a convolution reads it apart
       bool reads = false;
       for (int j = 0; j < group->nodes[k]->n_in; j++) reads |= group->nodes[k]->in[j] == group->ins[i];
       readers += reads;
     }
-    saved += (readers - 1) * bytes_of(group->ins[i]);
+    if (readers > 1) saved += (readers - 1) * bytes_of(group->ins[i]);
   }
   return saved;
 }
