@@ -133,6 +133,19 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
   return true;
 }
 
+static bool match_dx(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  const Node *g = node->in[0], *w = node->in[1];
+  *form = CONTRACT_DX;
+  if (!is_depthwise(node, g, node)) return refuse(why, "only depthwise ones have a kernel for the gradient by x");
+  if (!contract_is_blocked(g) || !contract_is_blocked(node)) return refuse(why, "depthwise needs blocked values");
+  if (!has_kind(w, LAYOUT_WEIGHT_DW)) return refuse(why, "the depthwise weight is not packed");
+  if (!maps_equal(g->layout, node->layout) || !maps_equal(w->layout, node->layout))
+    return refuse(why, "channels are cut differently");
+  if (w->shape.dim[2] != w->shape.dim[3] || node_attr(node, "dilation").i != 1)
+    return refuse(why, "the depthwise kernel is not square, or dilated");
+  return g->layout->block == target->vector || refuse(why, "blocks of another size");
+}
+
 static bool match_weight_gradient(const Target *target, const Node *node, ContractForm *form, Text *why) {
   const Node *x = node->in[0], *g = node->in[1];
   if (!is_plain(node)) return refuse(why, "a weight gradient that is not plain");
@@ -156,6 +169,7 @@ static bool match_node(const Target *target, const Node *node, ContractForm *for
   }
   switch (node->op) {
   case OP_conv2d: return match_conv2d(target, node, form, why);
+  case OP_conv2d_dx: return match_dx(target, node, form, why);
   case OP_conv2d_dw: return match_weight_gradient(target, node, form, why);
   default: return refuse(why, "no micro-kernel for %s", op_info(node->op)->name);
   }
@@ -230,7 +244,7 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
   if (n > 2) return refuse(why, "more than two contractions");
   if (!match_node(target, core, &out->form, why)) return false;
   if (!holds(group->ins, group->n_ins, core->in[1])) return refuse(why, "an operand is computed inside");
-  if (core->op == OP_conv2d_dw && group->n_nodes > 1) return refuse(why, "a weight gradient stays alone");
+  if (core->op != OP_conv2d && group->n_nodes > 1) return refuse(why, "gradients stay alone");
   match_stage(group, core, core->op == OP_conv2d && out->form != CONTRACT_DEPTHWISE, &out->core);
   if (n == 2 && !match_lead(target, group, out, why)) return false;
   if (n == 1 && !holds(group->ins, group->n_ins, core->in[0])) return refuse(why, "the input is computed inside");

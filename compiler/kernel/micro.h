@@ -15,7 +15,8 @@ void micro_gemm(const Target *target, Text *out);      // the register tile, pix
 void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
 void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
 
-void micro_grad(const Target *target, Text *out); // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
+void micro_depthwise_dx(const Target *target, Text *out); // sg_dwdx: gradient of a depthwise convolution by its input
+void micro_grad(const Target *target, Text *out);         // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
 
 // ---- what the schedules and the text agree on
 
@@ -68,8 +69,11 @@ enum {
   MICRO_DW_KERNEL,
   MICRO_DW_STRIDE,
   MICRO_DW_DILATION,
+  MICRO_DW_OH, // sg_dwdx
   MICRO_DW,
 };
+// sg_dwdx(c, g, w, y, y0, y1): rows of one block of the gradient y by the input. H, W, ROW are of the input and so of
+// y; OW, OH, Y_ROW of the result and so of g.
 
 // sg_wgrad_X(c, v, s, sums, y0, y1, b0, b1, t0, t1): rows of the gradient, vector blocks, scalar tiles. X: b (s
 // blocked, tiles of micro_grad_lanes channels), p3, p1 (s plain, three channels or one). sums:

@@ -25,6 +25,7 @@ typedef struct Region {
 void schedule_pointwise(Schedule *schedule); // CONTRACT_POINTWISE, with or without a depthwise lead
 void schedule_dense(Schedule *schedule);
 void schedule_depthwise(Schedule *schedule);
+void schedule_depthwise_dx(Schedule *schedule);   // CONTRACT_DX
 void schedule_grad_dense(Schedule *schedule);     // CONTRACT_DW_DENSE
 void schedule_grad_depthwise(Schedule *schedule); // CONTRACT_DW_DEPTHWISE
 

@@ -72,3 +72,35 @@ void schedule_depthwise(Schedule *schedule) {
                      region.y0, region.y1);
   schedule_rest(schedule, &region);
 }
+
+void schedule_depthwise_dx(Schedule *schedule) {
+  Ir *ir = schedule->ir;
+  const Node *node = schedule->contract.core.node, *g = node->in[0], *w = node->in[1];
+  int64_t kernel = w->shape.dim[2], vl = schedule->vl, images = node->shape.dim[0], height = height_of(node);
+  int64_t blocks = blocks_of(schedule, node), row = width_of(node) * vl;
+  // A task takes whole blocks; what it reads and writes costs more than the arithmetic.
+  int64_t group = ceil_div(TASK_WORK, 8 * row * height);
+  if (group > blocks) group = blocks;
+  IrExpr *index[2], *b0, *b1;
+  ir_tasks(ir, 2, (int64_t[]){images, ceil_div(blocks, group)}, (const char *const[]){"n", "part"}, index);
+  piece(ir, index[1], group, blocks, &b0, &b1);
+  int64_t c[MICRO_DW] = {
+      [MICRO_DW_H] = height,       [MICRO_DW_W] = width_of(node),
+      [MICRO_DW_OW] = width_of(g), [MICRO_DW_PAD] = node_attr(node, "padding").i,
+      [MICRO_DW_ROW] = row,        [MICRO_DW_Y_ROW] = width_of(g) * vl,
+      [MICRO_DW_KERNEL] = kernel,  [MICRO_DW_STRIDE] = node_attr(node, "stride").i,
+      [MICRO_DW_DILATION] = 1,     [MICRO_DW_OH] = height_of(g),
+  };
+  IrVar *b = ir_var(ir, IR_INDEX, "block", 0, blocks - 1);
+  IrStmt *loop = ir_for(ir, schedule->body, b, b0, b1, 1, IR_SERIAL);
+  IrExpr *block = ir_ref(ir, b);
+  IrExpr *args[] = {
+      numbers(schedule, "rows", c, MICRO_DW),
+      image_of(schedule, g, index[0], ir_scale(ir, block, height_of(g) * width_of(g) * vl)),
+      weight_of(schedule, w, ir_scale(ir, block, kernel * kernel * vl)),
+      image_of(schedule, node, index[0], ir_scale(ir, block, height * row)),
+      ir_int(ir, 0),
+      ir_int(ir, height),
+  };
+  ir_do(ir, loop, "sg_dwdx", 6, args);
+}
