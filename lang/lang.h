@@ -68,7 +68,8 @@ typedef struct LangModel {
 
 int lang_model_count(const LangFile *file);
 const LangModel *lang_model(const LangFile *file, int i);
-// The model of that name; name NULL = the last one in the file itself (the page's subject stands last). NULL after an error in `diag`.
+// The model of that name; name NULL = the last one in the file itself (the page's subject stands last). NULL after an
+// error in `diag`.
 const LangModel *lang_find_model(const LangFile *file, const char *name, Diag *diag);
 
 typedef struct LangOptions {
