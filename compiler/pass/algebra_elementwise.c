@@ -10,6 +10,9 @@ static Node *binary(Graph *graph, Op op, Node *a, Node *b) { return graph_binary
 // x in the place of a node that broadcast it against something of no further use.
 static Node *alone(Graph *graph, const Node *node, Node *x) { return build_broadcast(graph, x, node->shape); }
 
+// Far enough from the ends of f32 that drawing constants together makes nothing vanish or overflow that would not.
+static bool is_moderate(double c) { return fabs(c) > 1e-30 && fabs(c) < 1e30; }
+
 // Splits a commutative node with one fill among its operands into the fill's value and the other operand.
 static bool split_fill(const Node *node, Op op, double *out_value, Node **out_rest) {
   if (node->op != op) return false;
@@ -62,7 +65,8 @@ static Node *simplify_mul(const PassContext *context, Graph *graph, Node *node) 
   if (node->in[0]->op == OP_neg && node->in[1]->op == OP_neg) {
     return binary(graph, OP_mul, node->in[0]->in[0], node->in[1]->in[0]);
   }
-  if (!context->exact && split_fill(node, OP_mul, &c, &rest) && split_fill(rest, OP_mul, &d, &inner)) {
+  if (!context->exact && split_fill(node, OP_mul, &c, &rest) && split_fill(rest, OP_mul, &d, &inner) &&
+      is_moderate(c * d)) {
     return binary(graph, OP_mul, inner, graph_scalar(graph, c * d));
   }
   return NULL;
@@ -78,8 +82,7 @@ static Node *simplify_div(const PassContext *context, Graph *graph, Node *node) 
   double c;
   if (!is_fill(node->in[1], &c)) return NULL;
   if (c == 1) return alone(graph, node, node->in[0]);
-  bool is_representable = fabs(c) > 1e-30 && fabs(c) < 1e30;
-  if (!is_power_of_two(c) && (context->exact || !is_representable)) return NULL;
+  if (!is_power_of_two(c) && (context->exact || !is_moderate(c))) return NULL;
   return alone(graph, node, build_scale(graph, node->in[0], 1 / c));
 }
 
