@@ -238,10 +238,12 @@ ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out
   if (target && !strcmp(target, "reference")) out->target = target_reference();
   else if (target && strcmp(target, "cpu"))
     return cli_fail(cli, EXIT_USAGE, "there is no target '%s'; there are cpu and reference", target);
-  if (out->target->kind == TARGET_CPU && !kernel_cache_compiler()) {
+  char *compiler = kernel_cache_compiler();
+  if (out->target->kind == TARGET_CPU && !compiler) {
     fprintf(stderr, "note: no C compiler found (cc, gcc, clang, or $CC); the slow reference evaluator takes over\n");
     out->target = target_reference();
   }
+  free(compiler);
   const char **disabled = NULL;
   int n = 0, capacity = 0;
   for (int i = 0; cli_option_at(cli, "disable", i); i++) {

@@ -22,7 +22,7 @@ static bool on_path(const char *program) {
 static ExitCode doctor(const Cli *cli) {
   (void)cli;
   const Target *target = target_host();
-  const char *compiler = kernel_cache_compiler();
+  char *compiler = kernel_cache_compiler();
   cpu_set_t set;
   int cpus = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
   printf("target     %s: vectors of %d floats, %d registers, caches of %lld KiB and %lld KiB a core\n", target->name,
@@ -32,7 +32,16 @@ static ExitCode doctor(const Cli *cli) {
          compiler ? compiler : "none found (cc, gcc, clang or $CC): the slow reference evaluator takes over");
   printf("flags      %s\n", target->cc_flags);
   printf("graphviz   %s\n", on_path("dot") ? "dot" : "none found: sgc graph writes DOT only");
-  return compiler ? EXIT_DONE : EXIT_NEGATIVE;
+  Text directory = {0};
+  int files;
+  int64_t bytes;
+  kernel_cache_usage(&files, &bytes);
+  printf("cache      %s: %d files, %.1f MB\n", kernel_cache_directory(&directory) ? text_get(&directory) : "none",
+         files, 1e-6 * (double)bytes);
+  ExitCode code = compiler ? EXIT_DONE : EXIT_NEGATIVE;
+  text_free(&directory);
+  free(compiler);
+  return code;
 }
 
 static const CliOption options[] = {CLI_COMMON};
