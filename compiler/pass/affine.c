@@ -1,8 +1,8 @@
 // Affine: values of one a channel that scale and shift a convolution's result (or operand) go into its weight and one
 // bias. Batch norm at inference is the case that matters; the linear layer with a vector is the other.
 //
-// Only values that depend on weights alone are folded, and the arithmetic on them stays as nodes, which the setup pass
-// finds. Only where nothing else needs the unscaled result, as otherwise it would be computed twice.
+// Only values that no run changes are folded, and the arithmetic on them stays as nodes, which the setup pass finds.
+// Only where nothing else needs the unscaled result, as otherwise it would be computed twice.
 #include "compiler/ops/build.h"
 #include "compiler/pass/pass.h"
 #include "compiler/pass/rewrite.h"
@@ -18,7 +18,7 @@ typedef struct Chain {
 } Chain;
 
 typedef struct Facts {
-  bool *is_weight_only;
+  bool *is_fixed;
   Node **only_user;
   Chain **chain_ending_at;
   int n; // nodes they were found for
@@ -39,7 +39,7 @@ static bool is_channelwise(const Node *value, int axis, int rank) {
 static bool is_contraction(const Facts *facts, const Node *node) {
   if (node->op != OP_conv2d && node->op != OP_matmul) return false;
   if (node->in[1]->id >= facts->n) return false; // new, so not a weight
-  return facts->is_weight_only[node->in[1]->id] && !facts->is_weight_only[node->id];
+  return facts->is_fixed[node->in[1]->id] && !facts->is_fixed[node->id];
 }
 
 // Which operand of `user` is a value that acts on `x` by channel: its index, -1 for neg, -2 where user is no such op.
@@ -51,7 +51,7 @@ static int acting_value(const Facts *facts, const Node *user, const Node *x, int
   int k = user->in[0] == x ? 1 : 0;
   if (user->op == OP_div && k == 0) return NONE;
   const Node *value = user->in[k];
-  return facts->is_weight_only[value->id] && is_channelwise(value, axis, x->shape.rank) ? k : NONE;
+  return facts->is_fixed[value->id] && is_channelwise(value, axis, x->shape.rank) ? k : NONE;
 }
 
 static bool is_worth_it(const Chain *chain) {
@@ -184,7 +184,7 @@ static Node *fold_operand(const Facts *facts, Graph *graph, const Node *root) {
   for (int k = 0; k < 2; k++) {
     Node *inner = x->in[k];
     if (x->in[0] == x->in[1] || inner->id >= facts->n || x->in[1 - k]->id >= facts->n) continue;
-    if (facts->is_weight_only[inner->id] || acting_value(facts, x, inner, axis) != 1 - k) continue;
+    if (facts->is_fixed[inner->id] || acting_value(facts, x, inner, axis) != 1 - k) continue;
     Node *value = x->in[1 - k];
     if (x->op == OP_mul || x->op == OP_div) {
       Node *factor = along_inputs(graph, root, value);
@@ -200,7 +200,7 @@ static Node *fold_operand(const Facts *facts, Graph *graph, const Node *root) {
 // ---- the pass
 
 static Facts find_facts(Graph *graph, Arena *scratch) {
-  return (Facts){.is_weight_only = find_weight_only(graph, scratch),
+  return (Facts){.is_fixed = find_fixed(graph, scratch),
                  .only_user = find_only_users(graph, scratch),
                  .chain_ending_at = ARENA_ARRAY(scratch, Chain *, graph->n_nodes + 1),
                  .n = graph->n_nodes};

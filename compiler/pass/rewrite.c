@@ -62,11 +62,13 @@ bool is_single(const Node *node) { return shape_elements(node->shape) == 1; }
 
 bool is_elementwise(const Node *node) { return op_info(node->op)->cls == CLASS_ELEMENTWISE; }
 
-bool *find_weight_only(const Graph *graph, Arena *arena) {
+bool *find_fixed(const Graph *graph, Arena *arena) {
   bool *result = ARENA_ARRAY(arena, bool, graph->n_nodes + 1);
+  for (int i = 0; i < graph->n_nodes; i++) result[i] = graph->nodes[i]->op != OP_input;
+  // what a run writes back is another value in the next run
+  for (int i = 0; i < graph->n_updates; i++) result[graph->updates[i].leaf->id] = false;
   for (int i = 0; i < graph->n_nodes; i++) {
     const Node *node = graph->nodes[i];
-    result[i] = node->op != OP_input;
     for (int k = 0; k < node->n_in; k++) result[i] &= result[node->in[k]->id];
   }
   return result;

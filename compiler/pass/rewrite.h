@@ -18,8 +18,9 @@ bool is_fill_of(const Node *node, double value);
 bool is_single(const Node *node);      // one element
 bool is_elementwise(const Node *node); // CLASS_ELEMENTWISE
 
-// result[id]: the node depends on parameters, states, constants, fills and iotas only. Lives in `arena`.
-bool *find_weight_only(const Graph *graph, Arena *arena);
+// result[id]: the node has the same value in every run, as it depends on constants and on parameters and states that no
+// update of the graph changes. Lives in `arena`.
+bool *find_fixed(const Graph *graph, Arena *arena);
 
 // users[id]: the only user of the node, if it has one and only one operand somewhere refers to it and no output or
 // update does; NULL otherwise. Lives in `arena`.
