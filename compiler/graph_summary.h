@@ -28,8 +28,9 @@ typedef struct GraphSummary {
 // Rows down to `depth` (-1 = all; 0 = the model alone). Everything lives in `arena`.
 GraphSummary graph_summary(const Graph *graph, int depth, Arena *arena);
 
-// "4,266,246", and "1.66 G" with three digits: for tables and pictures. `out` holds at least 32 bytes; returns it.
-const char *count_text(int64_t count, char out[32]);
-const char *count_short(int64_t count, char out[32]);
+// "4,266,246"; and with three digits and a unit: "432", "4.27 M", "1.66 G". `out` is returned.
+enum { COUNT_TEXT = 32 };
+const char *count_text(int64_t count, char out[COUNT_TEXT]);
+const char *count_short(int64_t count, char out[COUNT_TEXT]);
 
 #endif
