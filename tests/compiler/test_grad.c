@@ -236,36 +236,72 @@ static void check_operand(const Case *c, Bench *bench, int k, const float *gradi
         op_info(c->op)->name, c->attrs, k, (long long)where, got, want);
 }
 
-static void check_case(const Case *c) {
-  Arena *arena = arena_new();
-  Bench bench = {.graph = graph_new(arena, "case")};
-  int n = case_operands(c), n_wrt = 0;
+// Gradients of bench->result by the first n leaves that `c` says are differentiable.
+static void check_bench(const Case *c, Arena *arena, Bench *bench, int n) {
+  Graph *graph = bench->graph;
   Node *wrt[MAX_IN], *grads[MAX_IN];
+  int n_wrt = 0;
+  for (int k = 0; k < n; k++) {
+    if (c->in[k].kind == GRID) wrt[n_wrt++] = bench->leaf[k];
+  }
+  bench->seed = graph_input(graph, "seed", bench->result->shape);
+  Diag *diag = diag_new(arena, 20);
+  bool is_good = grad_build_seeded(graph, &bench->result, &bench->seed, 1, wrt, n_wrt, grads, diag);
+  CHECK(is_good, "%s %s: grad_build_seeded", op_info(c->op)->name, c->attrs);
+  if (!is_good) return;
+  bench->values = values_new(arena, graph);
+  for (int k = 0; k < n; k++) set_operand(&c->in[k], k, values_leaf(&bench->values, bench->leaf[k]));
+  values_fill(&bench->values, graph, -1, 1);
+  values_run(&bench->values, graph);
+  for (int k = 0, w = 0; k < n; k++) {
+    if (c->in[k].kind != GRID) continue;
+    CHECK(shape_equal(grads[w]->shape, bench->leaf[k]->shape), "%s: shape of gradient %d", op_info(c->op)->name, k);
+    size_t size = sizeof(float) * (size_t)shape_elements(grads[w]->shape);
+    float *gradient = arena_memdup(arena, bench->values.of[grads[w]->id], size);
+    check_operand(c, bench, k, gradient);
+    w++;
+  }
+}
+
+static int add_leaves(const Case *c, Bench *bench, int n) {
   for (int k = 0; k < n; k++) {
     char name[16];
     snprintf(name, sizeof name, "x%d", k);
-    bench.leaf[k] = graph_input(bench.graph, name, c->in[k].shape);
-    if (c->in[k].kind == GRID) wrt[n_wrt++] = bench.leaf[k];
+    bench->leaf[k] = graph_input(bench->graph, name, c->in[k].shape);
   }
+  return n;
+}
+
+static void check_case(const Case *c) {
+  Arena *arena = arena_new();
+  Bench bench = {.graph = graph_new(arena, "case")};
+  int n = add_leaves(c, &bench, case_operands(c));
   AttrValue attrs[OP_MAX_ATTRS];
   parse_attrs(c->op, c->attrs, attrs);
   bench.result = graph_add(bench.graph, c->op, bench.leaf, n, attrs);
-  bench.seed = graph_input(bench.graph, "seed", bench.result->shape);
-  Diag *diag = diag_new(arena, 20);
-  bool is_good = grad_build_seeded(bench.graph, &bench.result, &bench.seed, 1, wrt, n_wrt, grads, diag);
-  CHECK(is_good, "%s %s: grad_build_seeded", op_info(c->op)->name, c->attrs);
-  bench.values = values_new(arena, bench.graph);
-  for (int k = 0; k < n; k++) set_operand(&c->in[k], k, values_leaf(&bench.values, bench.leaf[k]));
-  values_fill(&bench.values, bench.graph, -1, 1);
-  values_run(&bench.values, bench.graph);
-  for (int k = 0, w = 0; k < n; k++) {
-    if (c->in[k].kind != GRID) continue;
-    CHECK(shape_equal(grads[w]->shape, bench.leaf[k]->shape), "%s: shape of gradient %d", op_info(c->op)->name, k);
-    size_t size = sizeof(float) * (size_t)shape_elements(grads[w]->shape);
-    float *gradient = arena_memdup(arena, bench.values.of[grads[w]->id], size);
-    check_operand(c, &bench, k, gradient);
-    w++;
-  }
+  check_bench(c, arena, &bench, n);
+  arena_free(arena);
+}
+
+// Batch norm with batch statistics, written as the language writes it: the gradient of the variance leaves out what
+// would flow through the mean inside it, which must be right in sum.
+static void check_batch_norm(void) {
+  const Case c = {OP_variance, "in batch norm", {X(2, 3, 2, 2), X(3), X(3)}};
+  Arena *arena = arena_new();
+  Bench bench = {.graph = graph_new(arena, "norm")};
+  Graph *graph = bench.graph;
+  int n = add_leaves(&c, &bench, 3), axes[] = {0, 2, 3};
+  Node *x = bench.leaf[0];
+  AttrValue attrs[OP_MAX_ATTRS];
+  parse_attrs(OP_variance, "axes=[0,2,3]", attrs);
+  Node *mean = graph_binary(graph, OP_div, graph_sum(graph, x, axes, 3, false), graph_scalar(graph, 8));
+  Node *variance = graph_add(graph, OP_variance, &x, 1, attrs);
+  Node *root = graph_unary(graph, OP_rsqrt, graph_binary(graph, OP_add, variance, graph_scalar(graph, 1e-5)));
+  Node *scale = graph_binary(graph, OP_mul, bench.leaf[1], root);
+  Node *centred = graph_binary(graph, OP_sub, x, graph_reshape(graph, mean, SHAPE(1, 3, 1, 1)));
+  Node *scaled = graph_binary(graph, OP_mul, centred, graph_reshape(graph, scale, SHAPE(1, 3, 1, 1)));
+  bench.result = graph_binary(graph, OP_add, scaled, graph_reshape(graph, bench.leaf[2], SHAPE(1, 3, 1, 1)));
+  check_bench(&c, arena, &bench, n);
   arena_free(arena);
 }
 
@@ -348,6 +384,7 @@ static void check_faults(void) {
 int main(void) {
   check_coverage();
   for (int i = 0; i < N_CASES; i++) check_case(&cases[i]);
+  check_batch_norm();
   check_shared_uses();
   check_reach_and_place();
   check_faults();
