@@ -195,6 +195,41 @@ static int stage_size(const ContractStage *stage) {
   return 1 + (stage->bias != NULL) + (stage->residual != NULL) + (stage->act != MICRO_LINEAR);
 }
 
+// The values that the depthwise convolution's operand is made of. Sets *out_n to the number of members that make it.
+static bool match_front(const Group *group, const Node *depthwise, Front *out, int *out_n, Text *why) {
+  const Node *x = depthwise->in[0];
+  *out_n = 0;
+  if (holds(group->ins, group->n_ins, x)) return true;
+  if (only_user(group, x) != depthwise) return refuse(why, "the depthwise input goes elsewhere too");
+  bool is_concat = x->op == OP_concat && node_attr(x, "axis").i == 1;
+  int n_parts = is_concat ? x->n_in : 1, segment = 0;
+  if (n_parts > FRONT_PARTS) return refuse(why, "too many parts");
+  *out_n = is_concat;
+  int64_t first = 0;
+  for (int k = 0; k < n_parts; k++) {
+    const Node *part = is_concat ? x->in[k] : x;
+    FrontPart *to = &out->part[out->n++];
+    *to = (FrontPart){.source = part, .first = first};
+    if (!contract_is_blocked(part) || part->layout->block != x->layout->block) return refuse(why, "a plain part");
+    for (int i = 0; i < part->layout->c.n; i++, segment++) {
+      if (segment >= x->layout->c.n || x->layout->c.segment[segment] != part->layout->c.segment[i])
+        return refuse(why, "parts are cut differently");
+    }
+    first += to->blocks = channel_blocks(part->layout);
+    if (part->op == OP_resize && holds(group->nodes, group->n_nodes, part)) {
+      if (only_user(group, part) != (is_concat ? x : depthwise))
+        return refuse(why, "a resized value goes elsewhere too");
+      to->resize = part;
+      to->source = part->in[0];
+      if (part->shape.dim[2] < part->in[0]->shape.dim[2]) return refuse(why, "the resize makes the picture smaller");
+      ++*out_n;
+    }
+    if (!holds(group->ins, group->n_ins, to->source)) return refuse(why, "a part is computed inside");
+    if (!layout_equal(to->source->layout, part->layout)) return refuse(why, "a part is stored otherwise");
+  }
+  return segment == x->layout->c.n || refuse(why, "parts are cut differently");
+}
+
 // A depthwise convolution in front of a pointwise one.
 static bool match_lead(const Target *target, const Group *group, Contract *out, Text *why) {
   if (out->form != CONTRACT_POINTWISE) return refuse(why, "only pointwise convolutions take a producer in");
@@ -207,7 +242,7 @@ static bool match_lead(const Target *target, const Group *group, Contract *out, 
     match_stage(group, node, false, &out->lead);
     if (out->lead.top != out->core.node->in[0] || only_user(group, out->lead.top) != out->core.node)
       return refuse(why, "the depthwise result goes elsewhere too");
-    if (!holds(group->ins, group->n_ins, node->in[0])) return refuse(why, "the depthwise input is computed inside");
+    if (!holds(group->ins, group->n_ins, node->in[1])) return refuse(why, "the depthwise weight is computed inside");
     // Fusing saves a way through memory only where the value between does not stay in the cache.
     int64_t size = 4 * shape_elements(node->shape) / node->shape.dim[0];
     if (size <= target->l2) return refuse(why, "the value between fits the cache (%lld KB)", (long long)(size >> 10));
@@ -215,7 +250,7 @@ static bool match_lead(const Target *target, const Group *group, Contract *out, 
   return out->has_lead = true;
 }
 
-static bool match_rest(const Group *group, Contract *out, Text *why) {
+static bool match_rest(const Group *group, int n_front, Contract *out, Text *why) {
   const Node *top = out->core.top;
   for (int i = 0; i < group->n_outs; i++) {
     const Node *node = group->outs[i];
@@ -224,7 +259,7 @@ static bool match_rest(const Group *group, Contract *out, Text *why) {
     if (!out->result || node == top) out->result = node;
   }
   if (!out->result) return refuse(why, "the group has no result");
-  int rest = group->n_nodes - stage_size(&out->core) - (out->has_lead ? stage_size(&out->lead) : 0);
+  int rest = group->n_nodes - stage_size(&out->core) - (out->has_lead ? stage_size(&out->lead) : 0) - n_front;
   out->has_rest = rest > 0;
   if (!out->has_rest) return true;
   if (!contract_is_blocked(top)) return refuse(why, "nothing is computed on a plain result");
@@ -247,6 +282,9 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
   if (core->op != OP_conv2d && group->n_nodes > 1) return refuse(why, "gradients stay alone");
   match_stage(group, core, core->op == OP_conv2d && out->form != CONTRACT_DEPTHWISE, &out->core);
   if (n == 2 && !match_lead(target, group, out, why)) return false;
-  if (n == 1 && !holds(group->ins, group->n_ins, core->in[0])) return refuse(why, "the input is computed inside");
-  return match_rest(group, out, why);
+  int n_front = 0;
+  const Node *depthwise = out->has_lead ? out->lead.node : out->form == CONTRACT_DEPTHWISE ? core : NULL;
+  if (depthwise && !match_front(group, depthwise, &out->front, &n_front, why)) return false;
+  if (!depthwise && !holds(group->ins, group->n_ins, core->in[0])) return refuse(why, "the input is computed inside");
+  return match_rest(group, n_front, out, why);
 }

@@ -26,6 +26,19 @@ typedef struct ContractStage {
   const Node *top; // the node whose value is stored
 } ContractStage;
 
+// What a depthwise convolution reads, where that is not one stored value: a resize, or a concat of stored and resized
+// values, none of which is ever stored whole.
+enum { FRONT_PARTS = 8 };
+typedef struct FrontPart {
+  const Node *source; // stored
+  const Node *resize; // NULL: the source itself is the part
+  int64_t first, blocks;
+} FrontPart;
+typedef struct Front {
+  int n; // 0: the convolution reads its operand from memory
+  FrontPart part[FRONT_PARTS];
+} Front;
+
 typedef struct Contract {
   const Target *target;
   const Group *group;
@@ -33,6 +46,7 @@ typedef struct Contract {
   ContractStage core;
   bool has_lead; // a depthwise convolution whose value is core's x, computed tile by tile in scratch
   ContractStage lead;
+  Front front;        // of the depthwise convolution, be it lead or core
   const Node *result; // the out whose buffer takes core.top
   bool has_rest;      // element-wise nodes are computed from core.top, tile by tile
 } Contract;

@@ -15,6 +15,7 @@ void micro_gemm(const Target *target, Text *out);      // the register tile, pix
 void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
 void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
 
+void micro_resize(const Target *target, Text *out);       // sg_resize: rows of an interpolated picture
 void micro_depthwise_dx(const Target *target, Text *out); // sg_dwdx: gradient of a depthwise convolution by its input
 void micro_grad(const Target *target, Text *out);         // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
 

@@ -12,7 +12,7 @@ int64_t blocks_of(const Schedule *schedule, const Node *node) {
   return (node->shape.dim[1] + schedule->vl - 1) / schedule->vl;
 }
 
-static const IrBuffer *buffer_of(const Schedule *schedule, const Node *node) {
+const IrBuffer *buffer_of(const Schedule *schedule, const Node *node) {
   const IrBuffer *buffer = lower_out(schedule->lower, node);
   return buffer ? buffer : lower_in(schedule->lower, node);
 }

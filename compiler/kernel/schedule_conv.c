@@ -114,7 +114,7 @@ static void pointwise_alone(Schedule *schedule) {
 static void pointwise_behind_depthwise(Schedule *schedule) {
   Ir *ir = schedule->ir;
   const Contract *contract = &schedule->contract;
-  const Node *y = contract->core.node, *lead = contract->lead.node, *x = lead->in[0];
+  const Node *y = contract->core.node, *lead = contract->lead.node;
   int64_t images = y->shape.dim[0], height = height_of(y), width = width_of(y);
   int64_t inputs = blocks_of(schedule, lead), row = width * schedule->vl;
   int64_t rows = least(least(8, height), most(1, contract->target->l2 / 2 / (4 * inputs * row)));
@@ -125,12 +125,8 @@ static void pointwise_behind_depthwise(Schedule *schedule) {
   piece(ir, index[1], rows, height, &region.y0, &region.y1);
   IrExpr *lead_bias = bias_of(schedule, &contract->lead), *bias = bias_of(schedule, &contract->core);
   const IrBuffer *tile = ir_scratch(ir, "tile", IR_FLOAT, inputs * pitch);
-  IrExpr *block;
-  IrStmt *loop = ir_count(ir, schedule->body, "block", inputs, &block);
-  IrExpr *to = ir_sub(ir, ir_scale(ir, block, pitch), ir_scale(ir, region.y0, row));
-  put_depthwise_rows(schedule, loop, &contract->lead, block, lead_bias,
-                     image_of(schedule, x, region.n, ir_scale(ir, block, height_of(x) * width_of(x) * schedule->vl)),
-                     ir_address(ir, tile, to), region.y0, region.y1);
+  Region inside = {region.n, region.y0, region.y1, ir_int(ir, 0), ir_int(ir, inputs), rows};
+  put_depthwise(schedule, &contract->lead, lead_bias, &inside, tile, ir_scale(ir, region.y0, -row), pitch);
   IrExpr *count = ir_scale(ir, ir_sub(ir, region.y1, region.y0), width);
   put_gemm(schedule, gemm_numbers(schedule, lead->layout, pitch), ir_address(ir, tile, ir_int(ir, 0)), bias, region.n,
            ir_scale(ir, region.y0, width), count, region.b0, region.b1);

@@ -20,6 +20,7 @@ typedef struct Schedule {
 // A run of the output that a task computes: image n, rows (or pixels) y0 .. y1 - 1, blocks b0 .. b1 - 1.
 typedef struct Region {
   IrExpr *n, *y0, *y1, *b0, *b1;
+  int64_t rows; // y0 is a multiple of it, y1 at most so many further; set for depthwise stages
 } Region;
 
 void schedule_pointwise(Schedule *schedule); // CONTRACT_POINTWISE, with or without a depthwise lead
@@ -46,15 +47,26 @@ IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value
 
 // ---- tasks
 
+// The buffer of a value among the group's outs or ins.
+const IrBuffer *buffer_of(const Schedule *schedule, const Node *node);
+
 // Splits `extent` into pieces of `size`: task index i covers begin .. end.
 void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrExpr **end);
 // Parts to cut `blocks` output blocks into, when there are `others` tasks already of `work` multiply-adds each.
 int64_t block_parts(int64_t others, int64_t work, int64_t blocks);
 
-// Appends to `body` the call that computes rows y0 .. y1 - 1 of one block of a depthwise stage. `from` and `to` are the
-// addresses of row 0 of the block in x and in the result, `bias` that of all blocks (bias_of).
-void put_depthwise_rows(Schedule *schedule, IrStmt *body, const ContractStage *stage, IrExpr *block, IrExpr *bias,
-                        IrExpr *from, IrExpr *to, IrExpr *y0, IrExpr *y1);
+// Appends to the task what computes the region of a depthwise stage. `bias` is that of all blocks (bias_of). Row 0 of
+// block 0 of the result is at `at` in `to`, and blocks are `pitch` floats apart.
+void put_depthwise(Schedule *schedule, const ContractStage *stage, IrExpr *bias, const Region *region,
+                   const IrBuffer *to, IrExpr *at, int64_t pitch);
+
+// Resized parts of a depthwise stage's operand: scratch for the rows that a region reads of one block.
+typedef struct Resizer Resizer;
+Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows);
+// Appends to `body` the call that computes rows begin .. end - 1 of a block from the source's plane at `from`; returns
+// the address where row 0 would be.
+IrExpr *put_resize(Schedule *schedule, Resizer *resizer, IrStmt *body, const FrontPart *part, IrExpr *from,
+                   IrExpr *begin, IrExpr *end);
 
 // Computes what follows core.top element-wise, over a region just stored by the micro-kernel.
 void schedule_rest(Schedule *schedule, const Region *region);

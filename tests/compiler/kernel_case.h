@@ -36,7 +36,6 @@ static double case_random(double lo, double hi) {
   case_seed = case_seed * 6364136223846793005u + 1442695040888963407u;
   return lo + (hi - lo) * (double)(case_seed >> 40) / (double)(1 << 24);
 }
-static int case_pick(int n) { return (int)case_random(0, n); }
 
 static const Layout *case_layout(Arena *arena, LayoutKind kind, int block, int n, const int *segment) {
   Layout *layout = ARENA_ARRAY(arena, Layout, 1);

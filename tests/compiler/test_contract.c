@@ -104,346 +104,202 @@ static void add_case(KernelCases *cases, const Conv *c) {
   cases_add(cases, graph, c->name, 2e-6 * sqrt((double)(inputs * c->kernel * c->kernel) + 9));
 }
 
+// clang-format off
 static const Conv convs[] = {
     // pointwise, from the table of the encoder scaled down, and odd ones
     {.name = "pointwise 16->8", .images = 1, .height = 13, .width = 17, .in = {16}, .out = {8}, .kernel = 1},
-    {.name = "pointwise 24->72",
-     .images = 2,
-     .height = 12,
-     .width = 10,
-     .in = {24},
-     .out = {72},
-     .kernel = 1,
-     .bias = 1,
-     .act = OP_relu},
-    {.name = "pointwise 12->20",
-     .images = 2,
-     .height = 5,
-     .width = 7,
-     .in = {12},
-     .out = {20},
-     .kernel = 1,
-     .bias = 1,
-     .act = OP_leaky_relu,
-     .order = 1},
-    {.name = "pointwise 12+12->30",
-     .images = 1,
-     .height = 9,
-     .width = 5,
-     .in = {12, 12},
-     .out = {30},
-     .kernel = 1,
-     .bias = 2,
-     .act = OP_relu,
-     .order = 2},
-    {.name = "pointwise 20+3->10+10",
-     .images = 3,
-     .height = 4,
-     .width = 6,
-     .in = {20, 3},
-     .out = {10, 10},
-     .kernel = 1,
-     .bias = 3},
-    {.name = "pointwise in concats",
-     .images = 2,
-     .height = 6,
-     .width = 11,
-     .in = {7, 9},
-     .out = {6},
-     .kernel = 1,
-     .bias = 1,
-     .in_concat = true,
-     .out_concat = true},
-    {.name = "pointwise to plain",
-     .images = 2,
-     .height = 6,
-     .width = 11,
-     .in = {30},
-     .out = {3},
-     .kernel = 1,
-     .bias = 2,
-     .act = OP_relu,
-     .plain_out = true},
-    {.name = "pointwise to plain, wide",
-     .images = 2,
-     .height = 3,
-     .width = 5,
-     .in = {9},
-     .out = {37},
-     .kernel = 1,
-     .plain_out = true},
-    {.name = "squeeze 72->20",
-     .images = 2,
-     .height = 1,
-     .width = 1,
-     .in = {36, 36},
-     .out = {20},
-     .kernel = 1,
-     .bias = 1,
-     .act = OP_relu},
-    {.name = "excite 20->72",
-     .images = 2,
-     .height = 1,
-     .width = 1,
-     .in = {20},
-     .out = {36, 36},
-     .kernel = 1,
-     .bias = 1,
-     .more = 1},
-    {.name = "pointwise, more",
-     .images = 2,
-     .height = 7,
-     .width = 9,
-     .in = {16},
-     .out = {13},
-     .kernel = 1,
-     .bias = 1,
-     .act = OP_relu,
-     .more = 2},
-    {.name = "pointwise large",
-     .images = 1,
-     .height = 15,
-     .width = 20,
-     .in = {160},
-     .out = {240},
-     .kernel = 1,
-     .bias = 1,
-     .order = 1},
-    {.name = "pointwise many pixels",
-     .images = 1,
-     .height = 60,
-     .width = 81,
-     .in = {40},
-     .out = {21},
-     .kernel = 1,
-     .bias = 1,
-     .more = 1},
+    {.name = "pointwise 24->72", .images = 2, .height = 12, .width = 10, .in = {24}, .out = {72}, .kernel = 1, .bias = 1, .act = OP_relu},
+    {.name = "pointwise 12->20", .images = 2, .height = 5, .width = 7, .in = {12}, .out = {20}, .kernel = 1, .bias = 1, .act = OP_leaky_relu, .order = 1},
+    {.name = "pointwise 12+12->30", .images = 1, .height = 9, .width = 5, .in = {12, 12}, .out = {30}, .kernel = 1, .bias = 2, .act = OP_relu, .order = 2},
+    {.name = "pointwise 20+3->10+10", .images = 3, .height = 4, .width = 6, .in = {20, 3}, .out = {10, 10}, .kernel = 1, .bias = 3},
+    {.name = "pointwise in concats", .images = 2, .height = 6, .width = 11, .in = {7, 9}, .out = {6}, .kernel = 1, .bias = 1, .in_concat = true, .out_concat = true},
+    {.name = "pointwise to plain", .images = 2, .height = 6, .width = 11, .in = {30}, .out = {3}, .kernel = 1, .bias = 2, .act = OP_relu, .plain_out = true},
+    {.name = "pointwise to plain, wide", .images = 2, .height = 3, .width = 5, .in = {9}, .out = {37}, .kernel = 1, .plain_out = true},
+    {.name = "squeeze 72->20", .images = 2, .height = 1, .width = 1, .in = {36, 36}, .out = {20}, .kernel = 1, .bias = 1, .act = OP_relu},
+    {.name = "excite 20->72", .images = 2, .height = 1, .width = 1, .in = {20}, .out = {36, 36}, .kernel = 1, .bias = 1, .more = 1},
+    {.name = "pointwise, more", .images = 2, .height = 7, .width = 9, .in = {16}, .out = {13}, .kernel = 1, .bias = 1, .act = OP_relu, .more = 2},
+    {.name = "pointwise large", .images = 1, .height = 15, .width = 20, .in = {160}, .out = {240}, .kernel = 1, .bias = 1, .order = 1},
+    {.name = "pointwise many pixels", .images = 1, .height = 60, .width = 81, .in = {40}, .out = {21}, .kernel = 1, .bias = 1, .more = 1},
     // with taps
-    {.name = "stem",
-     .images = 2,
-     .height = 22,
-     .width = 34,
-     .in = {3},
-     .out = {16},
-     .kernel = 3,
-     .stride = 2,
-     .padding = 1,
-     .bias = 1,
-     .act = OP_relu,
-     .plain_in = true},
-    {.name = "stem of six",
-     .images = 1,
-     .height = 21,
-     .width = 33,
-     .in = {6},
-     .out = {16},
-     .kernel = 3,
-     .stride = 2,
-     .padding = 1,
-     .plain_in = true},
-    {.name = "plain stride 1",
-     .images = 1,
-     .height = 9,
-     .width = 14,
-     .in = {4},
-     .out = {5},
-     .kernel = 3,
-     .padding = 1,
-     .plain_in = true,
-     .plain_out = true,
-     .bias = 3},
-    {.name = "plain pointwise",
-     .images = 1,
-     .height = 9,
-     .width = 14,
-     .in = {5},
-     .out = {9},
-     .kernel = 1,
-     .plain_in = true},
-    {.name = "bridge",
-     .images = 2,
-     .height = 4,
-     .width = 6,
-     .in = {48},
-     .out = {40},
-     .kernel = 1,
-     .padding = 1,
-     .bias = 1},
-    {.name = "dense 3x3",
-     .images = 2,
-     .height = 17,
-     .width = 19,
-     .in = {20},
-     .out = {12},
-     .kernel = 3,
-     .padding = 1,
-     .bias = 1,
-     .act = OP_relu,
-     .order = 1},
-    {.name = "dense 3x3 by 2",
-     .images = 1,
-     .height = 11,
-     .width = 16,
-     .in = {9, 4},
-     .out = {27},
-     .kernel = 3,
-     .stride = 2,
-     .padding = 1},
-    {.name = "dense 3x3 dilated",
-     .images = 1,
-     .height = 13,
-     .width = 12,
-     .in = {10},
-     .out = {8},
-     .kernel = 3,
-     .padding = 6,
-     .dilation = 6,
-     .bias = 1},
-    {.name = "dense 5x5 in concats",
-     .images = 2,
-     .height = 9,
-     .width = 8,
-     .in = {11},
-     .out = {6, 5},
-     .kernel = 5,
-     .padding = 2,
-     .in_concat = true,
-     .out_concat = true,
-     .more = 1},
-    {.name = "dense 3x3 by 3",
-     .images = 1,
-     .height = 11,
-     .width = 10,
-     .in = {6},
-     .out = {8},
-     .kernel = 3,
-     .stride = 3,
-     .padding = 0},
-    {.name = "dense 2x2 patches",
-     .images = 1,
-     .height = 8,
-     .width = 8,
-     .in = {16},
-     .out = {16},
-     .kernel = 2,
-     .stride = 2,
-     .plain_in = true},
-    {.name = "dense smaller than its kernel",
-     .images = 1,
-     .height = 3,
-     .width = 2,
-     .in = {8},
-     .out = {8},
-     .kernel = 5,
-     .padding = 2},
-    {.name = "head to one channel",
-     .images = 1,
-     .height = 10,
-     .width = 13,
-     .in = {32},
-     .out = {1},
-     .kernel = 3,
-     .padding = 1,
-     .plain_out = true,
-     .bias = 2},
+    {.name = "stem", .images = 2, .height = 22, .width = 34, .in = {3}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .bias = 1, .act = OP_relu, .plain_in = true},
+    {.name = "stem of six", .images = 1, .height = 21, .width = 33, .in = {6}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .plain_in = true},
+    {.name = "plain stride 1", .images = 1, .height = 9, .width = 14, .in = {4}, .out = {5}, .kernel = 3, .padding = 1, .plain_in = true, .plain_out = true, .bias = 3},
+    {.name = "plain pointwise", .images = 1, .height = 9, .width = 14, .in = {5}, .out = {9}, .kernel = 1, .plain_in = true},
+    {.name = "bridge", .images = 2, .height = 4, .width = 6, .in = {48}, .out = {40}, .kernel = 1, .padding = 1, .bias = 1},
+    {.name = "dense 3x3", .images = 2, .height = 17, .width = 19, .in = {20}, .out = {12}, .kernel = 3, .padding = 1, .bias = 1, .act = OP_relu, .order = 1},
+    {.name = "dense 3x3 by 2", .images = 1, .height = 11, .width = 16, .in = {9, 4}, .out = {27}, .kernel = 3, .stride = 2, .padding = 1},
+    {.name = "dense 3x3 dilated", .images = 1, .height = 13, .width = 12, .in = {10}, .out = {8}, .kernel = 3, .padding = 6, .dilation = 6, .bias = 1},
+    {.name = "dense 5x5 in concats", .images = 2, .height = 9, .width = 8, .in = {11}, .out = {6, 5}, .kernel = 5, .padding = 2, .in_concat = true, .out_concat = true, .more = 1},
+    {.name = "dense 3x3 by 3", .images = 1, .height = 11, .width = 10, .in = {6}, .out = {8}, .kernel = 3, .stride = 3, .padding = 0},
+    {.name = "dense 2x2 patches", .images = 1, .height = 8, .width = 8, .in = {16}, .out = {16}, .kernel = 2, .stride = 2, .plain_in = true},
+    {.name = "dense smaller than its kernel", .images = 1, .height = 3, .width = 2, .in = {8}, .out = {8}, .kernel = 5, .padding = 2},
+    {.name = "head to one channel", .images = 1, .height = 10, .width = 13, .in = {32}, .out = {1}, .kernel = 3, .padding = 1, .plain_out = true, .bias = 2},
     // depthwise
-    {.name = "depthwise 3",
-     .images = 2,
-     .height = 10,
-     .width = 13,
-     .in = {20},
-     .out = {20},
-     .kernel = 3,
-     .padding = 1,
-     .is_depthwise = true,
-     .bias = 1,
-     .act = OP_relu},
-    {.name = "depthwise 3 by 2",
-     .images = 1,
-     .height = 11,
-     .width = 14,
-     .in = {12, 12},
-     .out = {12, 12},
-     .kernel = 3,
-     .stride = 2,
-     .padding = 1,
-     .is_depthwise = true,
-     .bias = 3},
-    {.name = "depthwise 5",
-     .images = 1,
-     .height = 15,
-     .width = 20,
-     .in = {7},
-     .out = {7},
-     .kernel = 5,
-     .padding = 2,
-     .is_depthwise = true,
-     .act = OP_leaky_relu},
-    {.name = "depthwise 5 by 2",
-     .images = 2,
-     .height = 13,
-     .width = 27,
-     .in = {9, 9},
-     .out = {9, 9},
-     .kernel = 5,
-     .stride = 2,
-     .padding = 2,
-     .is_depthwise = true,
-     .bias = 2,
-     .in_concat = true,
-     .out_concat = true},
-    {.name = "depthwise 7",
-     .images = 1,
-     .height = 9,
-     .width = 12,
-     .in = {8},
-     .out = {8},
-     .kernel = 7,
-     .padding = 3,
-     .is_depthwise = true,
-     .more = 1},
-    {.name = "depthwise 3 dilated",
-     .images = 1,
-     .height = 9,
-     .width = 12,
-     .in = {8},
-     .out = {8},
-     .kernel = 3,
-     .padding = 2,
-     .dilation = 2,
-     .is_depthwise = true,
-     .more = 2},
-    {.name = "depthwise 3 small",
-     .images = 1,
-     .height = 2,
-     .width = 1,
-     .in = {8},
-     .out = {8},
-     .kernel = 3,
-     .padding = 1,
-     .is_depthwise = true,
-     .order = 1},
-    {.name = "depthwise 3 unpadded",
-     .images = 1,
-     .height = 9,
-     .width = 12,
-     .in = {8},
-     .out = {8},
-     .kernel = 3,
-     .is_depthwise = true},
-    {.name = "depthwise 4 by 3",
-     .images = 1,
-     .height = 14,
-     .width = 12,
-     .in = {8},
-     .out = {8},
-     .kernel = 4,
-     .stride = 3,
-     .padding = 1,
-     .is_depthwise = true},
+    {.name = "depthwise 3", .images = 2, .height = 10, .width = 13, .in = {20}, .out = {20}, .kernel = 3, .padding = 1, .is_depthwise = true, .bias = 1, .act = OP_relu},
+    {.name = "depthwise 3 by 2", .images = 1, .height = 11, .width = 14, .in = {12, 12}, .out = {12, 12}, .kernel = 3, .stride = 2, .padding = 1, .is_depthwise = true, .bias = 3},
+    {.name = "depthwise 5", .images = 1, .height = 15, .width = 20, .in = {7}, .out = {7}, .kernel = 5, .padding = 2, .is_depthwise = true, .act = OP_leaky_relu},
+    {.name = "depthwise 5 by 2", .images = 2, .height = 13, .width = 27, .in = {9, 9}, .out = {9, 9}, .kernel = 5, .stride = 2, .padding = 2, .is_depthwise = true, .bias = 2, .in_concat = true, .out_concat = true},
+    {.name = "depthwise 7", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 7, .padding = 3, .is_depthwise = true, .more = 1},
+    {.name = "depthwise 3 dilated", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 3, .padding = 2, .dilation = 2, .is_depthwise = true, .more = 2},
+    {.name = "depthwise 3 small", .images = 1, .height = 2, .width = 1, .in = {8}, .out = {8}, .kernel = 3, .padding = 1, .is_depthwise = true, .order = 1},
+    {.name = "depthwise 3 unpadded", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 3, .is_depthwise = true},
+    {.name = "depthwise 4 by 3", .images = 1, .height = 14, .width = 12, .in = {8}, .out = {8}, .kernel = 4, .stride = 3, .padding = 1, .is_depthwise = true},
 };
+// clang-format on
 
-static void test_convs(const Target *target) {
+// ---- chains: [resize, concat ->] depthwise -> pointwise ------------------------------------------------------------
+
+typedef struct Chain {
+  const char *name;
+  int images, height, width;   // of the depthwise convolution's operand
+  int first[3], second[3];     // channels of its two parts; second may be empty
+  int from_height, from_width; // the first part is resized from this; 0 = not
+  bool is_nearest, is_aligned;
+  int kernel, stride, padding;
+  Op act;
+  int out[3]; // of the pointwise convolution; none = there is none
+  bool has_residual, is_plain, in_concat;
+} Chain;
+
+static Node *add_resize(Graph *graph, Node *x, const Chain *c) {
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_resize, "size")].ints = SHAPE(c->height, c->width);
+  attrs[op_attr_index(OP_resize, "mode")].i = c->is_nearest;
+  attrs[op_attr_index(OP_resize, "align_corners")].i = c->is_aligned;
+  Node *y = graph_add(graph, OP_resize, &x, 1, attrs);
+  y->layout = x->layout;
+  return y;
+}
+
+static void add_chain(KernelCases *cases, const Chain *c) {
+  Arena *arena = cases->arena;
+  Graph *graph = graph_new(arena, c->name);
+  int block = cases->target->vector, n_first = count(c->first), n_second = count(c->second), segments[6];
+  for (int i = 0; i < n_first; i++) segments[i] = c->first[i];
+  for (int i = 0; i < n_second; i++) segments[n_first + i] = c->second[i];
+  int inputs = total(c->first) + total(c->second), outputs = total(c->out), n_segments = n_first + n_second;
+  const Layout *layout = case_layout(arena, LAYOUT_BLOCKED, block, n_segments, segments);
+  int height = c->from_height ? c->from_height : c->height, width = c->from_height ? c->from_width : c->width;
+  Node *x = input(graph, "x", SHAPE(c->images, total(c->first), height, width),
+                  case_layout(arena, LAYOUT_BLOCKED, block, n_first, c->first));
+  if (c->in_concat) graph_output(graph, "x in", put_into_concat(graph, x, block, 3), false);
+  if (c->from_height) x = add_resize(graph, x, c);
+  if (n_second) {
+    Node *skip = input(graph, "skip", SHAPE(c->images, total(c->second), c->height, c->width),
+                       case_layout(arena, LAYOUT_BLOCKED, block, n_second, c->second));
+    AttrValue attrs[OP_MAX_ATTRS] = {{.i = 1}};
+    x = graph_add(graph, OP_concat, (Node *[]){x, skip}, 2, attrs);
+    x->layout = layout;
+  }
+  Node *w = input(graph, "wd", SHAPE(inputs, 1, c->kernel, c->kernel),
+                  case_layout(arena, LAYOUT_WEIGHT_DW, block, n_segments, segments));
+  Node *y = add_conv(graph, x, w, c->stride, c->padding, 1, inputs);
+  y->layout = layout;
+  y = add_binary(graph, OP_add, y, input(graph, "bd", SHAPE(1, inputs, 1, 1), layout));
+  y = add_act(graph, c->act, y);
+  if (outputs) {
+    const Layout *to = c->is_plain ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
+    const Layout *packed =
+        case_layout(arena, LAYOUT_WEIGHT, block, c->is_plain ? 1 : count(c->out), c->is_plain ? &outputs : c->out);
+    y = add_conv(graph, y, input(graph, "wp", SHAPE(outputs, inputs, 1, 1), packed), 1, 0, 1, 1);
+    y->layout = to;
+    y = add_binary(graph, OP_add, y, input(graph, "bp", SHAPE(outputs, 1, 1), NULL));
+    if (c->has_residual) y = add_binary(graph, OP_add, y, input(graph, "residual", y->shape, to));
+    y = add_act(graph, c->act, y);
+  }
+  graph_output(graph, "y", y, false);
+  cases_add(cases, graph, c->name, 1e-5);
+}
+
+// clang-format off
+static const Chain chains[] = {
+    {.name = "depthwise -> pointwise", .images = 2, .height = 17, .width = 13, .first = {20}, .kernel = 3, .padding = 1, .act = OP_relu, .out = {12}},
+    {.name = "depthwise -> pointwise, segments", .images = 1, .height = 40, .width = 21, .first = {12, 9}, .kernel = 5, .stride = 2, .padding = 2, .act = OP_leaky_relu, .out = {30, 6}, .has_residual = true, .in_concat = true},
+    {.name = "depthwise -> pointwise to plain", .images = 1, .height = 19, .width = 33, .first = {30}, .kernel = 3, .padding = 1, .act = OP_relu, .out = {3}, .is_plain = true},
+    {.name = "resize -> concat -> depthwise -> pointwise", .images = 2, .height = 14, .width = 22, .first = {20}, .second = {12}, .from_height = 7, .from_width = 11, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_leaky_relu, .out = {18}},
+    {.name = "resize by 1.7 -> concat -> depthwise -> pointwise", .images = 1, .height = 22, .width = 19, .first = {9, 3}, .second = {8, 4}, .from_height = 13, .from_width = 10, .kernel = 5, .padding = 2, .act = OP_relu, .out = {7}, .has_residual = true, .in_concat = true},
+    {.name = "resize -> depthwise -> pointwise", .images = 1, .height = 30, .width = 24, .first = {30}, .from_height = 5, .from_width = 8, .is_nearest = true, .kernel = 3, .padding = 1, .act = OP_relu, .out = {3}, .is_plain = true},
+    {.name = "resize -> concat -> depthwise", .images = 2, .height = 12, .width = 10, .first = {13}, .second = {16}, .from_height = 6, .from_width = 5, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_relu},
+    {.name = "resize -> concat -> depthwise by 2", .images = 1, .height = 12, .width = 11, .first = {13}, .second = {16}, .from_height = 6, .from_width = 5, .kernel = 3, .stride = 2, .padding = 1, .act = OP_input},
+};
+// clang-format on
+
+// ---- gradients ------------------------------------------------------------------------------------------------------
+
+typedef struct Grad {
+  const char *name;
+  bool is_dx; // by x, else by the weight
+  int images, height, width;
+  int in[3], out[3];
+  int kernel, stride, padding, dilation;
+  bool is_depthwise, plain_x, plain_g, in_concat;
+} Grad;
+
+static void set_int(AttrValue *attrs, Op op, const char *name, int value) { attrs[op_attr_index(op, name)].i = value; }
+
+static void add_grad(KernelCases *cases, const Grad *c) {
+  Arena *arena = cases->arena;
+  Graph *graph = graph_new(arena, c->name);
+  int block = cases->target->vector, inputs = total(c->in), outputs = total(c->out), k = c->kernel;
+  int span = c->dilation * (k - 1) + 1;
+  int oh = (c->height + 2 * c->padding - span) / c->stride + 1, ow = (c->width + 2 * c->padding - span) / c->stride + 1;
+  const Layout *x_layout = c->plain_x ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->in), c->in);
+  const Layout *g_layout = c->plain_g ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
+  Node *g = input(graph, "g", SHAPE(c->images, outputs, oh, ow), g_layout);
+  Op op = c->is_dx ? OP_conv2d_dx : OP_conv2d_dw;
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  set_int(attrs, op, "stride", c->stride);
+  set_int(attrs, op, "padding", c->padding);
+  set_int(attrs, op, "dilation", c->dilation);
+  set_int(attrs, op, "groups", c->is_depthwise ? inputs : 1);
+  Node *y;
+  if (c->is_dx) {
+    const Layout *w_layout = case_layout(arena, LAYOUT_WEIGHT_DW, block, count(c->out), c->out);
+    set_int(attrs, op, "height", c->height);
+    set_int(attrs, op, "width", c->width);
+    y = graph_add(graph, op, (Node *[]){g, input(graph, "w", SHAPE(outputs, 1, k, k), w_layout)}, 2, attrs);
+    y->layout = x_layout;
+  } else {
+    set_int(attrs, op, "kh", k);
+    set_int(attrs, op, "kw", k);
+    Node *x = input(graph, "x", SHAPE(c->images, inputs, c->height, c->width), x_layout);
+    if (c->in_concat) graph_output(graph, "x in", put_into_concat(graph, x, block, 5), false);
+    y = graph_add(graph, op, (Node *[]){x, g}, 2, attrs);
+  }
+  graph_output(graph, "y", y, false);
+  cases_add(cases, graph, c->name, 2e-6 * sqrt((double)(c->images * oh * ow) + 9));
+}
+
+// clang-format off
+static const Grad grads[] = {
+    {.name = "dW pointwise 24->72", .images = 2, .height = 12, .width = 10, .in = {24}, .out = {72}, .kernel = 1},
+    {.name = "dW pointwise 12+9->20+3", .images = 3, .height = 5, .width = 7, .in = {12, 9}, .out = {20, 3}, .kernel = 1, .in_concat = true},
+    {.name = "dW pointwise many pixels", .images = 2, .height = 61, .width = 83, .in = {16}, .out = {8}, .kernel = 1},
+    {.name = "dW pointwise large", .images = 1, .height = 15, .width = 20, .in = {160}, .out = {250}, .kernel = 1},
+    {.name = "dW of one pixel", .images = 4, .height = 1, .width = 1, .in = {72}, .out = {20}, .kernel = 1},
+    {.name = "dW bridge", .images = 2, .height = 4, .width = 6, .in = {20}, .out = {40}, .kernel = 1, .padding = 1},
+    {.name = "dW dense 3x3", .images = 2, .height = 9, .width = 11, .in = {20}, .out = {12}, .kernel = 3, .padding = 1},
+    {.name = "dW dense 3x3 by 2", .images = 1, .height = 10, .width = 11, .in = {9, 4}, .out = {27}, .kernel = 3, .stride = 2, .padding = 1},
+    {.name = "dW dense dilated", .images = 1, .height = 10, .width = 11, .in = {9}, .out = {8}, .kernel = 3, .padding = 3, .dilation = 3},
+    {.name = "dW stem", .images = 2, .height = 22, .width = 34, .in = {3}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .plain_x = true},
+    {.name = "dW stem of seven", .images = 1, .height = 21, .width = 33, .in = {7}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .plain_x = true},
+    {.name = "dW to few channels", .images = 2, .height = 6, .width = 11, .in = {30}, .out = {3}, .kernel = 1, .plain_g = true},
+    {.name = "dW of a head", .images = 1, .height = 6, .width = 11, .in = {32}, .out = {1}, .kernel = 3, .padding = 1, .stride = 2, .plain_g = true},
+    {.name = "dW depthwise 3", .images = 2, .height = 10, .width = 13, .in = {12, 9}, .out = {12, 9}, .kernel = 3, .padding = 1, .is_depthwise = true, .in_concat = true},
+    {.name = "dW depthwise 3 by 2", .images = 1, .height = 11, .width = 14, .in = {20}, .out = {20}, .kernel = 3, .stride = 2, .padding = 1, .is_depthwise = true},
+    {.name = "dW depthwise 5", .images = 1, .height = 15, .width = 20, .in = {7}, .out = {7}, .kernel = 5, .padding = 2, .is_depthwise = true},
+    {.name = "dW depthwise 5 by 2", .images = 2, .height = 13, .width = 27, .in = {16}, .out = {16}, .kernel = 5, .stride = 2, .padding = 2, .is_depthwise = true},
+    {.name = "dW depthwise 7", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 7, .padding = 3, .is_depthwise = true},
+    {.name = "dW depthwise 3 dilated", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 3, .padding = 2, .dilation = 2, .is_depthwise = true},
+    {.name = "dW depthwise 3 small", .images = 1, .height = 2, .width = 1, .in = {8}, .out = {8}, .kernel = 3, .padding = 1, .is_depthwise = true},
+    {.name = "dx depthwise 3 by 2", .is_dx = true, .images = 2, .height = 11, .width = 14, .in = {12, 9}, .out = {12, 9}, .kernel = 3, .stride = 2, .padding = 1, .is_depthwise = true},
+    {.name = "dx depthwise 5 by 2", .is_dx = true, .images = 1, .height = 12, .width = 27, .in = {20}, .out = {20}, .kernel = 5, .stride = 2, .padding = 2, .is_depthwise = true},
+    {.name = "dx depthwise 3", .is_dx = true, .images = 1, .height = 5, .width = 9, .in = {8}, .out = {8}, .kernel = 3, .padding = 1, .is_depthwise = true},
+    {.name = "dx depthwise 3 by 4", .is_dx = true, .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 3, .stride = 4, .padding = 0, .is_depthwise = true},
+};
+// clang-format on
+
+static void test_target(const Target *target) {
   KernelCases cases;
   cases_begin(&cases, target);
   for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
@@ -453,18 +309,34 @@ static void test_convs(const Target *target) {
     if (c.act == 0) c.act = OP_input;
     add_case(&cases, &c);
   }
+  for (size_t i = 0; i < sizeof grads / sizeof *grads; i++) {
+    Grad c = grads[i];
+    if (!c.stride) c.stride = 1;
+    if (!c.dilation) c.dilation = 1;
+    add_grad(&cases, &c);
+  }
+  cases_run(&cases);
+  // With a small cache, so that fusing is worth while and tiles are small.
+  Target small = *target;
+  small.l2 = 4 << 10;
+  cases_begin(&cases, &small);
+  for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {
+    Chain c = chains[i];
+    if (!c.stride) c.stride = 1;
+    add_chain(&cases, &c);
+  }
   cases_run(&cases);
 }
 
 int main(void) {
   Target target = *target_host();
-  test_convs(&target);
+  test_target(&target);
   static const int vectors[] = {4, 8, 16};
   for (int i = 0; i < 3; i++) {
     if (vectors[i] == target_host()->vector) continue;
     target.vector = vectors[i];
     target.registers = vectors[i] == 16 ? 32 : 16;
-    test_convs(&target);
+    test_target(&target);
   }
   return check_report("contract");
 }
