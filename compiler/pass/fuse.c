@@ -23,6 +23,7 @@ typedef struct Fuser {
   Arena *arena; // scratch of the pass
   FuseSets *sets;
   GroupIndex *index;
+  bool *is_late; // by node: to go into its user's kernel
   Text why;
 } Fuser;
 
@@ -148,7 +149,8 @@ static void join_producers(Fuser *fuser, Node *node) {
   Node **operand = ARENA_ARRAY(fuser->arena, Node *, node->n_in);
   int n = operand_order(fuser, node, operand);
   for (int k = 0; k < n; k++) {
-    try_merge(fuser, fuse_set_of(fuser->sets, node), fuse_set_of(fuser->sets, operand[k]));
+    bool is_merged = try_merge(fuser, fuse_set_of(fuser->sets, node), fuse_set_of(fuser->sets, operand[k]));
+    if (is_merged && fuser->is_late[operand[k]->id]) join_producers(fuser, operand[k]);
   }
 }
 
@@ -288,8 +290,15 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
       .arena = arena,
       .sets = fuse_sets_new(graph, arena),
       .index = group_index(graph, arena),
+      .is_late = fuse_find_late(graph, arena),
   };
-  for (int i = 0; i < graph->n_nodes; i++) join_producers(&fuser, graph->nodes[i]);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    if (!fuser.is_late[i]) join_producers(&fuser, graph->nodes[i]);
+  }
+  for (int i = 0; i < graph->n_nodes; i++) { // those that their user's kernel could not take
+    bool is_alone = size_of(&fuser, fuse_set_of(fuser.sets, graph->nodes[i])) == 1;
+    if (fuser.is_late[i] && is_alone) join_producers(&fuser, graph->nodes[i]);
+  }
   for (int i = 0; i < graph->n_nodes; i++) {
     if (is_depthwise(graph->nodes[i])) join_front(&fuser, graph->nodes[i]);
   }

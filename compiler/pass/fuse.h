@@ -32,6 +32,10 @@ int fuse_sets_merge(FuseSets *sets, int a, int b);
 // memory anyway, so that reading it again costs no more than reading the result would. Returns whether it did.
 bool fuse_duplicate(Graph *graph);
 
+// result[id]: the element-wise node should go into its only user's kernel rather than into that of an operand: all of
+// its large operands are kept in memory anyway, or late themselves, so that it need never be stored.
+bool *fuse_find_late(const Graph *graph, Arena *arena);
+
 // ---- explaining -----------------------------------------------------------------------------------------------------
 
 // A merge that would have spared a value the way through memory, and why it was not made.
