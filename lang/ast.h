@@ -190,6 +190,12 @@ typedef struct EntryList {
 
 typedef enum DeclKind { DECL_MODULE, DECL_MODEL, DECL_CONST, DECL_TRAIN } DeclKind;
 
+// A call of one module or model in another; found by the checks.
+typedef struct CallEdge {
+  struct Decl *callee;
+  SrcLoc loc;
+} CallEdge;
+
 typedef struct Decl {
   DeclKind kind;
   Name name;
@@ -200,6 +206,9 @@ typedef struct Decl {
   Expr *value;           // CONST
   EntryList entries;     // TRAIN
   struct Source *source; // the file it stands in
+  CallEdge *calls;
+  int n_calls, cap_calls;
+  enum { MARK_NEW, MARK_OPEN, MARK_DONE } mark; // of the search for circles
 } Decl;
 typedef struct DeclList {
   Decl **items;

@@ -32,13 +32,21 @@ static bool add_size(Elab *el, Frame *frame, Shape *shape, int64_t size, SrcLoc 
   return true;
 }
 
+// A dimension of a type; a plain name is looked for among the dimensions first.
+static bool eval_dim(Elab *el, Frame *frame, const Expr *dim, int64_t *out) {
+  const Binding *binding = dim->kind == EXPR_NAME ? strmap_get(frame->dimensions, dim->text) : NULL;
+  if (!binding) return eval_size(el, frame, dim, out);
+  *out = binding->value.i;
+  return binding->value.kind == VALUE_INT;
+}
+
 // The shape of a type all of whose dimensions have values.
 static bool eval_shape(Elab *el, Frame *frame, const Type *type, Shape *out) {
   *out = (Shape){0};
   bool is_good = true;
   for (int i = 0; i < type->dims.n; i++) {
     int64_t size;
-    if (!eval_size(el, frame, type->dims.items[i], &size)) is_good = false;
+    if (!eval_dim(el, frame, type->dims.items[i], &size)) is_good = false;
     else if (is_good) is_good = add_size(el, frame, out, size, type->dims.items[i]->loc);
   }
   return is_good;
@@ -159,7 +167,7 @@ void exec_declaration(Elab *el, Frame *frame, const Stmt *stmt) {
 
 // A plain name in a type that has no value yet is bound by it.
 static bool is_free(const Frame *frame, const Expr *dim) {
-  if (dim->kind != EXPR_NAME || frame_find(frame, dim->text)) return false;
+  if (dim->kind != EXPR_NAME || strmap_get(frame->dimensions, dim->text) || frame_find(frame, dim->text)) return false;
   const Decl *decl = scope_find(frame->source, dim->text);
   return !decl || decl->kind != DECL_CONST;
 }
@@ -173,10 +181,10 @@ static bool match_dim(Elab *el, Frame *frame, const Type *type, int axis, const 
   const Expr *dim = type->dims.items[axis];
   int64_t size = node->shape.dim[axis], wanted;
   if (is_free(frame, dim)) {
-    if (strcmp(dim->text, "_")) frame_bind(el, frame, dim->text, value_int(size), loc)->is_dimension = true;
+    if (strcmp(dim->text, "_")) frame_bind_dimension(el, frame, dim->text, value_int(size), loc);
     return true;
   }
-  if (!eval_size(el, frame, dim, &wanted)) return false;
+  if (!eval_dim(el, frame, dim, &wanted)) return false;
   if (wanted == size) return true;
   if (dim->kind == EXPR_INT)
     ERROR(el, frame, loc, "axis %d of %s is %lld, not %lld", axis, what, (long long)size, (long long)wanted);
@@ -185,9 +193,8 @@ static bool match_dim(Elab *el, Frame *frame, const Type *type, int axis, const 
           expr_text(el->arena, dim), (long long)wanted);
   note_made(el, node);
   NOTE(el, type->loc, "its type is %s", type_as_written(el->arena, type));
-  const Binding *binding = dim->kind == EXPR_NAME ? frame_find(frame, dim->text) : NULL;
-  if (binding && binding->is_dimension)
-    NOTE(el, binding->loc, "%s = %lld comes from here", dim->text, (long long)wanted);
+  const Binding *binding = dim->kind == EXPR_NAME ? strmap_get(frame->dimensions, dim->text) : NULL;
+  if (binding) NOTE(el, binding->loc, "%s = %lld comes from here", dim->text, (long long)wanted);
   return false;
 }
 
@@ -273,7 +280,7 @@ static bool bind_dimension(Elab *el, Frame *frame, const Expr *dim) {
     ERROR(el, frame, dim->loc, "dimension '%s' has no value", dim->text);
     HINT(el, "bind it: --dim %s=1", dim->text);
   }
-  frame_bind(el, frame, dim->text, value, dim->loc)->is_dimension = true;
+  frame_bind_dimension(el, frame, dim->text, value, dim->loc);
   return value.kind == VALUE_INT;
 }
 

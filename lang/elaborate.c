@@ -16,6 +16,7 @@ Frame *frame_new(Elab *el, Frame *caller, const Decl *decl, const char *path, Sr
   frame->decl = decl;
   frame->source = decl->source;
   frame->names = strmap_new(el->arena);
+  frame->dimensions = strmap_new(el->arena);
   if (caller) frame->module = graph_module(el->graph, decl->name.text, path, caller->module, call);
   return frame;
 }
@@ -28,6 +29,11 @@ Binding *frame_bind(Elab *el, Frame *frame, const char *name, Value value, SrcLo
   }
   *binding = (Binding){.value = value, .loc = loc};
   return binding;
+}
+
+void frame_bind_dimension(Elab *el, Frame *frame, const char *name, Value value, SrcLoc loc) {
+  Binding *binding = frame_bind(el, frame, name, value, loc);
+  strmap_set(frame->dimensions, name, arena_memdup(el->arena, binding, sizeof *binding));
 }
 
 Binding *frame_find(const Frame *frame, const char *name) { return strmap_get(frame->names, name); }

@@ -18,8 +18,7 @@ enum {
 
 typedef struct Binding {
   Value value;
-  SrcLoc loc;        // where it got this value
-  bool is_dimension; // bound by the type of a parameter or input
+  SrcLoc loc; // where it got this value
 } Binding;
 
 typedef struct Results {
@@ -35,8 +34,9 @@ typedef struct Frame {
   const Source *source; // whose names it sees
   int module;           // index in Graph.modules
   StrMap *names;        // -> Binding
-  bool is_model;        // the model that is being built, not one used as a module
-  Value *inputs;        // of a model used as a module, in the order of its input statements
+  StrMap *dimensions; // -> Binding; in types these come first, so that an output may be called W beside f32[N, C, H, W]
+  bool is_model;      // the model that is being built, not one used as a module
+  Value *inputs;      // of a model used as a module, in the order of its input statements
   int n_inputs_taken;
   bool has_returned;
   Results results; // of return; of a model: its outputs
@@ -50,7 +50,7 @@ typedef struct Elab {
   Report report;
   Graph *graph;
   StrMap *leaves;    // path of a param or state -> Leaf
-  StrMap *constants; // "file:name" -> Binding of file-level constants
+  StrMap *constants; // "file:name" -> Constant
   int64_t n_steps;
   int n_calls, depth;
   bool is_stopped; // a limit was hit: nothing further is evaluated
@@ -67,6 +67,7 @@ void elab_stop(Elab *el, const Frame *frame, SrcLoc loc, const char *text, const
 Frame *frame_new(Elab *el, Frame *caller, const Decl *decl, const char *path, SrcLoc call);
 Binding *frame_bind(Elab *el, Frame *frame, const char *name, Value value, SrcLoc loc);
 Binding *frame_find(const Frame *frame, const char *name);
+void frame_bind_dimension(Elab *el, Frame *frame, const char *name, Value value, SrcLoc loc);
 // path.name, or name where the path is empty.
 const char *path_join(Arena *arena, const char *path, const char *name);
 // The value given on the command line for a parameter or dimension of the model; false if none is given.

@@ -12,30 +12,31 @@ static Results one(Elab *el, Value value) {
 
 // ---- names ------------------------------------------------------------------------------------------------------
 
+typedef struct Constant {
+  Value value;
+  bool is_done;
+} Constant;
+
 Value eval_constant(Elab *el, Frame *frame, const Decl *decl, SrcLoc loc) {
   const char *key = arena_printf(el->arena, "%s:%s", decl->source->path, decl->name.text);
-  Binding *known = strmap_get(el->constants, key);
-  if (known && known->is_dimension) { // in the making
+  Constant *known = strmap_get(el->constants, key);
+  if (known && known->is_done) return known->value;
+  if (known) {
     ERROR(el, frame, loc, "the constant '%s' is defined by itself", decl->name.text);
     NOTE(el, decl->name.loc, "defined here");
     return VALUE_POISONED;
   }
-  if (known) return known->value;
-  Binding *binding = ARENA_ARRAY(el->arena, Binding, 1);
-  *binding = (Binding){.loc = decl->name.loc, .is_dimension = true};
-  strmap_set(el->constants, key, binding);
+  Constant *constant = ARENA_ARRAY(el->arena, Constant, 1);
+  strmap_set(el->constants, key, constant);
   Frame *file = ARENA_ARRAY(el->arena, Frame, 1);
-  file->decl = decl;
-  file->source = decl->source;
-  file->names = strmap_new(el->arena);
-  binding->value = eval(el, file, decl->value);
-  binding->is_dimension = false;
-  if (binding->value.kind == VALUE_TENSOR) {
-    ERROR(el, file, decl->name.loc, "the constant '%s' of the file is a tensor", decl->name.text);
-    HINT(el, "tensors are made in modules and models");
-    binding->value = VALUE_POISONED;
-  }
-  return binding->value;
+  *file = (Frame){.decl = decl, .source = decl->source, .names = strmap_new(el->arena)};
+  file->dimensions = file->names;
+  constant->value = eval(el, file, decl->value);
+  constant->is_done = true;
+  if (constant->value.kind != VALUE_TENSOR) return constant->value;
+  ERROR(el, file, decl->name.loc, "the constant '%s' of the file is a tensor", decl->name.text);
+  HINT(el, "tensors are made in modules and models");
+  return constant->value = VALUE_POISONED;
 }
 
 static Value eval_decl(Elab *el, Frame *frame, const Decl *decl, SrcLoc loc) {

@@ -115,13 +115,13 @@ static void show_model(Elab *el, Frame *train, const Frame *model) {
   for (int i = 0; i < strmap_count(model->names); i++) {
     const char *name = strmap_key(model->names, i);
     const Binding *binding = strmap_value(model->names, i);
-    bool is_static = binding->is_dimension || binding->value.kind == VALUE_NONE;
+    bool is_static = strmap_get(model->dimensions, name) != NULL;
     for (int k = 0; k < model->decl->params.n; k++) is_static |= !strcmp(model->decl->params.items[k].name.text, name);
     for (int k = 0; k < model->decl->body.n; k++) {
       const Stmt *stmt = model->decl->body.items[k];
       if (stmt->kind == STMT_INPUT && !strcmp(stmt->names.items[0].text, name)) is_static = true;
     }
-    if (is_static) *frame_bind(el, train, name, binding->value, binding->loc) = *binding;
+    if (is_static) frame_bind(el, train, name, binding->value, binding->loc);
   }
   for (int i = 0; i < el->graph->n_outputs; i++) {
     const GraphOutput *output = &el->graph->outputs[i];
@@ -132,7 +132,8 @@ static void show_model(Elab *el, Frame *train, const Frame *model) {
 
 void elaborate_loss(Elab *el, Frame *model, const Decl *train) {
   Frame *frame = ARENA_ARRAY(el->arena, Frame, 1);
-  *frame = (Frame){.decl = train, .source = train->source, .names = strmap_new(el->arena)};
+  *frame =
+      (Frame){.decl = train, .source = train->source, .names = strmap_new(el->arena), .dimensions = model->dimensions};
   frame->instance = (Instance){.module = train->name.text, .path = "", .call = train->name.loc};
   show_model(el, frame, model);
   const Entry *loss = NULL;
