@@ -35,10 +35,10 @@ $(BUILD)/%.o: %.c
 $(BUILD)/%.o: $(BUILD)/%.c
 	$(CC) $(CFLAGS) -Wno-sign-compare -Wno-unused-function -c -o $@ $<
 
-$(BUILD)/lang/parse.c $(BUILD)/lang/parse.h: lang/parse.y
+$(BUILD)/lang/parse.c $(BUILD)/lang/parse.h &: lang/parse.y
 	@mkdir -p $(@D)
 	bison -Wall -Werror -o $(BUILD)/lang/parse.c --defines=$(BUILD)/lang/parse.h $<
-$(BUILD)/lang/lex.c $(BUILD)/lang/lex.h: lang/lex.l $(BUILD)/lang/parse.h
+$(BUILD)/lang/lex.c $(BUILD)/lang/lex.h &: lang/lex.l $(BUILD)/lang/parse.h
 	@mkdir -p $(@D)
 	flex -o $(BUILD)/lang/lex.c --header-file=$(BUILD)/lang/lex.h $<
 $(call objects,$(wildcard lang/*.c)): | $(BUILD)/lang/parse.h $(BUILD)/lang/lex.h
