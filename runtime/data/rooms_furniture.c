@@ -152,7 +152,7 @@ static void couch(Builder *b, Frame f, float width, int seats) {
 void furnish_sofa(Builder *b) {
   Frame f;
   float width = draw(b, 1.5f, 2.3f);
-  if (!place_at_wall(b, -1, width + 0.1f, 0.95f, &f)) return;
+  if (!place_at_wall(b, width + 0.1f, 0.95f, 0.85f, &f)) return;
   couch(b, f, width, width > 1.9f ? 3 : 2);
 }
 
@@ -211,7 +211,7 @@ void furnish_dining(Builder *b) {
 void furnish_desk(Builder *b) {
   Frame f;
   float width = draw(b, 1.1f, 1.7f), depth = draw(b, 0.6f, 0.8f), high = 0.74f;
-  if (!place_at_wall(b, -1, width, depth + 0.5f, &f)) return;
+  if (!place_at_wall(b, width, depth + 0.5f, 1.15f, &f)) return;
   Frame middle = frame_move(f, 0, 0, depth / 2, 0);
   group_begin(b);
   add_box(b, middle, 0, high - 0.03f, 0, width, 0.03f, depth, b->wood);
@@ -249,7 +249,7 @@ void furnish_shelf(Builder *b) {
   Frame f;
   float width = draw(b, 0.6f, 1.5f), depth = draw(b, 0.26f, 0.36f),
         high = fminf(draw(b, 0.9f, 2.15f), b->scene->size.y - 0.1f);
-  if (!place_at_wall(b, -1, width, depth, &f)) return;
+  if (!place_at_wall(b, width, depth, high, &f)) return;
   int rows = (int)(high / 0.36f);
   float step = (high - 0.1f) / (float)rows;
   Material wood = b->wood2, inside = wood;
@@ -261,24 +261,24 @@ void furnish_shelf(Builder *b) {
   for (int i = 0; i <= rows; i++)
     add_box(b, f, 0, 0.06f + step * (float)i, depth / 2, width - 0.04f, 0.024f, depth - 0.01f, wood);
   group_end(b, true);
-  group_begin(b);
   for (int i = 0; i < rows; i++) {
     float y = 0.084f + step * (float)i;
+    group_begin(b);
     if (chance(b, 0.72f)) books(b, f, y, width - 0.06f, step - 0.03f, depth);
     else if (chance(b, 0.6f))
       for (int k = 0; k < 3; k++)
         add_round(b, f, draw(b, -0.4f, 0.4f) * width, y, depth * 0.55f, 0.05f, draw(b, 0.03f, 0.08f),
                   step * draw(b, 0.3f, 0.8f), paint(b, 0.3f));
     else add_box(b, f, draw(b, -0.2f, 0.2f) * width, y, depth * 0.5f, 0.32f, step * 0.7f, depth * 0.8f, paint(b, 0));
+    group_end(b, true);
   }
-  group_end(b, true);
 }
 
 void furnish_bed(Builder *b) {
   Frame f;
   float width = chance(b, 0.6f) ? draw(b, 1.4f, 1.85f) : draw(b, 0.9f, 1.1f), length = 2.05f,
         high = draw(b, 0.42f, 0.58f);
-  if (!place_at_wall(b, -1, width + (width > 1.3f ? 0.9f : 0.05f), length + 0.05f, &f)) return;
+  if (!place_at_wall(b, width + (width > 1.3f ? 0.9f : 0.05f), length + 0.05f, 0.75f, &f)) return;
   Material sheet = chance(b, 0.5f) ? b->white : material_fabric(b), cover = b->fabric;
   sheet.texture = cover.texture = TEXTURE_FABRIC;
   float head = draw(b, 0.8f, 1.2f);
@@ -312,7 +312,7 @@ void furnish_bed(Builder *b) {
 void furnish_wardrobe(Builder *b) {
   Frame f;
   float width = draw(b, 0.9f, 2), high = fminf(draw(b, 1.8f, 2.3f), b->scene->size.y - 0.05f);
-  if (!place_at_wall(b, -1, width, 0.6f, &f)) return;
+  if (!place_at_wall(b, width, 0.6f, high, &f)) return;
   int doors = (int)(width / 0.45f);
   group_begin(b);
   add_box(b, f, 0, 0, 0.29f, width - 0.03f, 0.08f, 0.5f, plain(b, vec(0.03f, 0.03f, 0.03f), 0));
@@ -328,7 +328,7 @@ void furnish_wardrobe(Builder *b) {
 void furnish_dresser(Builder *b) {
   Frame f;
   float width = draw(b, 0.7f, 1.5f), high = draw(b, 0.65f, 1.05f), depth = draw(b, 0.36f, 0.46f);
-  if (!place_at_wall(b, -1, width, depth, &f)) return;
+  if (!place_at_wall(b, width, depth, high + 0.2f, &f)) return;
   int rows = 2 + pick(b, 3), across = width > 1 ? 2 : 1;
   float step = (high - 0.14f) / (float)rows, each = (width - 0.04f) / (float)across;
   group_begin(b);
@@ -353,7 +353,7 @@ void furnish_dresser(Builder *b) {
 void furnish_television(Builder *b) {
   Frame f;
   float width = draw(b, 1.1f, 1.9f), high = draw(b, 0.4f, 0.6f), wide = draw(b, 0.8f, 1.3f), tall = wide * 0.58f;
-  if (!place_at_wall(b, -1, width, 0.45f, &f)) return;
+  if (!place_at_wall(b, width, 0.45f, 1.3f, &f)) return;
   Material black = plain(b, vec(0.015f, 0.015f, 0.017f), 0.4f);
   Material screen = material_make(b, TEXTURE_SCREEN, vec(0.008f, 0.009f, 0.011f), vec(0.03f, 0.035f, 0.045f), 1, 1);
   group_begin(b);
@@ -370,13 +370,13 @@ void furnish_television(Builder *b) {
 
 void furnish_floor_lamp(Builder *b) {
   Frame f;
-  if (!place_at_wall(b, -1, 0.5f, 0.5f, &f)) return;
+  if (!place_at_wall(b, 0.5f, 0.5f, 1.6f, &f)) return;
   lamp(b, frame_move(f, 0, 0, 0.25f, 0), 0, draw(b, 1.4f, 1.75f), draw(b, 0.17f, 0.25f), chance(b, 0.6f));
 }
 
 void furnish_plant(Builder *b) {
   Frame f;
-  if (!place_at_wall(b, -1, 0.55f, 0.55f, &f)) return;
+  if (!place_at_wall(b, 0.55f, 0.55f, 1.3f, &f)) return;
   f = frame_move(f, 0, 0, 0.28f, 0);
   float pot = draw(b, 0.12f, 0.2f), high = draw(b, 0.2f, 0.4f), crown = draw(b, 0.5f, 1.2f);
   Vec tone = colour_jitter(b, colour_srgb(0x3f6b2f), 0.35f);
@@ -429,12 +429,12 @@ static void cupboards(Builder *b, Frame f, float width, bool has_upper, bool has
 
 void furnish_kitchen(Builder *b) {
   Frame f;
-  float width = draw(b, 1.6f, 3.2f);
-  if (!place_at_wall(b, -1, width, 0.64f, &f)) return;
-  cupboards(b, f, width, chance(b, 0.75f), true);
-  if (!place_at_wall(b, -1, 0.65f, 0.66f, &f)) return;
+  float width = draw(b, 1.6f, 3.2f), high = draw(b, 1.45f, 1.9f);
+  bool is_tall = chance(b, 0.75f);
+  if (!place_at_wall(b, width, 0.64f, is_tall ? 2.2f : 1, &f)) return;
+  cupboards(b, f, width, is_tall, true);
+  if (!place_at_wall(b, 0.65f, 0.66f, high, &f)) return;
   Material steel = chance(b, 0.5f) ? b->white : b->metal;
-  float high = draw(b, 1.45f, 1.9f);
   group_begin(b);
   add_box(b, f, 0, 0.02f, 0.3f, 0.6f, high * 0.36f, 0.6f, steel);
   add_box(b, f, 0, 0.03f + high * 0.36f, 0.3f, 0.6f, high * 0.62f, 0.6f, steel);
@@ -445,8 +445,9 @@ void furnish_kitchen(Builder *b) {
 void furnish_counter(Builder *b) {
   Frame f;
   float width = draw(b, 0.7f, 1.6f);
-  if (!place_at_wall(b, -1, width, 0.64f, &f)) return;
-  cupboards(b, f, width, chance(b, 0.3f), false);
+  bool has_upper = chance(b, 0.3f);
+  if (!place_at_wall(b, width, 0.64f, has_upper ? 2.2f : 1, &f)) return;
+  cupboards(b, f, width, has_upper, false);
 }
 
 void furnish_boxes(Builder *b) {
@@ -466,7 +467,7 @@ void furnish_boxes(Builder *b) {
 
 void furnish_bath(Builder *b) {
   Frame f;
-  if (place_at_wall(b, -1, 1.65f, 0.75f, &f)) {
+  if (place_at_wall(b, 1.65f, 0.75f, 0.7f, &f)) {
     group_begin(b);
     add_box(b, f, 0, 0, 0.37f, 1.6f, 0.5f, 0.72f, b->white);
     for (int side = 0; side < 2; side++) add_box(b, f, 0, 0.5f, side ? 0.71f : 0.04f, 1.6f, 0.06f, 0.06f, b->white);
@@ -475,7 +476,7 @@ void furnish_bath(Builder *b) {
     add_round(b, f, -0.7f, 0.5f, 0.06f, 0.02f, 0.02f, 0.2f, b->metal);
     group_end(b, true);
   }
-  if (place_at_wall(b, -1, 0.5f, 0.7f, &f)) {
+  if (place_at_wall(b, 0.5f, 0.7f, 0.9f, &f)) {
     group_begin(b);
     add_box(b, f, 0, 0.38f, 0.1f, 0.4f, 0.38f, 0.18f, b->white);
     add_round(b, f, 0, 0, 0.4f, 0.12f, 0.19f, 0.4f, b->white);

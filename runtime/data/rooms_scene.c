@@ -186,16 +186,31 @@ static int any_wall(Builder *b) {
   return r < 0.42f ? 0 : r < 0.69f ? 1 : r < 0.96f ? 2 : 3;
 }
 
-bool place_at_wall(Builder *b, int wall, float width, float depth, Frame *out) {
+static float wall_length(const Scene *scene, int wall) {
+  return wall == 0 || wall == 3 ? scene->size.x : scene->size.z;
+}
+
+static bool is_wall_free(const Builder *b, WallSpan s) {
+  for (int i = 0; i < b->n_spans; i++) {
+    const WallSpan *t = &b->span[i];
+    if (t->wall == s.wall && s.from < t->to && t->from < s.to && s.low < t->high && t->low < s.high) return false;
+  }
+  return b->n_spans < MAX_SPANS;
+}
+
+bool place_at_wall(Builder *b, float width, float depth, float height, Frame *out) {
   for (int i = 0; i < 14; i++) {
-    int w = wall < 0 ? any_wall(b) : wall;
-    float length = w == 0 || w == 3 ? b->scene->size.x : b->scene->size.z;
+    int wall = any_wall(b);
+    float length = wall_length(b->scene, wall);
     if (length < width) continue;
     // Things like to stand in corners.
     float along = chance(b, 0.3f) ? (chance(b, 0.5f) ? width / 2 + 0.02f : length - width / 2 - 0.02f)
                                   : draw(b, width / 2, length - width / 2);
-    Frame f = frame_move(wall_frame(b->scene, w, along), 0, 0, draw(b, 0.015f, 0.05f), 0);
+    WallSpan span = {wall, along - width / 2, along + width / 2, 0, height};
+    if (!is_wall_free(b, span)) continue;
+    Frame f = frame_move(wall_frame(b->scene, wall, along), 0, 0, draw(b, 0.015f, 0.05f), 0);
     if (!take(b, footprint(f, width, 0, depth))) continue;
+    b->span[b->n_spans++] = span;
     *out = f;
     return true;
   }
@@ -214,10 +229,19 @@ bool place_free(Builder *b, float width, float depth, Frame *out) {
   return false;
 }
 
-Frame frame_on_wall(Builder *b, int wall, float clear) {
-  int w = wall < 0 ? any_wall(b) : wall;
-  float length = w == 0 || w == 3 ? b->scene->size.x : b->scene->size.z;
-  return wall_frame(b->scene, w, length > 2 * clear ? draw(b, clear, length - clear) : length / 2);
+bool place_on_wall(Builder *b, int wall, float width, float low, float high, Frame *out) {
+  for (int i = 0; i < 10; i++) {
+    int w = wall < 0 ? any_wall(b) : wall;
+    float length = wall_length(b->scene, w);
+    if (length < width) continue;
+    float along = draw(b, width / 2, length - width / 2);
+    WallSpan span = {w, along - width / 2, along + width / 2, low, high};
+    if (!is_wall_free(b, span)) continue;
+    b->span[b->n_spans++] = span;
+    *out = wall_frame(b->scene, w, along);
+    return true;
+  }
+  return false;
 }
 
 // ---- The kinds of room ----

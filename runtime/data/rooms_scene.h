@@ -24,6 +24,9 @@ static inline Vec vec_scale(Vec a, float s) { return vec(a.x * s, a.y * s, a.z *
 static inline Vec vec_mix(Vec a, Vec b, float t) { return vec_add(vec_scale(a, 1 - t), vec_scale(b, t)); }
 static inline float vec_dot(Vec a, Vec b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
 static inline float vec_length(Vec a) { return sqrtf(vec_dot(a, a)); }
+// Not fminf and fmaxf, which are calls where NaN must be heeded.
+static inline float minf(float a, float b) { return a < b ? a : b; }
+static inline float maxf(float a, float b) { return a > b ? a : b; }
 static inline float clampf(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 
 typedef enum Texture {
@@ -121,12 +124,20 @@ typedef struct Footprint {
   float x0, z0, x1, z1;
 } Footprint;
 
-enum { MAX_FOOTPRINTS = 64 };
+// What covers a wall: along it and above the floor.
+typedef struct WallSpan {
+  int wall;
+  float from, to, low, high;
+} WallSpan;
+
+enum { MAX_FOOTPRINTS = 64, MAX_SPANS = 64 };
 typedef struct Builder {
   Scene *scene;
   Random random;
   Footprint taken[MAX_FOOTPRINTS];
   int n_taken;
+  WallSpan span[MAX_SPANS];
+  int n_spans;
   Material wood, wood2, fabric, fabric2, metal, white; // the room's own set of materials
 } Builder;
 
@@ -157,12 +168,13 @@ Vec colour_jitter(Builder *b, Vec colour, float amount);
 Material material_wood(Builder *b);
 Material material_fabric(Builder *b);
 
-// Looks for room for a thing of width x depth: against a wall (0 far, 1 left, 2 right, 3 near; -1 any) or
-// free-standing.
-bool place_at_wall(Builder *b, int wall, float width, float depth, Frame *out);
+// Looks for room for a thing of width x depth, free-standing or with its back to a wall; there it must not cover what
+// hangs below `height`.
+bool place_at_wall(Builder *b, float width, float depth, float height, Frame *out);
 bool place_free(Builder *b, float width, float depth, Frame *out);
-// A point of a wall, facing in, at least `clear` metres off the corners.
-Frame frame_on_wall(Builder *b, int wall, float clear);
+// Looks for a free piece of wall from `low` to `high` above the floor; wall 0 far, 1 left, 2 right, 3 near, -1 any. The
+// frame is on the floor below its middle, facing in.
+bool place_on_wall(Builder *b, int wall, float width, float low, float high, Frame *out);
 
 // The pieces (rooms_furniture.c). Each is a thing of its own with what stands on it.
 typedef void FurnishFn(Builder *b);
@@ -196,5 +208,40 @@ bool solid_blocks(const Solid *solid, Vec origin, Vec direction);
 Hit room_hit(const Scene *scene, Vec origin, Vec direction);
 // Outward normal and texture coordinates at a hit point.
 void hit_surface(const Scene *scene, Hit hit, Vec point, Vec *out_normal, float *out_u, float *out_v);
+
+// ---- Light (rooms_light.c) ----
+
+// What a ray sees.
+typedef struct Point {
+  Vec at, normal;
+  float z; // along the optical axis
+  float u, v;
+  int16_t solid, face; // as in Hit
+} Point;
+
+// The share of each light that arrives.
+typedef float Lit __attribute__((vector_size(MAX_LIGHTS * sizeof(float))));
+
+// The grid of points that a picture's pixels see, and what is known of their light.
+typedef struct Pixels {
+  int width, height;
+  float focal; // pixels
+  Point *point;
+  uint16_t *surface; // as in RoomView
+  Lit *lit;
+  float *open;  // share of the surroundings that is not blocked
+  Lit *scratch; // two rows, for light_soften
+} Pixels;
+
+// Finds the lit and open of the pixels [x0, x1) x [y0, y1), with the points of all pixels known. Every other pixel, and
+// those that none of their neighbours shares a surface with, gets one jittered ray to each light; the others are left
+// for light_soften, which takes means over 4x4 neighbours of the same surface: they hold all the points of a light's
+// pattern.
+void light_tile(const Scene *scene, Pixels *pixels, int x0, int y0, int x1, int y1);
+void light_soften(Pixels *pixels);
+
+const Material *point_material(const Scene *scene, const Point *point);
+// The light that leaves the point towards the camera; focal in pixels.
+Vec light_shade(const Scene *scene, const Point *point, float focal, Lit lit, float open);
 
 #endif

@@ -54,14 +54,14 @@ static Vec planks(const Material *m, float u, float v, float footprint) {
   Vec colour = wood_grain(m, u + 3 * tone, v + 5 * tone, footprint, m->seed ^ (uint32_t)(board * 31 + (int32_t)row));
   colour = vec_scale(colour, 0.78f + 0.44f * tone);
   float gap =
-      fmaxf(line(v / width, 0.004f / width, footprint / width), line(along, 0.004f / length, footprint / length));
+      maxf(line(v / width, 0.004f / width, footprint / width), line(along, 0.004f / length, footprint / length));
   return vec_scale(colour, 1 - 0.65f * gap);
 }
 
 static Vec tiles(const Material *m, float u, float v, float footprint) {
   float x = u / m->scale, y = v / m->scale, f = footprint / m->scale;
   int32_t i = (int32_t)floorf(x), j = (int32_t)floorf(y);
-  float tone = lattice(i, j, m->seed), joint = fmaxf(line(x, 0.025f, f), line(y, 0.025f, f));
+  float tone = lattice(i, j, m->seed), joint = maxf(line(x, 0.025f, f), line(y, 0.025f, f));
   bool is_checker = (m->seed & 3) == 0;
   Vec colour = is_checker && ((i + j) & 1) ? m->b : m->a;
   colour = vec_scale(colour, 0.92f + 0.13f * tone + 0.15f * detail(u, v, 0.06f, footprint, m->seed));
@@ -71,7 +71,7 @@ static Vec tiles(const Material *m, float u, float v, float footprint) {
 static Vec brick(const Material *m, float u, float v, float footprint) {
   float height = m->scale, row = floorf(v / height), x = u / (3.2f * height) + 0.5f * fraction(row * 0.5f) * 2;
   float tone = lattice((int32_t)floorf(x), (int32_t)row, m->seed);
-  float joint = fmaxf(line(v / height, 0.13f, footprint / height), line(x, 0.045f, footprint / (3.2f * height)));
+  float joint = maxf(line(v / height, 0.13f, footprint / height), line(x, 0.045f, footprint / (3.2f * height)));
   Vec colour = vec_scale(m->a, 0.7f + 0.5f * tone + 0.5f * detail(u, v, 0.02f, footprint, m->seed));
   return vec_mix(colour, m->b, joint);
 }
@@ -90,7 +90,7 @@ static Vec damask(const Material *m, float u, float v, float footprint) {
 
 static Vec rug(const Material *m, float u, float v, float footprint) {
   float x = fabsf(u) / (0.5f * m->width), y = fabsf(v) / (0.5f * m->height);
-  float edge = fminf((1 - x) * m->width, (1 - y) * m->height) * 0.5f;
+  float edge = minf((1 - x) * m->width, (1 - y) * m->height) * 0.5f;
   Vec third = vec(m->b.y, m->b.z, m->b.x), colour = m->a;
   if (edge < 0.06f) colour = m->b;
   else if (edge < 0.09f) colour = m->a;
@@ -98,7 +98,7 @@ static Vec rug(const Material *m, float u, float v, float footprint) {
   else {
     int motif = (int)(m->seed % 3);
     float s = 0.3f, p = fabsf(fraction(u / s) - 0.5f), q = fabsf(fraction(v / s) - 0.5f);
-    float shape = motif == 0 ? p + q : motif == 1 ? fmaxf(p, q) * 1.5f : sqrtf(p * p + q * q) * 1.4f;
+    float shape = motif == 0 ? p + q : motif == 1 ? maxf(p, q) * 1.5f : sqrtf(p * p + q * q) * 1.4f;
     colour =
         vec_mix(m->a, shape < 0.22f ? third : m->b, clampf((0.42f - shape) * s / (footprint + 1e-4f) + 0.5f, 0, 1));
   }
@@ -120,7 +120,7 @@ static Vec painting(const Material *m, float u, float v, float footprint) {
   }
   for (int i = 0; i < 6; i++) {
     float cx = lattice(i, 11, m->seed), cy = lattice(i, 12, m->seed), r = 0.1f + 0.3f * lattice(i, 13, m->seed);
-    float dx = fabsf(x - cx), dy = fabsf(y - cy), distance = i & 1 ? fmaxf(dx, 2 * dy) : sqrtf(dx * dx + dy * dy);
+    float dx = fabsf(x - cx), dy = fabsf(y - cy), distance = i & 1 ? maxf(dx, 2 * dy) : sqrtf(dx * dx + dy * dy);
     Vec ink = vec(lattice(i, 14, m->seed), lattice(i, 15, m->seed), lattice(i, 16, m->seed));
     colour = vec_mix(colour, vec_mul(ink, ink), clampf((r - distance) * m->height / (footprint + 1e-3f), 0, 1));
   }
@@ -140,12 +140,12 @@ static Vec window_view(const Material *m, float u, float v, float footprint) {
 static Vec panels(const Material *m, float u, float v, float footprint) {
   float x = fraction(u / m->width * (m->scale > 0 ? m->scale : 1) + 0.5f), y = v / m->height + 0.5f;
   int rows = m->seed & 1 ? 2 : 3;
-  float cell = fraction(y * (float)rows), width = m->width / fmaxf(m->scale, 1), height = m->height / (float)rows;
-  float edge = fminf(fminf(x, 1 - x) * width, fminf(cell, 1 - cell) * height);
+  float cell = fraction(y * (float)rows), width = m->width / maxf(m->scale, 1), height = m->height / (float)rows;
+  float edge = minf(minf(x, 1 - x) * width, minf(cell, 1 - cell) * height);
   float groove = clampf(1 - fabsf(edge - 0.07f) / (0.012f + footprint), 0, 1) * 0.018f / (0.012f + footprint);
-  float gap = clampf(1 - fminf(x, 1 - x) * width / (0.004f + footprint), 0, 1) * (m->scale > 1 ? 1 : 0);
+  float gap = clampf(1 - minf(x, 1 - x) * width / (0.004f + footprint), 0, 1) * (m->scale > 1 ? 1 : 0);
   Vec base = m->shine > 0.3f ? m->a : vec_scale(m->a, 1 + 0.25f * detail(u * 0.15f, v, 0.02f, footprint, m->seed));
-  return vec_scale(base, 1 - fminf(0.9f, 0.4f * fminf(groove, 1) + 0.6f * gap));
+  return vec_scale(base, 1 - minf(0.9f, 0.4f * minf(groove, 1) + 0.6f * gap));
 }
 
 Vec texture_colour(const Material *m, float u, float v, float footprint) {
@@ -153,7 +153,7 @@ Vec texture_colour(const Material *m, float u, float v, float footprint) {
   case TEXTURE_PLAIN: return vec_scale(m->a, 1 + 0.12f * detail(u, v, 0.7f, footprint, m->seed));
   case TEXTURE_PLASTER:
     return vec_scale(m->a, 1 + 0.14f * detail(u, v, 0.6f, footprint, m->seed) +
-                               0.2f * detail(u, v, 0.03f, footprint, m->seed ^ 3));
+                               0.1f * detail(u, v, 0.03f, footprint, m->seed ^ 3));
   case TEXTURE_PLANKS: return planks(m, u, v, footprint);
   case TEXTURE_WOOD: return wood_grain(m, u, v, footprint, m->seed);
   case TEXTURE_TILES: return tiles(m, u, v, footprint);

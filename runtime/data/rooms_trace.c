@@ -15,10 +15,10 @@ static bool box_hit(Vec half, Vec o, Vec d, float *out_t, int *out_face) {
   float tx0 = (-half.x - o.x) * ix, tx1 = (half.x - o.x) * ix;
   float ty0 = (-half.y - o.y) * iy, ty1 = (half.y - o.y) * iy;
   float tz0 = (-half.z - o.z) * iz, tz1 = (half.z - o.z) * iz;
-  float nx = fminf(tx0, tx1), ny = fminf(ty0, ty1), nz = fminf(tz0, tz1);
+  float nx = minf(tx0, tx1), ny = minf(ty0, ty1), nz = minf(tz0, tz1);
   float near = nx > ny ? nx : ny;
   near = near > nz ? near : nz;
-  float fx = fmaxf(tx0, tx1), fy = fmaxf(ty0, ty1), fz = fmaxf(tz0, tz1);
+  float fx = maxf(tx0, tx1), fy = maxf(ty0, ty1), fz = maxf(tz0, tz1);
   float far = fx < fy ? fx : fy;
   far = far < fz ? far : fz;
   if (!(near <= far) || near <= 0) return false;

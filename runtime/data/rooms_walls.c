@@ -12,7 +12,8 @@ void furnish_window(Builder *b) {
   Scene *scene = b->scene;
   float width = draw(b, 0.7f, 1.9f), sill = chance(b, 0.2f) ? 0.05f : draw(b, 0.75f, 1.1f);
   float height = fminf(draw(b, 0.9f, 1.5f) + (sill < 0.3f ? 0.7f : 0), scene->size.y - sill - 0.15f);
-  Frame f = frame_on_wall(b, chance(b, 0.5f) ? 0 : 1 + pick(b, 2), width / 2 + 0.45f);
+  Frame f;
+  if (!place_on_wall(b, chance(b, 0.5f) ? 0 : 1 + pick(b, 2), width + 0.9f, sill - 0.05f, b->scene->size.y, &f)) return;
   float day = draw(b, 0.35f, 1.1f);
   Vec sky = colour_srgb(chance(b, 0.6f) ? 0xa8cdf0 : 0xd8e0e8);
   Material pane = material_make(b, TEXTURE_WINDOW, sky, sky, 1, 1);
@@ -58,12 +59,13 @@ void furnish_window(Builder *b) {
 
 void furnish_picture(Builder *b) {
   float width = draw(b, 0.25f, 1), height = draw(b, 0.25f, 0.75f), y = draw(b, 1.25f, 1.5f);
-  Frame f = frame_on_wall(b, -1, width / 2 + 0.2f);
+  if (y + height > b->scene->size.y - 0.1f) height = b->scene->size.y - 0.1f - y;
+  Frame f;
+  if (!place_on_wall(b, -1, width + 0.3f, y, y + height, &f)) return;
   Vec first = vec(draw(b, 0.1f, 0.9f), draw(b, 0.1f, 0.9f), draw(b, 0.1f, 0.9f));
   Material canvas = material_make(b, TEXTURE_PAINTING, first,
                                   vec(draw(b, 0.1f, 0.9f), draw(b, 0.3f, 0.9f), draw(b, 0.3f, 0.95f)), 1, 0.1f);
   Material frame = chance(b, 0.5f) ? b->wood : b->metal, mount = b->white;
-  if (y + height > b->scene->size.y - 0.1f) height = b->scene->size.y - 0.1f - y;
   group_begin(b);
   add_box(b, f, 0, y, 0.012f, width, height, 0.024f, frame);
   float border = 0.03f;
@@ -76,7 +78,8 @@ void furnish_picture(Builder *b) {
 
 void furnish_door(Builder *b) {
   float width = draw(b, 0.75f, 0.95f), height = 2.02f;
-  Frame f = frame_on_wall(b, -1, width / 2 + 0.3f);
+  Frame f;
+  if (!place_on_wall(b, -1, width + 0.2f, 0, height + 0.1f, &f)) return;
   Material leaf = chance(b, 0.6f) ? b->white : b->wood;
   leaf.texture = TEXTURE_PANELS;
   leaf.scale = chance(b, 0.5f) ? 1 : 2;
@@ -92,7 +95,7 @@ void furnish_door(Builder *b) {
 void furnish_pillar(Builder *b) {
   Frame f;
   float width = draw(b, 0.3f, 1.1f), depth = draw(b, 0.25f, 0.8f);
-  if (!place_at_wall(b, -1, width, depth, &f)) return;
+  if (!place_at_wall(b, width, depth, b->scene->size.y, &f)) return;
   f = frame_move(f, 0, 0, -0.05f, 0);
   group_begin(b);
   add_box(b, f, 0, 0, depth / 2, width, b->scene->size.y, depth, b->scene->face[FACE_WALL]);
@@ -101,7 +104,8 @@ void furnish_pillar(Builder *b) {
 
 void furnish_wall_shelf(Builder *b) {
   float width = draw(b, 0.5f, 1.3f);
-  Frame f = frame_on_wall(b, -1, width / 2 + 0.2f);
+  Frame f;
+  if (!place_on_wall(b, -1, width + 0.1f, 1.2f, b->scene->size.y, &f)) return;
   int boards = 1 + pick(b, 3);
   group_begin(b);
   for (int i = 0; i < boards; i++) {
@@ -130,7 +134,7 @@ void furnish_wall_shelf(Builder *b) {
 void furnish_radiator(Builder *b) {
   Frame f;
   float width = draw(b, 0.6f, 1.2f);
-  if (!place_at_wall(b, -1, width, 0.12f, &f)) return;
+  if (!place_at_wall(b, width, 0.12f, 0.7f, &f)) return;
   group_begin(b);
   int ribs = (int)(width / 0.06f);
   for (int i = 0; i < ribs; i++)
