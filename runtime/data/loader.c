@@ -67,18 +67,22 @@ static int compare_indices(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+// Called with the lock held.
+static bool is_noted(const Loader *loader, int64_t index) {
+  return loader->n_bad && bsearch(&index, loader->bad, (size_t)loader->n_bad, sizeof index, compare_indices) != NULL;
+}
+
 static bool is_bad(Loader *loader, int64_t index) {
   pthread_mutex_lock(&loader->lock);
-  bool found = loader->n_bad &&
-               bsearch(&index, loader->bad, (size_t)loader->n_bad, sizeof *loader->bad, compare_indices) != NULL;
+  bool found = is_noted(loader, index);
   pthread_mutex_unlock(&loader->lock);
   return found;
 }
 
 // Counts a sample that failed, once, and keeps the message of the first few.
 static void note_bad(Loader *loader, int64_t index, Status status) {
-  if (!is_bad(loader, index)) {
-    pthread_mutex_lock(&loader->lock);
+  pthread_mutex_lock(&loader->lock);
+  if (!is_noted(loader, index)) {
     if (loader->n_bad == loader->bad_capacity) {
       loader->bad_capacity = loader->bad_capacity ? 2 * loader->bad_capacity : 64;
       loader->bad = realloc(loader->bad, sizeof *loader->bad * (size_t)loader->bad_capacity);
@@ -91,8 +95,8 @@ static void note_bad(Loader *loader, int64_t index, Status status) {
     int64_t at = loader->n_bad++;
     for (; at > 0 && loader->bad[at - 1] > index; at--) loader->bad[at] = loader->bad[at - 1];
     loader->bad[at] = index;
-    pthread_mutex_unlock(&loader->lock);
   }
+  pthread_mutex_unlock(&loader->lock);
   status_free(status);
 }
 
