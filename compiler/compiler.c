@@ -1,0 +1,182 @@
+// compile: the way from a graph to a program: passes, groups, kernels, plan.
+#include "compiler/compiler.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "compiler/plan/plan.h"
+#include "runtime/base/strmap.h"
+
+// ---- text -----------------------------------------------------------------------------------------------------------
+
+// What profiles call the step: its ops, and the line of the user's text that asked for its result.
+static const char *step_label(const PlanStep *step, Arena *arena) {
+  enum { SHOWN = 6 };
+  Text text = {0};
+  int n = step->group ? step->group->n_nodes : 0;
+  if (!step->group) text_put(&text, "copy");
+  for (int i = 0; i < n && i < SHOWN; i++)
+    text_printf(&text, "%s%s", i ? "+" : "", op_info(step->group->nodes[i]->op)->name);
+  if (n > SHOWN) text_printf(&text, "+%d more", n - SHOWN);
+  const Node *about = step->about;
+  if (about->loc.file) text_printf(&text, " %s:%d", about->loc.file, about->loc.line);
+  const char *label = arena_strdup(arena, text_get(&text));
+  text_free(&text);
+  return label;
+}
+
+// Generated programs copy with generated code, so that their text form needs nothing else.
+enum { COPY_TASK = 1 << 16 };
+static void emit_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
+  *info = (KernelInfo){.symbol = arena_printf(arena, "copy_%" PRId64, floats),
+                       .n_tasks = (floats + COPY_TASK - 1) / COPY_TASK,
+                       .bytes = 8 * floats};
+  text_printf(source,
+              "void %s(const void *context, float *const *arg, long begin, long end, float *scratch) {\n"
+              "  for (long i = begin * %d; i < end * %dL && i < %" PRId64 "; i += %d)\n"
+              "    __builtin_memcpy(arg[1] + i, arg[0] + i, sizeof(float) * (%" PRId64 " - i < %d ? %" PRId64
+              " - i : %d));\n}\n",
+              info->symbol, COPY_TASK, COPY_TASK, floats, COPY_TASK, floats, COPY_TASK, floats, COPY_TASK);
+}
+
+// ---- steps ----------------------------------------------------------------------------------------------------------
+
+typedef struct Emitter {
+  const Target *target;
+  const Plan *plan;
+  Program *program;
+  StrMap *symbols; // of the kernels in the source
+  Text source;
+} Emitter;
+
+static void set_args(Emitter *emitter, const PlanStep *from, Step *step) {
+  Arena *arena = emitter->program->arena;
+  int *buffers = ARENA_ARRAY(arena, int, from->n_args + 1);
+  int64_t *offsets = ARENA_ARRAY(arena, int64_t, from->n_args + 1);
+  for (int i = 0; i < from->n_args; i++) {
+    buffers[i] = from->args[i].buffer;
+    offsets[i] = from->args[i].offset;
+  }
+  step->n_args = from->n_args;
+  step->arg_buffer = buffers;
+  step->arg_offset = offsets;
+}
+
+// A symbol ends in a hash of its kernel's code: equal ones are one kernel.
+static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
+  Arena *arena = emitter->program->arena;
+  KernelInfo info = {0};
+  Text text = {0};
+  if (from->group) kernel_emit(emitter->target, from->group, arena, &text, &info);
+  else emit_copy(from->copied, &text, arena, &info);
+  if (!strmap_get(emitter->symbols, info.symbol)) {
+    text_printf(&emitter->source, PROGRAM_KERNEL_MARK "%s\n", info.symbol);
+    text_put(&emitter->source, text_get(&text));
+    strmap_set(emitter->symbols, info.symbol, emitter);
+  }
+  text_free(&text);
+  *step = (Step){.symbol = info.symbol,
+                 .n_tasks = info.n_tasks,
+                 .scratch = info.scratch,
+                 .flops = info.flops,
+                 .bytes = info.bytes};
+}
+
+static void reference_copy(const void *context, float *const *arg, int64_t begin, int64_t end, float *scratch) {
+  (void)scratch;
+  if (begin < end) memcpy(arg[1], arg[0], sizeof(float) * (size_t)shape_elements(((const Node *)context)->shape));
+}
+
+static void make_reference_step(const PlanStep *from, Step *step) {
+  Cost cost = node_cost(from->about);
+  *step = (Step){.function = from->group ? reference_kernel : reference_copy,
+                 .context = from->about,
+                 .n_tasks = 1,
+                 .flops = from->group ? cost.flops : 0,
+                 .bytes = from->group ? cost.bytes : 8 * from->copied};
+}
+
+static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
+  if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
+  else emit_kernel(emitter, from, step);
+  set_args(emitter, from, step);
+  step->label = step_label(from, emitter->program->arena);
+}
+
+// ---- the program ----------------------------------------------------------------------------------------------------
+
+static void copy_buffers(Program *program, const Plan *plan) {
+  program->n_buffers = plan->n_buffers;
+  program->buffers = ARENA_ARRAY(program->arena, Buffer, plan->n_buffers + 1);
+  for (int i = 0; i < plan->n_buffers; i++) {
+    Buffer *buffer = &program->buffers[i];
+    *buffer = plan->buffers[i];
+    if (buffer->name) buffer->name = arena_strdup(program->arena, buffer->name);
+    if (buffer->data)
+      buffer->data = arena_memdup(program->arena, buffer->data, sizeof(float) * (size_t)shape_elements(buffer->shape));
+  }
+}
+
+static Program *make_program(const Graph *graph, const Target *target, const Plan *plan) {
+  Arena *arena = arena_new();
+  Program *program = ARENA_ARRAY(arena, Program, 1);
+  *program = (Program){.arena = arena,
+                       .name = arena_strdup(arena, graph->name),
+                       .target = arena_strdup(arena, target->name),
+                       .cc_flags = arena_strdup(arena, target->cc_flags ? target->cc_flags : ""),
+                       .n_setup = plan->n_setup,
+                       .n_steps = plan->n_steps - plan->n_setup,
+                       .persistent = plan->persistent,
+                       .slab = plan->slab};
+  copy_buffers(program, plan);
+  program->setup = ARENA_ARRAY(arena, Step, program->n_setup + 1);
+  program->steps = ARENA_ARRAY(arena, Step, program->n_steps + 1);
+  Emitter emitter = {.target = target, .plan = plan, .program = program, .symbols = strmap_new(plan->arena)};
+  bool is_generated = target->kind != TARGET_REFERENCE;
+  if (is_generated) kernel_preamble(target, &emitter.source);
+  for (int i = 0; i < plan->n_steps; i++) {
+    Step *step = i < plan->n_setup ? &program->setup[i] : &program->steps[i - plan->n_setup];
+    make_step(&emitter, &plan->steps[plan->order[i]], step);
+  }
+  if (is_generated) program->source = arena_strdup(arena, text_get(&emitter.source));
+  text_free(&emitter.source);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    if (!graph->nodes[i]->is_setup) program->multiply_adds += node_cost(graph->nodes[i]).multiply_adds;
+  }
+  return program;
+}
+
+static void drop_taps(Graph *graph) {
+  int n = 0;
+  for (int i = 0; i < graph->n_outputs; i++) {
+    if (!graph->outputs[i].is_tap) graph->outputs[n++] = graph->outputs[i];
+  }
+  graph->n_outputs = n;
+}
+
+Status compile(Graph *graph, const CompileOptions *options, Program **out) {
+  const Target *target = options->target ? options->target : target_host();
+  PassContext context = {
+      .target = target, .is_training = options->is_training, .exact = options->exact, .explain = options->explain};
+  if (!options->keep_taps) drop_taps(graph);
+  graph_sort(graph);
+  pipeline_run(&context, &options->passes, graph);
+
+  Arena *arena = arena_new();
+  bool is_reference = target->kind == TARGET_REFERENCE;
+  int n_groups;
+  Group *groups = is_reference ? reference_groups(graph, arena, &n_groups) : group_collect(graph, arena, &n_groups);
+  Program *program = make_program(graph, target, plan_build(graph, groups, n_groups, is_reference, arena));
+  arena_free(arena);
+  Text why = {0};
+  Status status = STATUS_OK;
+  if (!program_verify(program, &why))
+    status = status_make(EXIT_DEVICE, "%s is too large: %s", graph->name, text_get(&why));
+  text_free(&why);
+  if (status) {
+    program_free(program);
+    return status;
+  }
+  *out = program;
+  return STATUS_OK;
+}

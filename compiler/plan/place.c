@@ -1,0 +1,126 @@
+// Place: the plan's steps in order, its buffers at their offsets.
+#include "compiler/plan/plan.h"
+#include "runtime/base/status.h"
+
+static int64_t round_up(int64_t size) { return (size + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN; }
+
+// Appends the steps of one phase to plan->order.
+static void order_phase(Plan *plan, bool is_setup, int *n_done) {
+  Arena *arena = arena_new();
+  int *number = ARENA_ARRAY(arena, int, plan->n_steps + 1), *step_of = ARENA_ARRAY(arena, int, plan->n_steps + 1);
+  int n = 0;
+  for (int i = 0; i < plan->n_steps; i++) {
+    if (plan->steps[i].is_setup != is_setup) continue;
+    number[i] = n;
+    step_of[n++] = i;
+  }
+  OrderStep *steps = ARENA_ARRAY(arena, OrderStep, n + 1);
+  int64_t *size = ARENA_ARRAY(arena, int64_t, plan->n_buffers + 1);
+  int *seen = ARENA_ARRAY(arena, int, plan->n_buffers + 1); // 1 + the step that named the buffer last
+  for (int b = 0; b < plan->n_buffers; b++) {
+    if (plan->buffers[b].kind == BUFFER_SLAB) size[b] = round_up(plan->buffers[b].size);
+  }
+  for (int i = 0; i < n; i++) {
+    const PlanStep *step = &plan->steps[step_of[i]];
+    int *before = ARENA_ARRAY(arena, int, step->n_before + 1), *touches = ARENA_ARRAY(arena, int, step->n_args + 1);
+    for (int k = 0; k < step->n_before; k++) before[k] = number[step->before[k]];
+    int n_touches = 0;
+    for (int k = 0; k < step->n_args; k++) {
+      int b = step->args[k].buffer;
+      if (seen[b] == i + 1) continue;
+      seen[b] = i + 1;
+      touches[n_touches++] = b;
+    }
+    steps[i] = (OrderStep){before, step->n_before, touches, n_touches};
+  }
+  int *order = ARENA_ARRAY(arena, int, n + 1);
+  order_steps(steps, n, size, plan->n_buffers, arena, order);
+  for (int i = 0; i < n; i++) plan->order[(*n_done)++] = step_of[order[i]];
+  arena_free(arena);
+}
+
+// ---- taking over ----------------------------------------------------------------------------------------------------
+
+// Buffers that share memory, as trees; the root's item stands for all.
+static int find_root(int *parent, int b) {
+  while (parent[b] != b) b = parent[b] = parent[parent[b]];
+  return b;
+}
+
+// Whether another argument of the step lies in that memory.
+static bool is_shared(const PlanStep *step, int except1, int except2, int *parent, int root) {
+  for (int k = 0; k < step->n_args; k++) {
+    if (k != except1 && k != except2 && find_root(parent, step->args[k].buffer) == root) return true;
+  }
+  return false;
+}
+
+// Lets an element-wise kernel write over an operand of equal form that dies with it.
+static void take_over(Plan *plan, int at, MemoryItem *items, int *parent) {
+  const PlanStep *step = &plan->steps[plan->order[at]];
+  if (!step->group || plan->is_apart) return;
+  for (int o = step->n_read; o < step->n_args; o++) {
+    int out = step->args[o].buffer;
+    const Node *value = step->group->outs[o - step->n_read];
+    if (plan->buffers[out].kind != BUFFER_SLAB || value->into || parent[out] != out || items[out].first != at) continue;
+    for (int k = 0; k < step->n_read; k++) {
+      int in = step->args[k].buffer, root = find_root(parent, in);
+      if (plan->buffers[in].kind != BUFFER_SLAB || step->args[k].offset || items[root].last != at || root == out)
+        continue;
+      if (step->group->ins[k]->into || plan->buffers[in].size != plan->buffers[out].size) continue;
+      if (is_shared(step, k, o, parent, root) || is_shared(step, o, o, parent, out)) continue;
+      if (!plan_can_overwrite(step->group, value, step->group->ins[k])) continue;
+      parent[out] = root;
+      items[root].last = items[out].last;
+      items[out].size = 0;
+      break;
+    }
+  }
+}
+
+// ---- offsets --------------------------------------------------------------------------------------------------------
+
+static void place_slab(Plan *plan) {
+  Arena *arena = arena_new();
+  int n = plan->n_buffers;
+  MemoryItem *items = ARENA_ARRAY(arena, MemoryItem, n + 1);
+  int *parent = ARENA_ARRAY(arena, int, n + 1);
+  for (int b = 0; b < n; b++) {
+    parent[b] = b;
+    items[b].first = -1;
+  }
+  for (int i = 0; i < plan->n_steps; i++) {
+    const PlanStep *step = &plan->steps[plan->order[i]];
+    for (int k = 0; k < step->n_args; k++) {
+      MemoryItem *item = &items[step->args[k].buffer];
+      if (item->first < 0) item->first = i;
+      item->last = i;
+      item->size = plan->buffers[step->args[k].buffer].size;
+    }
+  }
+  for (int i = 0; i < plan->n_steps; i++) take_over(plan, i, items, parent);
+  for (int b = 0; b < n; b++) {
+    if (plan->buffers[b].kind != BUFFER_SLAB) items[b] = (MemoryItem){.first = -1, .last = -1};
+  }
+  plan->slab = memory_place(items, n, arena);
+  for (int b = 0; b < n; b++) {
+    if (plan->buffers[b].kind == BUFFER_SLAB) plan->buffers[b].offset = items[find_root(parent, b)].offset;
+  }
+  arena_free(arena);
+}
+
+void plan_memory(Plan *plan) {
+  plan->order = ARENA_ARRAY(plan->arena, int, plan->n_steps + 1);
+  int n = 0;
+  order_phase(plan, true, &n);
+  plan->n_setup = n;
+  order_phase(plan, false, &n);
+  plan->persistent = 0;
+  for (int b = 0; b < plan->n_buffers; b++) {
+    Buffer *buffer = &plan->buffers[b];
+    if (buffer->kind == BUFFER_SLAB) continue;
+    buffer->offset = plan->persistent;
+    plan->persistent += round_up(buffer->size);
+  }
+  place_slab(plan);
+}

@@ -1,0 +1,112 @@
+// Plan: from groups of nodes to steps on buffers, in an order, with places in memory.
+//
+//   plan_build     values -> buffers, groups and copies -> steps, what must run before what
+//   order_steps    an order of low peak memory
+//   memory_place   lifetimes -> offsets
+#ifndef SG_PLAN_H
+#define SG_PLAN_H
+
+#include "compiler/kernel/group.h"
+#include "runtime/program.h"
+
+// ---- memory -----------------------------------------------------------------------------------------------------
+
+// A piece of memory that is needed from step `first` to step `last`, both included.
+typedef struct MemoryItem {
+  int64_t size; // floats; rounded up to PROGRAM_ALIGN when placed
+  int first, last;
+  int64_t offset; // result: a multiple of PROGRAM_ALIGN
+} MemoryItem;
+
+// Places the items so that no two that are needed at the same time overlap: largest first, each into the smallest gap
+// that holds it. Returns the floats that all of them need together.
+int64_t memory_place(MemoryItem *items, int n, Arena *arena);
+
+// The most that is needed at any one step: no placing can be better.
+int64_t memory_bound(const MemoryItem *items, int n);
+
+// ---- order ------------------------------------------------------------------------------------------------------
+
+// A step as the order sees it: what must have run before, and which temporary buffers it touches.
+typedef struct OrderStep {
+  const int *before;
+  int n_before;
+  const int *touches; // numbers of buffers, each once
+  int n_touches;
+} OrderStep;
+
+// Writes an order (order[i] = step to run i-th) in which every step follows those before it, and which keeps the peak
+// of live buffers low: the better of the given order and a greedy one. Deterministic. Buffer b has size[b] floats and
+// is live from the first step that touches it to the last. The steps must stand in a possible order themselves or
+// at least be free of cycles (BUG).
+void order_steps(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, Arena *arena, int *order);
+
+// Peak of live buffers, in floats, under an order.
+int64_t order_peak(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, const int *order,
+                   Arena *arena);
+
+// ---- steps and buffers -------------------------------------------------------------------------------------------
+
+typedef struct PlanArg {
+  int buffer;
+  int64_t offset; // floats
+} PlanArg;
+
+typedef struct PlanStep {
+  const Group *group; // NULL: a copy of `copied` floats from argument 0 to argument 1
+  int64_t copied;
+  const Node *about; // what it is named after: the group's last member, the node copied
+  bool is_setup;
+  PlanArg *args; // n_read inputs, then outputs
+  int n_args, n_read;
+  int *before; // steps that must have run
+  int n_before, cap_before;
+} PlanStep;
+
+typedef struct Plan {
+  Arena *arena;
+  const Graph *graph;
+  Buffer *buffers; // offsets are set by plan_memory
+  int n_buffers, cap_buffers;
+  PlanStep *steps;
+  int n_steps, cap_steps;
+  bool is_apart;   // views and concats in place are ignored: every value has a buffer of its own, row by row
+  int *buffer_of;  // by node that is its own storage root: its buffer, or -1
+  int *producer;   // by node: the step that computes it, or -1
+  int64_t *extent; // by node: floats that its buffer must have
+  int *order;      // all steps, setup first
+  int n_setup;
+  int64_t persistent, slab;
+} Plan;
+
+// Makes buffers for the graph's inputs, outputs, parameters, constants and the values that groups read and write, steps
+// for the groups, and copies where an output or update cannot be written where it belongs; orders the steps and gives
+// every buffer its offset. Everything lives in `arena`.
+Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_apart, Arena *arena);
+
+// The parts of it that stand in files of their own.
+
+// Lets producers of updates write straight into the parameter where no reader of the old value comes later, and adds
+// copies for the others.
+void plan_updates(Plan *plan);
+// Orders the steps, lets results take over the memory of operands that die, and gives every buffer its offset.
+void plan_memory(Plan *plan);
+
+// Whether the group may write its output `out` over its input `in`: it reads and writes each element at one index.
+bool plan_can_overwrite(const Group *group, const Node *out, const Node *in);
+
+int plan_add_buffer(Plan *plan, Buffer buffer);
+// Adds a step that copies a plain value into a buffer, after the steps that compute the value.
+int plan_add_copy(Plan *plan, const Node *value, int to_buffer);
+void plan_add_before(Plan *plan, int step, int earlier);
+// Buffer and offset that hold a value.
+PlanArg plan_arg(Plan *plan, const Node *value);
+
+// ---- the reference target --------------------------------------------------------------------------------------
+
+// A group for each node that is not a leaf with a buffer of its own, reading all its operands.
+Group *reference_groups(const Graph *graph, Arena *arena, int *out_n);
+// The kernel that evaluates the node given as its context.
+SgKernel reference_kernel;
+
+#endif

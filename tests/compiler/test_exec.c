@@ -1,0 +1,247 @@
+// From graph text to numbers: the reference target and generated code against the evaluator, updates, setup, threads.
+#include "compiler/compiler.h"
+#include "compiler/ops/eval.h"
+#include "runtime/base/random.h"
+#include "runtime/exec.h"
+#include "runtime/kernel_cache.h"
+#include "tests/check.h"
+
+static Graph *parse(Arena *arena, const char *name, const char *text) {
+  Diag *diag = diag_new(arena, 5);
+  Graph *graph = graph_parse(arena, name, text, diag);
+  Text out = {0};
+  diag_print(diag, &out, false);
+  CHECK(graph, "%s: %s", name, text_get(&out));
+  text_free(&out);
+  return graph;
+}
+
+static void random_values(const char *name, float *out, int64_t n) {
+  random_fill_uniform(random_stream(3, name), out, n, -1, 1);
+}
+
+// Leaves' values in order of nodes; expected values of all nodes by the evaluator.
+static const float **expected_values(const Graph *graph, Arena *arena) {
+  const float **leaf = ARENA_ARRAY(arena, const float *, graph->n_nodes + 1);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const Node *node = graph->nodes[i];
+    if (node->op != OP_input && node->op != OP_param && node->op != OP_state) continue;
+    int64_t n = shape_elements(node->shape);
+    float *values = ARENA_ARRAY(arena, float, n);
+    random_values(node->name, values, n);
+    leaf[i] = values;
+  }
+  return graph_eval(graph, arena, leaf);
+}
+
+static void load_values(Exec *exec) {
+  const Program *program = exec_program(exec);
+  for (int i = 0; i < program->n_buffers; i++) {
+    const Buffer *buffer = &program->buffers[i];
+    int64_t n = shape_elements(buffer->shape);
+    if (buffer->kind == BUFFER_INPUT) random_values(buffer->name, exec_input(exec, buffer->name), n);
+    if (buffer->kind != BUFFER_PARAM) continue;
+    float *values = malloc((size_t)n * sizeof *values);
+    random_values(buffer->name, values, n);
+    Status status = exec_set(exec, buffer->name, values);
+    CHECK(!status, "%s", status_message(status));
+    free(values);
+  }
+}
+
+static double worst(const float *got, const float *want, int64_t n) {
+  double most = 0, scale = 1e-6;
+  for (int64_t i = 0; i < n; i++) {
+    most = fmax(most, isfinite(got[i]) ? fabs(got[i] - want[i]) : INFINITY);
+    scale = fmax(scale, fabs(want[i]));
+  }
+  return most / scale;
+}
+
+// Everything that a run leaves behind: outputs, parameters and state, one after another.
+static float *collect(Exec *exec, int64_t *out_n) {
+  const Program *program = exec_program(exec);
+  int64_t n = 0;
+  for (int i = 0; i < program->n_buffers; i++) n += shape_elements(program->buffers[i].shape);
+  float *all = calloc((size_t)n + 1, sizeof *all);
+  *out_n = 0;
+  for (int i = 0; i < program->n_buffers; i++) {
+    const Buffer *buffer = &program->buffers[i];
+    int64_t size = shape_elements(buffer->shape);
+    if (buffer->kind != BUFFER_OUTPUT && buffer->kind != BUFFER_PARAM) continue;
+    if (buffer->kind == BUFFER_OUTPUT)
+      memcpy(all + *out_n, exec_output(exec, buffer->name), (size_t)size * sizeof *all);
+    else status_free(exec_get(exec, buffer->name, all + *out_n));
+    *out_n += size;
+  }
+  return all;
+}
+
+static float *check_run(const char *name, const char *text, const Target *target, int threads, int64_t *out_n) {
+  Arena *arena = arena_new();
+  Graph *graph = parse(arena, name, text), *original = parse(arena, name, text);
+  graph_sort(original);
+  const float **expected = expected_values(original, arena);
+  Program *program = NULL;
+  Device *device = NULL;
+  Exec *exec = NULL;
+  CompileOptions options = {.target = target};
+  Status status = compile(graph, &options, &program);
+  if (!status) status = device_open_cpu(threads, &device);
+  if (!status) status = exec_open(program, device, 1, &exec);
+  CHECK(!status, "%s: %s", name, status_message(status));
+  float *all = NULL;
+  if (!status) {
+    load_values(exec);
+    status = exec_run(exec);
+    CHECK(!status, "%s: %s", name, status_message(status));
+    for (int i = 0; i < original->n_outputs; i++) {
+      const GraphOutput *output = &original->outputs[i];
+      const float *got = exec_output(exec, output->name);
+      CHECK(got, "%s on %s has no output '%s'", name, target->name, output->name);
+      if (!got) continue;
+      double error = worst(got, expected[output->node->id], shape_elements(output->node->shape));
+      CHECK(error < 2e-5, "%s on %s: output '%s' is off by %g", name, target->name, output->name, error);
+    }
+    for (int i = 0; i < original->n_updates; i++) {
+      const Node *leaf = original->updates[i].leaf;
+      int64_t n = shape_elements(leaf->shape);
+      float *got = ARENA_ARRAY(arena, float, n);
+      status_free(exec_get(exec, leaf->name, got));
+      double error = worst(got, expected[original->updates[i].value->id], n);
+      CHECK(error < 2e-5, "%s on %s: '%s' becomes something else, by %g", name, target->name, leaf->name, error);
+    }
+    all = collect(exec, out_n);
+  }
+  exec_close(exec);
+  device_close(device);
+  program_free(program);
+  arena_free(arena);
+  return all;
+}
+
+static const struct {
+  const char *name, *text;
+} cases[] = {
+    {"leaves", "graph g\n%x = input \"x\" : [2, 3]\n%w = param \"w\" init=constant(1) : [2, 3]\n"
+               "%f = fill() shape=[4] value=2.5\n%i = iota() shape=[2, 3] axis=1\n%s = add(%x, %i)\n"
+               "output \"x\" = %x\noutput \"w\" = %w\noutput \"f\" = %f\noutput \"s\" = %s\noutput \"again\" = %s\n"},
+    {"views", "graph g\n%x = input \"x\" : [2, 3, 4, 4]\n%y = relu(%x)\n%r = reshape(%y) shape=[2, 48]\n"
+              "%s = slice(%r) axis=0 start=1 stop=2\n%e = exp(%s)\n%t = transpose(%r) perm=[1, 0]\n"
+              "output \"r\" = %r\noutput \"e\" = %e\noutput \"t\" = %t\n"},
+    {"convolutions",
+     "graph g\n%x = input \"x\" : [2, 3, 12, 10]\n%w = param \"w\" init=normal(0, 1) : [20, 3, 3, 3]\n"
+     "%d = param \"d\" init=normal(0, 1) : [20, 1, 3, 3]\n%p = param \"p\" init=normal(0, 1) : [5, 40, 1, 1]\n"
+     "%b = param \"b\" init=normal(0, 1) : [5]\n%a = conv2d(%x, %w) padding=1 stride=2\n%ar = relu(%a)\n"
+     "%c = conv2d(%ar, %d) padding=1 groups=20\n%cc = concat(%ar, %c) axis=1\n%o = conv2d(%cc, %p)\n"
+     "%bc = reshape(%b) shape=[1, 5, 1, 1]\n%ob = add(%o, %bc)\n"
+     "%u = resize(%ob) size=[12, 10] mode=bilinear align_corners=true\noutput \"u\" = %u\noutput \"c\" = %c\n"},
+    {"update in place",
+     "graph g\n%x = input \"x\" : [7, 9]\n%w = param \"w\" init=constant(1) : [7, 9]\n"
+     "%m = state \"m\" init=constant(0) : [7, 9]\n%y = mul(%x, %w)\n%t = fill() shape=[] value=0.9\n"
+     "%mt = mul(%m, %t)\n%m2 = add(%mt, %y)\n%w2 = sub(%w, %m2)\n%z = exp(%w)\n"
+     "output \"y\" = %y\noutput \"z\" = %z\noutput \"w2\" = %w2\nupdate %m = %m2\nupdate %w = %w2\n"},
+    {"swap", "graph g\n%a = state \"a\" init=constant(1) : [5]\n%b = state \"b\" init=constant(2) : [5]\n"
+             "%c = state \"c\" init=constant(3) : [5]\n%s = add(%a, %b)\n"
+             "output \"s\" = %s\nupdate %a = %b\nupdate %b = %a\nupdate %c = %s\n"},
+    {"update behind a wide reader",
+     "graph g\n%w = param \"w\" init=constant(1) : [6, 6]\n%x = input \"x\" : [6, 6]\n%t = transpose(%w) perm=[1, 0]\n"
+     "%n = add(%t, %x)\n%p = matmul(%w, %n)\n%q = matmul(%p, %w)\noutput \"p\" = %p\nupdate %w = %n\n"
+     "output \"q\" = %q\n"},
+    {"setup", "graph g\n%x = input \"x\" : [4, 4]\n%w = param \"w\" init=constant(1) : [4, 4]\n"
+              "%v = param \"v\" init=constant(1) : [4, 4]\n%wv = matmul(%w, %v)\n%e = exp(%wv)\n%y = matmul(%x, %e)\n"
+              "output \"y\" = %y\noutput \"e\" = %e\n"},
+};
+
+static void test_cases(const Target *target) {
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int64_t n1 = 0, n2 = 0;
+    float *one = check_run(cases[i].name, cases[i].text, target, 1, &n1);
+    float *two = check_run(cases[i].name, cases[i].text, target, 2, &n2);
+    CHECK(one && two && n1 == n2 && !memcmp(one, two, (size_t)n1 * sizeof *one), "%s on %s: one and two threads differ",
+          cases[i].name, target->name);
+    free(one);
+    free(two);
+  }
+}
+
+// A state that counts runs; setup values follow weights that are set later; names that do not exist.
+static void test_life(const Target *target) {
+  Arena *arena = arena_new();
+  Graph *graph = parse(arena, "life",
+                       "graph g\n%x = input \"x\" : [3]\n%w = param \"w\" init=constant(2) : [3]\n"
+                       "%n = state \"n\" init=constant(0) : []\n%one = fill() shape=[] value=1\n%n2 = add(%n, %one)\n"
+                       "%ww = mul(%w, %w)\n%y = mul(%x, %ww)\noutput \"y\" = %y\nupdate %n = %n2\n");
+  Program *program = NULL;
+  Device *device = NULL;
+  Exec *exec = NULL;
+  Status status = compile(graph, &(CompileOptions){.target = target}, &program);
+  if (!status) status = device_open_cpu(2, &device);
+  if (!status) status = exec_open(program, device, 1, &exec);
+  CHECK(!status, "%s", status_message(status));
+  if (!status) {
+    CHECK(program->n_setup >= 1, "no setup step for the square of a weight");
+    float *x = exec_input(exec, "x");
+    const float *y = exec_output(exec, "y");
+    for (int i = 0; i < 3; i++) x[i] = (float)i;
+    CHECK(!exec_run(exec) && !exec_run(exec), "runs");
+    CHECK(y[2] == 8, "y = %g", y[2]);
+    CHECK(exec_input(exec, "x") == x && exec_output(exec, "y") == y, "addresses moved");
+    float count, weights[3] = {3, 3, 3};
+    CHECK(!exec_get(exec, "n", &count) && count == 2, "counted %g runs", count);
+    CHECK(!exec_set(exec, "w", weights) && !exec_run(exec), "set and run");
+    CHECK(y[2] == 18, "y = %g after the weight changed", y[2]);
+    status = exec_set(exec, "v", weights);
+    CHECK(status_code(status) == EXIT_WEIGHTS, "setting an unknown name gives %d", status_code(status));
+    status_free(status);
+    CHECK(!exec_input(exec, "y") && !exec_output(exec, "x"), "unknown names");
+    CHECK(exec_memory(exec) >= 4 * (program->persistent + program->slab), "memory %lld", (long long)exec_memory(exec));
+  }
+  exec_close(exec);
+  device_close(device);
+  program_free(program);
+  arena_free(arena);
+}
+
+// First values depend on name and seed, not on order or program.
+static void test_initial(void) {
+  const char *texts[] = {
+      "graph g\n%w = param \"w\" init=normal(0, 2) : [100]\n%v = param \"v\" init=uniform(1, 3) : [9]\n"
+      "output \"w\" = %w\noutput \"v\" = %v\n",
+      "graph g\n%v = param \"v\" init=uniform(1, 3) : [9]\n%w = param \"w\" init=normal(0, 2) : [100]\n"
+      "output \"v\" = %v\noutput \"w\" = %w\n"};
+  float w[3][100], v[3][9];
+  for (int i = 0; i < 3; i++) {
+    Arena *arena = arena_new();
+    Graph *graph = parse(arena, "initial", texts[i % 2]);
+    Program *program = NULL;
+    Device *device = NULL;
+    Exec *exec = NULL;
+    Status status = compile(graph, &(CompileOptions){.target = target_reference()}, &program);
+    if (!status) status = device_open_cpu(1, &device);
+    if (!status) status = exec_open(program, device, i < 2 ? 5 : 6, &exec);
+    CHECK(!status && !exec_get(exec, "w", w[i]) && !exec_get(exec, "v", v[i]), "%s", status_message(status));
+    exec_close(exec);
+    device_close(device);
+    program_free(program);
+    arena_free(arena);
+  }
+  CHECK(!memcmp(w[0], w[1], sizeof w[0]) && !memcmp(v[0], v[1], sizeof v[0]), "the order of parameters shows");
+  CHECK(memcmp(w[0], w[2], sizeof w[0]) && memcmp(v[0], v[2], sizeof v[0]), "the seed does not show");
+  for (int i = 0; i < 9; i++) CHECK(v[0][i] >= 1 && v[0][i] <= 3, "uniform(1, 3) gives %g", v[0][i]);
+}
+
+int main(void) {
+  test_cases(target_reference());
+  test_life(target_reference());
+  test_initial();
+  char *compiler = kernel_cache_compiler();
+  if (compiler) {
+    test_cases(target_host());
+    test_life(target_host());
+  } else {
+    CHECK_SKIP("generated code: no C compiler");
+  }
+  free(compiler);
+  return check_report("exec");
+}
