@@ -165,7 +165,7 @@ static Node *add_resize(Graph *graph, Node *x, const Chain *c) {
   AttrValue attrs[OP_MAX_ATTRS] = {0};
   attrs[op_attr_index(OP_resize, "size")].ints = SHAPE(c->height, c->width);
   attrs[op_attr_index(OP_resize, "mode")].i = c->is_nearest;
-  attrs[op_attr_index(OP_resize, "align_corners")].i = c->is_aligned;
+  attrs[op_attr_index(OP_resize, "align_corners")].i = c->is_nearest ? -1 : c->is_aligned;
   Node *y = graph_add(graph, OP_resize, &x, 1, attrs);
   y->layout = x->layout;
   return y;
