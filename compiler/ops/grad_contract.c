@@ -64,9 +64,12 @@ static Node *conv_dx(Graph *graph, Node *node, Node *gout) {
   ConvAttrs conv = conv_attrs(node);
   int64_t kh = weight->shape.dim[2], kw = weight->shape.dim[3];
   int64_t padding = conv.dilation * (kh - 1) - conv.padding;
-  if (conv.stride == 1 && kh == kw && padding >= 0 && padding <= MAX_PADDING) {
+  if (conv.stride == 1 && kh == kw && padding >= -MAX_PADDING && padding <= MAX_PADDING) {
+    // Padding beyond the kernel's reach: outputs at the border saw nothing of x.
+    for (int axis = 2; padding < 0 && axis < 4; axis++)
+      gout = graph_slice(graph, gout, axis, -padding, gout->shape.dim[axis] + padding);
     ConvAttrs back = conv;
-    back.padding = padding;
+    back.padding = padding < 0 ? 0 : padding;
     return build_conv2d(graph, gout, turned_weight(graph, weight, conv.groups), back);
   }
   return build_conv2d_dx(graph, gout, weight, conv, x->shape.dim[2], x->shape.dim[3]);
