@@ -5,18 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Depths are counted in cells of equal ratio. A cell of the one value is 0.1 % wide; a cell of the map 3 %, as each
-// pixel has only as many depths as there are images.
-enum { VALUE_CELLS = 8192, MAP_CELLS = 256 };
+// Depths are counted in cells of equal ratio: 0.1 % wide for the one value, 3.7 % for the map.
+enum { VALUE_CELLS = 8192, MAP_CELLS = 256, PATCHES = 40 };
 
 struct Baseline {
   const Protocol *protocol;
   int width, height;
   int64_t n_images;
-  double *value_count; // [VALUE_CELLS], each image weighs 1
-  float *map_count;    // [height][width][MAP_CELLS]
-  double *sum;         // [height][width] of the valid depths
-  int64_t *n;          // [height][width]
+  double *value_count;     // [VALUE_CELLS], each image weighs 1
+  int patch, across, down; // side of the map's patches in pixels, and their numbers
+  float *map_count;        // [down][across][MAP_CELLS]
+  double *sum;             // [height][width] of the valid depths
+  int64_t *n;              // [height][width]
   float *map[BASELINE_COUNT];
   MetricsMean score[BASELINE_COUNT];
 };
@@ -38,7 +38,10 @@ Baseline *baseline_new(const Protocol *protocol, int width, int height) {
   b->width = width;
   b->height = height;
   b->value_count = take(VALUE_CELLS, sizeof *b->value_count);
-  b->map_count = take(n * MAP_CELLS, sizeof *b->map_count);
+  b->patch = (width + PATCHES - 1) / PATCHES;
+  b->across = (width + b->patch - 1) / b->patch;
+  b->down = (height + b->patch - 1) / b->patch;
+  b->map_count = take((size_t)b->across * (size_t)b->down * MAP_CELLS, sizeof *b->map_count);
   b->sum = take(n, sizeof *b->sum);
   b->n = take(n, sizeof *b->n);
   for (int k = 0; k < BASELINE_COUNT; k++) b->map[k] = take(n, sizeof **b->map);
@@ -73,7 +76,8 @@ void baseline_add(Baseline *b, const float *truth) {
   for (size_t i = 0; i < n; i++) {
     if (!is_valid(b->protocol, truth[i])) continue;
     b->value_count[cell_of(b->protocol, truth[i], VALUE_CELLS)] += 1.0 / (double)n_valid;
-    b->map_count[i * MAP_CELLS + (size_t)cell_of(b->protocol, truth[i], MAP_CELLS)] += 1;
+    size_t x = i % (size_t)b->width / (size_t)b->patch, y = i / (size_t)b->width / (size_t)b->patch;
+    b->map_count[(y * (size_t)b->across + x) * MAP_CELLS + (size_t)cell_of(b->protocol, truth[i], MAP_CELLS)] += 1;
     b->sum[i] += truth[i];
     b->n[i]++;
   }
@@ -99,14 +103,13 @@ static double best_window(const Protocol *p, const double *count, int n) {
   return best > 0 ? (best_first + best_last) / 2 : -1;
 }
 
-// Adds up the counts around pixel (x, y): with few images a pixel's own are too noisy, and depth maps are smooth.
+// Adds up the counts of patch (x, y) and its neighbours: depth maps are smooth, and images are few.
 static void gather(const Baseline *b, int x, int y, double *out) {
-  int reach = b->width / 40 + 1;
   memset(out, 0, sizeof *out * MAP_CELLS);
-  for (int v = y - reach; v <= y + reach; v++)
-    for (int u = x - reach; u <= x + reach; u++) {
-      if (u < 0 || v < 0 || u >= b->width || v >= b->height) continue;
-      const float *count = b->map_count + ((size_t)v * (size_t)b->width + (size_t)u) * MAP_CELLS;
+  for (int v = y - 1; v <= y + 1; v++)
+    for (int u = x - 1; u <= x + 1; u++) {
+      if (u < 0 || v < 0 || u >= b->across || v >= b->down) continue;
+      const float *count = b->map_count + ((size_t)v * (size_t)b->across + (size_t)u) * MAP_CELLS;
       for (int k = 0; k < MAP_CELLS; k++) out[k] += count[k];
     }
 }
@@ -115,16 +118,22 @@ void baseline_fit(Baseline *b) {
   double cell = best_window(b->protocol, b->value_count, VALUE_CELLS);
   float value = cell < 0 ? 1 : (float)cell_depth(b->protocol, cell, VALUE_CELLS);
   double *around = take(MAP_CELLS, sizeof *around);
+  float *patches = take((size_t)b->across * (size_t)b->down, sizeof *patches);
+  for (int y = 0; y < b->down; y++)
+    for (int x = 0; x < b->across; x++) {
+      gather(b, x, y, around);
+      cell = best_window(b->protocol, around, MAP_CELLS);
+      patches[y * b->across + x] = cell < 0 ? value : (float)cell_depth(b->protocol, cell, MAP_CELLS);
+    }
   for (int y = 0; y < b->height; y++)
     for (int x = 0; x < b->width; x++) {
       size_t i = (size_t)y * (size_t)b->width + (size_t)x;
       b->map[BASELINE_VALUE][i] = value;
       b->map[BASELINE_MEAN][i] = b->n[i] ? (float)(b->sum[i] / (double)b->n[i]) : value;
-      gather(b, x, y, around);
-      cell = best_window(b->protocol, around, MAP_CELLS);
-      b->map[BASELINE_MAP][i] = cell < 0 ? value : (float)cell_depth(b->protocol, cell, MAP_CELLS);
+      b->map[BASELINE_MAP][i] = patches[y / b->patch * b->across + x / b->patch];
     }
   free(around);
+  free(patches);
 }
 
 const float *baseline_map(const Baseline *b, BaselineKind kind) { return b->map[kind]; }

@@ -9,7 +9,7 @@
 typedef enum BaselineKind {
   BASELINE_VALUE, // the one depth that maximises the mean delta1 of the training images
   BASELINE_MEAN,  // the mean depth of each pixel
-  BASELINE_MAP,   // the depth that maximises delta1 for each pixel and those near it
+  BASELINE_MAP,   // the depth that maximises delta1 for each patch (a fortieth of the width) and those next to it
   BASELINE_COUNT
 } BaselineKind;
 const char *baseline_name(BaselineKind kind);
