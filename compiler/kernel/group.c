@@ -89,16 +89,9 @@ Group group_make(GroupIndex *index, Node *const *members, int n, Arena *arena) {
   return group;
 }
 
-void group_each(Graph *graph) {
-  int n = 0;
-  for (int i = 0; i < graph->n_nodes; i++) {
-    Node *node = graph->nodes[i];
-    node->group = node_needs_kernel(node) ? n++ : -1;
-  }
-}
-
 // Groups by the place of their first member, then pushed behind what they depend on.
 typedef struct Order {
+  const int *id; // by node: its group, or -1
   Group *groups; // by id
   Group *sorted;
   int n_sorted;
@@ -110,13 +103,13 @@ static void visit_value(Order *order, const Node *node);
 
 static void visit_group(Order *order, int id) {
   if (order->state[id] == 2) return;
-  if (order->state[id] == 1) BUG("groups %d and another need each other", id);
+  if (order->state[id] == 1) BUG("group %d and another need each other", id);
   order->state[id] = 1;
   const Group *group = &order->groups[id];
   for (int i = 0; i < group->n_nodes; i++) {
     for (int k = 0; k < group->nodes[i]->n_in; k++) {
       const Node *in = group->nodes[i]->in[k];
-      if (in->group != id) visit_value(order, in);
+      if (order->id[in->id] != id) visit_value(order, in);
     }
   }
   order->state[id] = 2;
@@ -124,42 +117,53 @@ static void visit_group(Order *order, int id) {
 }
 
 static void visit_value(Order *order, const Node *node) {
-  if (node->group >= 0) {
-    visit_group(order, node->group);
+  if (order->id[node->id] >= 0) {
+    visit_group(order, order->id[node->id]);
     return;
   }
   for (int k = 0; k < node->n_in; k++) visit_value(order, node->in[k]);
 }
 
-Group *group_collect(const Graph *graph, Arena *arena, int *out_n) {
+// The groups of all nodes, those that have none yet getting one of their own. Returns how many there are.
+static int find_ids(const Graph *graph, int *id) {
   int n_ids = 0;
   for (int i = 0; i < graph->n_nodes; i++) {
-    if (graph->nodes[i]->group >= n_ids) n_ids = graph->nodes[i]->group + 1;
+    id[i] = graph->nodes[i]->group;
+    if (id[i] >= n_ids) n_ids = id[i] + 1;
   }
+  for (int i = 0; i < graph->n_nodes; i++) {
+    if (id[i] < 0 && node_needs_kernel(graph->nodes[i])) id[i] = n_ids++;
+  }
+  return n_ids;
+}
+
+Group *group_collect(const Graph *graph, Arena *arena, int *out_n) {
+  int *id = ARENA_ARRAY(arena, int, graph->n_nodes + 1);
+  int n_ids = find_ids(graph, id);
   int *size = ARENA_ARRAY(arena, int, n_ids + 1);
   for (int i = 0; i < graph->n_nodes; i++) {
-    const Node *node = graph->nodes[i];
-    if (node->group >= 0) size[node->group]++;
-    else if (node_needs_kernel(node)) BUG("%s has no group", op_info(node->op)->name);
+    if (id[i] >= 0) size[id[i]]++;
   }
   Node ***members = ARENA_ARRAY(arena, Node **, n_ids + 1);
-  for (int id = 0; id < n_ids; id++) members[id] = ARENA_ARRAY(arena, Node *, size[id]);
+  for (int k = 0; k < n_ids; k++) members[k] = ARENA_ARRAY(arena, Node *, size[k]);
   int *next = ARENA_ARRAY(arena, int, n_ids + 1);
   for (int i = 0; i < graph->n_nodes; i++) {
-    Node *node = graph->nodes[i];
-    if (node->group >= 0) members[node->group][next[node->group]++] = node;
+    if (id[i] >= 0) members[id[i]][next[id[i]]++] = graph->nodes[i];
   }
   GroupIndex *index = group_index(graph, arena);
   Order order = {
+      .id = id,
       .groups = ARENA_ARRAY(arena, Group, n_ids + 1),
       .sorted = ARENA_ARRAY(arena, Group, n_ids + 1),
       .state = ARENA_ARRAY(arena, char, n_ids + 1),
   };
-  for (int id = 0; id < n_ids; id++) {
-    if (size[id]) order.groups[id] = group_make(index, members[id], size[id], arena);
+  for (int k = 0; k < n_ids; k++) {
+    if (!size[k]) continue;
+    order.groups[k] = group_make(index, members[k], size[k], arena);
+    order.groups[k].id = k;
   }
   for (int i = 0; i < graph->n_nodes; i++) {
-    if (graph->nodes[i]->group >= 0) visit_group(&order, graph->nodes[i]->group);
+    if (id[i] >= 0) visit_group(&order, id[i]);
   }
   *out_n = order.n_sorted;
   return order.sorted;

@@ -36,10 +36,8 @@ GroupIndex *group_index(const Graph *graph, Arena *arena);
 Group group_make(GroupIndex *index, Node *const *members, int n, Arena *arena);
 
 // All groups of the graph, in an order in which they can be computed; Group.id is node->group. Setup groups (all
-// members is_setup) and the others are mixed.
+// members is_setup) and the others are mixed. Nodes that need a kernel but have no group, as no fuse pass has run, are
+// groups of their own.
 Group *group_collect(const Graph *graph, Arena *arena, int *out_n);
-
-// Gives every node that needs a kernel a group of its own, the others -1: where nothing is fused.
-void group_each(Graph *graph);
 
 #endif

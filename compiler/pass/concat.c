@@ -36,7 +36,7 @@ static bool has_tight_view(const GroupIndex *index, const Node *node) {
 
 static bool can_stand(const GroupIndex *index, const Node *concat, const Node *in) {
   if (in->into || index->is_result[in->id] || in->is_setup != concat->is_setup) return false;
-  if (in->group < 0 && (in->op != OP_concat || node_needs_kernel(in))) return false; // a leaf
+  if (!node_needs_kernel(in) && in->op != OP_concat) return false; // a leaf
   if (!layout_equal(in->layout, concat->layout) && (!is_blocked(in) || !is_blocked(concat))) return false;
   return (is_blocked(in) && in->shape.dim[0] == 1) || !has_tight_view(index, in);
 }
@@ -56,6 +56,7 @@ static bool place_inputs(const GroupIndex *index, Node *concat) {
 
 // Whether the concat is the only member of its group: one that is computed inside another kernel is not stored.
 static bool is_alone(const Graph *graph, const Node *concat) {
+  if (concat->group < 0) return true;
   for (int i = 0; i < graph->n_nodes; i++) {
     if (graph->nodes[i] != concat && graph->nodes[i]->group == concat->group) return false;
   }
@@ -68,7 +69,7 @@ bool pass_concat(const PassContext *context, Graph *graph) {
   const GroupIndex *index = group_index(graph, arena);
   for (int i = 0; context->target->kind == TARGET_CPU && i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
-    if (node->op != OP_concat || node->group < 0 || !is_run(node) || !is_alone(graph, node)) continue;
+    if (node->op != OP_concat || !is_run(node) || !is_alone(graph, node)) continue;
     changed |= place_inputs(index, node);
     if (!node_needs_kernel(node)) node->group = -1;
   }

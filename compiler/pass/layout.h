@@ -28,6 +28,10 @@ const Layout *layout_range(Arena *arena, const Layout *layout, int64_t start, in
 const Layout *layout_make(Arena *arena, LayoutKind kind, int block, ChannelMap map);
 const Layout *layout_single(Arena *arena, LayoutKind kind, int block, int64_t channels);
 
+// Turns large element-wise ops on a concat that nothing else uses into ops on the concat's inputs. Returns whether it
+// changed anything.
+bool layout_split_concats(Graph *graph);
+
 // Marks values that need no computing because their elements already stand in another value's storage, in the right
 // order: reshapes of plain values, relayouts that change no byte, slices on block borders. node->into becomes that
 // value. Returns how many.

@@ -69,6 +69,29 @@ static void test_concat(void) {
   CHECK(plan_count(graph, OP_relayout) == 4, "%s", plan_text(arena, graph)); // three weights and the result
 }
 
+// The residual of a concat is added to its inputs: what remains is a concat in place, and views of the residual.
+static void test_split(void) {
+  const char *text = "graph split\n"
+                     "%0 = input \"x\" : [1, 24, 64, 64]\n"
+                     "%1 = param \"w1\" init=constant(0) : [12, 24, 1, 1]\n"
+                     "%2 = param \"w2\" init=constant(0) : [12, 1, 3, 3]\n"
+                     "%3 = param \"w3\" init=constant(0) : [24, 24, 1, 1]\n"
+                     "%4 = conv2d(%0, %1) : [1, 12, 64, 64]\n"
+                     "%5 = conv2d(%4, %2) padding=1 groups=12 : [1, 12, 64, 64]\n"
+                     "%6 = concat(%4, %5) axis=1 : [1, 24, 64, 64]\n"
+                     "%7 = conv2d(%0, %3) : [1, 24, 64, 64]\n"
+                     "%8 = add(%6, %7) : [1, 24, 64, 64]\n"
+                     "output \"y\" = %8\n%s";
+  for (int is_used_twice = 0; is_used_twice < 2; is_used_twice++) {
+    const char *rest = is_used_twice ? "output \"z\" = %6\n" : "";
+    Graph *graph = laid_out(arena_printf(arena, "%.*s%s", (int)strlen(text) - 2, text, rest));
+    if (!graph) return;
+    int n_adds = plan_count(graph, OP_add);
+    CHECK(n_adds == (is_used_twice ? 1 : 2), "%d sums\n%s", n_adds, plan_text(arena, graph));
+    CHECK(plan_count(graph, OP_slice) == 0, "slices are views");
+  }
+}
+
 // Slices of a concat's gradient are views at its borders; what they flow into has the inputs' segments.
 static void test_slices(void) {
   Graph *graph = laid_out("graph slices\n"
@@ -209,6 +232,7 @@ int main(void) {
   arena = arena_new();
   test_chain();
   test_concat();
+  test_split();
   test_slices();
   test_batch_norm();
   test_narrow();

@@ -1,0 +1,83 @@
+// Layout split: element-wise work on a concat becomes work on its inputs, so that each producer can do its part.
+//
+// op(concat(a, b), x) = concat(op(a, x's first channels), op(b, the others)): the slices of x are views, the ops go
+// into the kernels of a and b, and the concat of what they give is written in place. The residual of a ghost
+// bottleneck is the case that matters: it would be read and written once more otherwise.
+#include "compiler/pass/layout.h"
+
+#include "compiler/kernel/group.h"
+
+enum { LARGE_ELEMENTS = 16384 }; // below this memory traffic does not matter
+
+// Operands of the concat's shape are cut into views; values of one a channel would each need a kernel.
+static bool can_cut(const Node *node) {
+  for (int k = 0; k < node->n_in; k++) {
+    const Node *in = node->in[k];
+    int axis = in->shape.rank - 3;
+    bool has_channels = axis >= 0 && in->shape.dim[axis] != 1;
+    if (has_channels && (op_is_leaf(in->op) || !shape_equal(in->shape, node->shape))) return false;
+  }
+  return true;
+}
+
+// The operand that is a concat along the channels, made of computed values, that this node alone uses; or -1.
+static int concat_operand(const GroupIndex *index, const Node *node) {
+  if (op_info(node->op)->cls != CLASS_ELEMENTWISE || node->shape.rank != 4 || node->is_setup) return -1;
+  if (shape_elements(node->shape) < LARGE_ELEMENTS || !can_cut(node)) return -1;
+  for (int k = 0; k < node->n_in; k++) {
+    const Node *in = node->in[k];
+    if (in->op != OP_concat || node_attr(in, "axis").i != 1 || !shape_equal(in->shape, node->shape)) continue;
+    if (index->is_result[in->id] || index->first[in->id + 1] - index->first[in->id] != 1) continue;
+    bool is_computed = true;
+    for (int i = 0; i < in->n_in; i++) is_computed &= !op_is_leaf(in->in[i]->op);
+    if (is_computed) return k;
+  }
+  return -1;
+}
+
+// Channels start .. stop - 1 of an operand that broadcasts with the concat.
+static Node *part_of(Graph *graph, Node *operand, int64_t start, int64_t stop) {
+  int axis = operand->shape.rank - 3;
+  return axis < 0 || operand->shape.dim[axis] == 1 ? operand : graph_slice(graph, operand, axis, start, stop);
+}
+
+static Node *split(Graph *graph, Node *node, int which, Arena *scratch) {
+  const Node *concat = node->in[which];
+  Node **part = ARENA_ARRAY(scratch, Node *, concat->n_in);
+  Node **in = ARENA_ARRAY(scratch, Node *, node->n_in);
+  int64_t start = 0;
+  graph_at(graph, node);
+  for (int i = 0; i < concat->n_in; i++) {
+    int64_t stop = start + concat->in[i]->shape.dim[1];
+    for (int k = 0; k < node->n_in; k++) {
+      in[k] = k == which ? concat->in[i] : part_of(graph, node->in[k], start, stop);
+    }
+    part[i] = graph_add(graph, node->op, in, node->n_in, node->attr);
+    start = stop;
+  }
+  graph_at(graph, concat);
+  Node *whole = graph_add(graph, OP_concat, part, concat->n_in, concat->attr);
+  whole->name = node->name;
+  return whole;
+}
+
+bool layout_split_concats(Graph *graph) {
+  bool changed = false;
+  for (bool again = true; again;) {
+    again = false;
+    Arena *scratch = arena_new();
+    const GroupIndex *index = group_index(graph, scratch);
+    int n = graph->n_nodes;
+    for (int i = 0; i < n && !again; i++) {
+      Node *node = graph->nodes[i];
+      int which = concat_operand(index, node);
+      if (which < 0) continue;
+      graph_replace(graph, node, split(graph, node, which, scratch));
+      again = true; // the index knows nothing of the new nodes
+    }
+    arena_free(scratch);
+    if (again) graph_sort(graph);
+    changed |= again;
+  }
+  return changed;
+}
