@@ -106,10 +106,11 @@ IrExpr *ir_vload_n(Ir *ir, const IrBuffer *buffer, IrExpr *index, IrExpr *n) {
   return load(ir, IR_LOAD_N, IR_VECTOR, buffer, index, n);
 }
 
-IrExpr *ir_gather(Ir *ir, const IrBuffer *buffer, IrExpr *index, int64_t stride) {
-  if (stride == 1) return ir_vload(ir, buffer, index);
+IrExpr *ir_gather(Ir *ir, const IrBuffer *buffer, IrExpr *index, int64_t stride, IrExpr *n) {
+  if (n && ir_is_int(n, ir->target->vector)) n = NULL;
+  if (stride == 1) return n ? ir_vload_n(ir, buffer, index, n) : ir_vload(ir, buffer, index);
   if (stride == 0) return ir_splat(ir, ir_load(ir, buffer, index));
-  IrExpr *e = load(ir, IR_GATHER, IR_VECTOR, buffer, index, NULL);
+  IrExpr *e = load(ir, IR_GATHER, IR_VECTOR, buffer, index, n);
   e->i = stride;
   return e;
 }
@@ -211,6 +212,7 @@ IrExpr *ir_call(Ir *ir, IrType type, const char *name, int n, IrExpr *const *arg
 }
 
 IrExpr *ir_reduce(Ir *ir, Op op, IrVar *var, int64_t n, IrExpr *body) {
+  if (n == 1) return ir_substitute(ir, body, var, ir_int(ir, 0));
   IrExpr *e = ir_node(ir, IR_REDUCE, body->type, 1);
   e->op = op;
   e->var = var;
@@ -221,37 +223,54 @@ IrExpr *ir_reduce(Ir *ir, Op op, IrVar *var, int64_t n, IrExpr *body) {
 
 // ---- rewriting
 
-typedef struct Rewrite {
-  IrRewriteFn *leaf;
-  void *context;
-  int n, cap; // an open hash table from old to new nodes; cap is a power of two
-  IrExpr **from, **to;
-} Rewrite;
-
-static int rewrite_slot(const Rewrite *r, const IrExpr *e) {
-  int at = (int)(((uintptr_t)e >> 4) * 2654435761u & (unsigned)(r->cap - 1));
-  while (r->from[at] && r->from[at] != e) at = (at + 1) & (r->cap - 1);
+static int map_slot(const IrMap *map, const IrExpr *key) {
+  int at = (int)((unsigned)((uintptr_t)key >> 4) * 2654435761u & (unsigned)(map->cap - 1));
+  while (map->key[at] && map->key[at] != key) at = (at + 1) & (map->cap - 1);
   return at;
 }
 
-static void rewrite_remember(Rewrite *r, Ir *ir, IrExpr *from, IrExpr *to) {
-  if (2 * r->n >= r->cap) {
-    Rewrite old = *r;
-    r->cap = old.cap ? 2 * old.cap : 64;
-    r->from = ARENA_ARRAY(ir->arena, IrExpr *, r->cap);
-    r->to = ARENA_ARRAY(ir->arena, IrExpr *, r->cap);
+void *ir_map_get(const IrMap *map, const IrExpr *key) { return map->cap ? map->value[map_slot(map, key)] : NULL; }
+
+void ir_map_set(IrMap *map, Arena *arena, const IrExpr *key, void *value) {
+  if (2 * map->n >= map->cap) {
+    IrMap old = *map;
+    map->cap = old.cap ? 2 * old.cap : 32;
+    map->key = ARENA_ARRAY(arena, const IrExpr *, map->cap);
+    map->value = ARENA_ARRAY(arena, void *, map->cap);
     for (int k = 0; k < old.cap; k++) {
-      if (!old.from[k]) continue;
-      int at = rewrite_slot(r, old.from[k]);
-      r->from[at] = old.from[k];
-      r->to[at] = old.to[k];
+      if (!old.key[k]) continue;
+      int at = map_slot(map, old.key[k]);
+      map->key[at] = old.key[k];
+      map->value[at] = old.value[k];
     }
   }
-  int at = rewrite_slot(r, from);
-  r->from[at] = from;
-  r->to[at] = to;
-  r->n++;
+  int at = map_slot(map, key);
+  map->n += !map->key[at];
+  map->key[at] = key;
+  map->value[at] = value;
 }
+
+static bool any(IrMap *seen, Arena *arena, const IrExpr *e, bool (*test)(const IrExpr *, const void *),
+                const void *context) {
+  if (test(e, context)) return true;
+  if (e->n_args == 0 || ir_map_get(seen, e)) return false;
+  ir_map_set(seen, arena, e, seen);
+  for (int k = 0; k < e->n_args; k++) {
+    if (any(seen, arena, e->arg[k], test, context)) return true;
+  }
+  return false;
+}
+
+bool ir_any(Ir *ir, const IrExpr *e, bool (*test)(const IrExpr *e, const void *context), const void *context) {
+  IrMap seen = {0};
+  return any(&seen, ir->arena, e, test, context);
+}
+
+typedef struct Rewrite {
+  IrRewriteFn *leaf;
+  void *context;
+  IrMap done; // from old to new nodes
+} Rewrite;
 
 static IrExpr *rebuild(Ir *ir, IrExpr *e, IrExpr **arg) {
   switch (e->kind) {
@@ -273,7 +292,7 @@ static IrExpr *rebuild(Ir *ir, IrExpr *e, IrExpr **arg) {
     if (e->type == IR_INDEX) return ir_lookup(ir, e->buffer, arg[0], e->lo, e->hi);
     return e->type == e->buffer->type ? ir_load(ir, e->buffer, arg[0]) : ir_vload(ir, e->buffer, arg[0]);
   case IR_LOAD_N: return ir_vload_n(ir, e->buffer, arg[0], arg[1]);
-  case IR_GATHER: return ir_gather(ir, e->buffer, arg[0], e->i);
+  case IR_GATHER: return ir_gather(ir, e->buffer, arg[0], e->i, e->n_args > 1 ? arg[1] : NULL);
   case IR_ADDRESS: return ir_address(ir, e->buffer, arg[0]);
   case IR_OP: return ir_op(ir, e->op, e->attr, e->n_args, arg);
   case IR_SELECT: return ir_select(ir, arg[0], arg[1], arg[2]);
@@ -291,11 +310,9 @@ static IrExpr *rebuild(Ir *ir, IrExpr *e, IrExpr **arg) {
 }
 
 static IrExpr *rewrite(Rewrite *r, Ir *ir, IrExpr *e) {
-  if (r->cap) {
-    int at = rewrite_slot(r, e);
-    if (r->from[at]) return r->to[at];
-  }
-  IrExpr *result = r->leaf(r->context, ir, e);
+  IrExpr *result = ir_map_get(&r->done, e);
+  if (result) return result;
+  result = r->leaf(r->context, ir, e);
   if (!result) {
     bool changed = false;
     IrExpr **arg = e->n_args ? ARENA_ARRAY(ir->arena, IrExpr *, e->n_args) : NULL;
@@ -303,9 +320,13 @@ static IrExpr *rewrite(Rewrite *r, Ir *ir, IrExpr *e) {
       arg[k] = rewrite(r, ir, e->arg[k]);
       changed = changed || arg[k] != e->arg[k];
     }
-    result = changed ? rebuild(ir, e, arg) : e;
+    result = e;
+    if (changed) {
+      result = rebuild(ir, e, arg);
+      if (!result->label) result->label = e->label;
+    }
   }
-  rewrite_remember(r, ir, e, result);
+  ir_map_set(&r->done, ir->arena, e, result);
   return result;
 }
 
@@ -371,6 +392,12 @@ static IrVar *let(Ir *ir, IrStmt *block, const char *name, IrExpr *value, bool i
 
 IrVar *ir_let(Ir *ir, IrStmt *block, const char *name, IrExpr *value) { return let(ir, block, name, value, false); }
 IrVar *ir_mutable(Ir *ir, IrStmt *block, const char *name, IrExpr *value) { return let(ir, block, name, value, true); }
+
+void ir_let_as(Ir *ir, IrStmt *block, IrVar *var, IrExpr *value) {
+  IrStmt *s = stmt_new(ir, block, IR_LET);
+  s->var = var;
+  s->value = value;
+}
 
 void ir_assign(Ir *ir, IrStmt *block, IrVar *var, IrExpr *value) {
   IrStmt *s = stmt_new(ir, block, IR_ASSIGN);

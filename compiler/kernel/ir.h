@@ -64,7 +64,7 @@ typedef enum IrKind {
   IR_NOT,
   IR_LOAD,    // buffer[arg[0]], one number or target->vector numbers, unaligned, by type
   IR_LOAD_N,  // a vector of the arg[1] (0..vector) first numbers at buffer[arg[0]], other lanes 0
-  IR_GATHER,  // a vector of buffer[arg[0] + lane * i]
+  IR_GATHER,  // a vector of buffer[arg[0] + lane * i]; with arg[1], its first arg[1] lanes, others 0
   IR_ADDRESS, // &buffer[arg[0]]
   IR_OP,      // the scalar function of an elementwise op, on floats, vectors or doubles
   IR_SELECT,  // arg[0] ? arg[1] : arg[2]; arg[0] an index condition; only the chosen one is evaluated
@@ -86,7 +86,8 @@ struct IrExpr {
   const AttrValue *attr; // of IR_OP; NULL if the op has none
   IrVar *var;
   const IrBuffer *buffer;
-  const char *name; // IR_CALL
+  const char *name;  // IR_CALL
+  const char *label; // what a variable that holds the value is to be called, or NULL
   int n_args;
   IrExpr **arg;
   int64_t *coef;  // IR_SUM
@@ -185,7 +186,7 @@ IrExpr *ir_number(Ir *ir, double value);                         // a float cons
 IrExpr *ir_load(Ir *ir, const IrBuffer *buffer, IrExpr *index);  // one number
 IrExpr *ir_vload(Ir *ir, const IrBuffer *buffer, IrExpr *index); // a vector
 IrExpr *ir_vload_n(Ir *ir, const IrBuffer *buffer, IrExpr *index, IrExpr *n);
-IrExpr *ir_gather(Ir *ir, const IrBuffer *buffer, IrExpr *index, int64_t stride);
+IrExpr *ir_gather(Ir *ir, const IrBuffer *buffer, IrExpr *index, int64_t stride, IrExpr *n); // n NULL = all lanes
 IrExpr *ir_address(Ir *ir, const IrBuffer *buffer, IrExpr *index);
 // The op's function of n operands; `attr` the node's attributes (NULL if none). Operands of unequal types are widened:
 // constants to anything, float to vector or double, vector to double vector.
@@ -208,6 +209,7 @@ IrStmt *ir_for(Ir *ir, IrStmt *block, IrVar *var, IrExpr *begin, IrExpr *end, in
 // A loop 0 .. n - 1 with a new variable; with n = 1 no loop, and *out is 0.
 IrStmt *ir_count(Ir *ir, IrStmt *block, const char *name, int64_t n, IrExpr **out);
 IrVar *ir_let(Ir *ir, IrStmt *block, const char *name, IrExpr *value);     // constant from here on
+void ir_let_as(Ir *ir, IrStmt *block, IrVar *var, IrExpr *value);          // as ir_let, with a variable made before
 IrVar *ir_mutable(Ir *ir, IrStmt *block, const char *name, IrExpr *value); // may be assigned
 void ir_assign(Ir *ir, IrStmt *block, IrVar *var, IrExpr *value);
 void ir_accumulate(Ir *ir, IrStmt *block, Op op, IrVar *var, IrExpr *value); // var = op(var, value)

@@ -9,6 +9,18 @@ IrExpr *ir_node(Ir *ir, IrKind kind, IrType type, int n_args);
 // Equal structure: the same value wherever both may be evaluated.
 bool ir_same(const IrExpr *a, const IrExpr *b);
 
+// Whether `test` holds for e or anything under it.
+bool ir_any(Ir *ir, const IrExpr *e, bool (*test)(const IrExpr *e, const void *context), const void *context);
+
+// A map from expression nodes (by address) to pointers, in an arena. Zero-initialise it.
+typedef struct IrMap {
+  int n, cap;
+  const IrExpr **key;
+  void **value;
+} IrMap;
+void *ir_map_get(const IrMap *map, const IrExpr *key); // NULL where there is none
+void ir_map_set(IrMap *map, Arena *arena, const IrExpr *key, void *value);
+
 // Rebuilds e bottom up through the simplifying constructors. `leaf` is asked first, at every node: what it returns
 // (unless NULL) replaces the node whole. Shared nodes stay shared.
 typedef IrExpr *IrRewriteFn(void *context, Ir *ir, IrExpr *e);

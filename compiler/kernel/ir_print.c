@@ -241,11 +241,11 @@ static void put_address(Printer *p, const IrBuffer *buffer, const IrExpr *index,
 static void put_memory(Printer *p, const char *function, const IrExpr *e) {
   text_printf(p->out, "%s(", function);
   put_address(p, e->buffer, e->arg[0], P_TERNARY);
-  if (e->kind == IR_LOAD_N) {
+  if (e->kind == IR_GATHER) text_printf(p->out, ", %lld", (long long)e->i);
+  if (e->n_args > 1) {
     text_put(p->out, ", ");
     put_expr(p, e->arg[1], P_TERNARY);
   }
-  if (e->kind == IR_GATHER) text_printf(p->out, ", %lld", (long long)e->i);
   text_put(p->out, ")");
 }
 
@@ -301,7 +301,7 @@ static void put_expr(Printer *p, const IrExpr *e, int level) {
     text_put(p->out, "]");
     return;
   case IR_LOAD_N: put_memory(p, "vload_n", e); return;
-  case IR_GATHER: put_memory(p, "vgather", e); return;
+  case IR_GATHER: put_memory(p, e->n_args > 1 ? "vgather_n" : "vgather", e); return;
   case IR_ADDRESS: put_address(p, e->buffer, e->arg[0], level); return;
   case IR_OP: put_op(p, e, level); return;
   case IR_SELECT:

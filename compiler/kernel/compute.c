@@ -1,0 +1,393 @@
+// What ops compute, as expressions: index spaces, reductions, loads of operands at mapped indices.
+#include "compiler/kernel/compute.h"
+
+#include "compiler/kernel/ir_build.h"
+#include "compiler/ops/rules.h"
+#include "runtime/base/status.h"
+
+// ---- elementwise
+
+// The index of an operand that NumPy's rule broadcasts to `rank` axes.
+static void broadcast_index(Ir *ir, const Node *operand, int rank, IrExpr *const *index, IrExpr **out) {
+  int skip = rank - operand->shape.rank;
+  for (int k = 0; k < operand->shape.rank; k++) out[k] = operand->shape.dim[k] == 1 ? ir_int(ir, 0) : index[k + skip];
+}
+
+static IrExpr *elementwise(Lower *lower, const Node *node, IrExpr *const *index) {
+  IrExpr *arg[3], *at[MAX_RANK];
+  for (int k = 0; k < node->n_in; k++) {
+    broadcast_index(lower->ir, node->in[k], node->shape.rank, index, at);
+    arg[k] = lower_value(lower, node->in[k], at);
+  }
+  return ir_op(lower->ir, node->op, node->attr, node->n_in, arg);
+}
+
+// ---- reductions
+
+static bool is_bound_here(const IrExpr *e, const void *var) { return e->kind == IR_REDUCE && e->var == var; }
+static bool binds(Ir *ir, const IrExpr *e, const IrVar *var) { return ir_any(ir, e, is_bound_here, var); }
+
+static bool is_in(Shape axes, int axis) {
+  for (int a = 0; a < axes.rank; a++) {
+    if (axes.dim[a] == axis) return true;
+  }
+  return false;
+}
+
+static IrExpr *reduction(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  const Node *x = node->in[0];
+  Shape axes = node_attr(node, "axes").ints;
+  bool is_kept = node_attr(node, "keep").i;
+  for (int attempt = 0;; attempt++) {
+    IrVar *var[MAX_RANK] = {0};
+    IrExpr *at[MAX_RANK];
+    bool is_free = true; // no variable is used around or inside for something else
+    for (int k = 0, next = 0; k < x->shape.rank; k++) {
+      if (!is_in(axes, k)) {
+        at[k] = index[next++];
+        continue;
+      }
+      next += is_kept;
+      var[k] = lower_reduce_var(lower, lower_axis_name(x->shape.rank, k), x->shape.dim[k], attempt);
+      at[k] = ir_ref(ir, var[k]);
+      for (int i = 0; i < node->shape.rank; i++) is_free = is_free && !ir_uses(index[i], var[k]);
+    }
+    if (!is_free) continue;
+    IrExpr *value = lower_value(lower, x, at);
+    for (int k = 0; is_free && k < x->shape.rank; k++) is_free = !var[k] || !binds(ir, value, var[k]);
+    if (!is_free) continue;
+    for (int k = x->shape.rank - 1; k >= 0; k--) {
+      if (var[k]) value = ir_reduce(ir, node->op == OP_max ? OP_maximum : OP_add, var[k], x->shape.dim[k], value);
+    }
+    return value;
+  }
+}
+
+// ---- movement
+
+static IrExpr *reshape(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  const Node *x = node->in[0];
+  IrExpr *flat = ir_int(ir, 0), *at[MAX_RANK];
+  for (int k = 0; k < node->shape.rank; k++) flat = ir_add(ir, ir_scale(ir, flat, node->shape.dim[k]), index[k]);
+  for (int k = x->shape.rank - 1; k >= 0; k--) {
+    at[k] = k == 0 ? flat : ir_mod(ir, flat, x->shape.dim[k]);
+    flat = ir_div(ir, flat, x->shape.dim[k]);
+  }
+  return lower_value(lower, x, at);
+}
+
+static IrExpr *concat(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  int64_t axis = node_attr(node, "axis").i;
+  int64_t start[node->n_in + 1];
+  start[0] = 0;
+  for (int k = 0; k < node->n_in; k++) start[k + 1] = start[k] + node->in[k]->shape.dim[axis];
+  IrExpr *value = NULL;
+  for (int k = node->n_in - 1; k >= 0; k--) {
+    IrExpr *at[MAX_RANK];
+    for (int i = 0; i < node->shape.rank; i++) at[i] = index[i];
+    at[axis] = ir_offset(ir, index[axis], -start[k]);
+    IrExpr *part = lower_value(lower, node->in[k], at);
+    value = value ? ir_select(ir, ir_less(ir, index[axis], ir_int(ir, start[k + 1])), part, value) : part;
+  }
+  return value;
+}
+
+static IrExpr *pad(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  Shape before = node_attr(node, "before").ints;
+  IrExpr *at[MAX_RANK], *is_inside = ir_int(ir, 1);
+  for (int k = 0; k < node->shape.rank; k++) {
+    at[k] = ir_offset(ir, index[k], -before.dim[k]);
+    is_inside = ir_and(ir, is_inside, ir_inside(ir, at[k], node->in[0]->shape.dim[k]));
+  }
+  return ir_select(ir, is_inside, lower_value(lower, node->in[0], at), ir_number(ir, node_attr(node, "value").f));
+}
+
+// Ops that take each element from one place of their operand.
+static IrExpr *moved(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  IrExpr *at[MAX_RANK];
+  for (int k = 0; k < node->shape.rank; k++) at[k] = index[k];
+  switch (node->op) {
+  case OP_transpose: {
+    Shape perm = node_attr(node, "perm").ints;
+    for (int k = 0; k < node->shape.rank; k++) at[perm.dim[k]] = index[k];
+    break;
+  }
+  case OP_broadcast: broadcast_index(ir, node->in[0], node->shape.rank, index, at); break;
+  case OP_slice: {
+    int64_t axis = node_attr(node, "axis").i;
+    at[axis] = ir_offset(ir, ir_scale(ir, index[axis], node_attr(node, "step").i), node_attr(node, "start").i);
+    break;
+  }
+  case OP_flip: {
+    int64_t axis = node_attr(node, "axis").i;
+    at[axis] = ir_sub(ir, ir_int(ir, node->shape.dim[axis] - 1), index[axis]);
+    break;
+  }
+  default: break; // relayout
+  }
+  return lower_value(lower, node->in[0], at);
+}
+
+// ---- contractions
+
+static IrExpr *times(Lower *lower, const Node *a, IrExpr *const *at_a, const Node *b, IrExpr *const *at_b) {
+  return ir_op2(lower->ir, OP_mul, lower_value(lower, a, at_a), lower_value(lower, b, at_b));
+}
+
+// Sum over `n` variables, the last innermost.
+static IrExpr *sum_over(Ir *ir, int n, IrVar *const *var, IrExpr *value) {
+  for (int k = n - 1; k >= 0; k--) value = ir_reduce(ir, OP_add, var[k], var[k]->hi + 1, value);
+  return value;
+}
+
+static IrExpr *matmul(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  const Node *in[2] = {node->in[0], node->in[1]};
+  bool is_turned[2] = {node_attr(node, "transpose_a").i, node_attr(node, "transpose_b").i};
+  int rank = node->shape.rank;
+  int64_t depth = in[0]->shape.dim[in[0]->shape.rank - (is_turned[0] ? 2 : 1)];
+  IrVar *k = ir_var(ir, IR_INDEX, "k", 0, depth - 1);
+  IrExpr *at[2][MAX_RANK];
+  for (int side = 0; side < 2; side++) {
+    int own = in[side]->shape.rank;
+    for (int axis = 0; axis < own - 2; axis++)
+      at[side][axis] = in[side]->shape.dim[axis] == 1 ? ir_int(ir, 0) : index[axis + rank - own];
+    IrExpr *row = side == 0 ? index[rank - 2] : ir_ref(ir, k), *column = side == 0 ? ir_ref(ir, k) : index[rank - 1];
+    at[side][own - 2] = is_turned[side] ? column : row;
+    at[side][own - 1] = is_turned[side] ? row : column;
+  }
+  return sum_over(ir, 1, &k, times(lower, in[0], at[0], in[1], at[1]));
+}
+
+typedef struct ConvAttrs {
+  int64_t stride, padding, dilation, groups;
+} ConvAttrs;
+
+static ConvAttrs conv_attrs(const Node *node) {
+  return (ConvAttrs){node_attr(node, "stride").i, node_attr(node, "padding").i, node_attr(node, "dilation").i,
+                     node_attr(node, "groups").i};
+}
+
+// Where output row `i` meets input row through kernel row `k`.
+static IrExpr *conv_source(Ir *ir, ConvAttrs a, IrExpr *i, IrExpr *k) {
+  return ir_offset(ir, ir_add(ir, ir_scale(ir, i, a.stride), ir_scale(ir, k, a.dilation)), -a.padding);
+}
+
+static IrExpr *conv2d(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  ConvAttrs a = conv_attrs(node);
+  const Node *x = node->in[0], *w = node->in[1];
+  int64_t outputs = w->shape.dim[0] / a.groups, inputs = w->shape.dim[1];
+  IrVar *var[3] = {ir_var(ir, IR_INDEX, "i", 0, inputs - 1), ir_var(ir, IR_INDEX, "ky", 0, w->shape.dim[2] - 1),
+                   ir_var(ir, IR_INDEX, "kx", 0, w->shape.dim[3] - 1)};
+  IrExpr *i = ir_ref(ir, var[0]), *ky = ir_ref(ir, var[1]), *kx = ir_ref(ir, var[2]);
+  IrExpr *channel = ir_add(ir, ir_scale(ir, outputs == 1 ? index[1] : ir_div(ir, index[1], outputs), inputs), i);
+  IrExpr *y = conv_source(ir, a, index[2], ky), *column = conv_source(ir, a, index[3], kx);
+  IrExpr *is_inside = ir_and(ir, ir_inside(ir, y, x->shape.dim[2]), ir_inside(ir, column, x->shape.dim[3]));
+  IrExpr *product = times(lower, x, (IrExpr *[]){index[0], channel, y, column}, w, (IrExpr *[]){index[1], i, ky, kx});
+  return sum_over(ir, 3, var, ir_select(ir, is_inside, product, ir_number(ir, 0)));
+}
+
+// Sets *out to the output index that meets input index `i` through kernel index `k`; returns where there is one.
+static IrExpr *conv_meeting(Ir *ir, ConvAttrs a, IrExpr *i, IrExpr *k, int64_t n, IrExpr **out) {
+  IrExpr *scaled = ir_offset(ir, ir_sub(ir, i, ir_scale(ir, k, a.dilation)), a.padding);
+  *out = ir_div(ir, scaled, a.stride);
+  return ir_and(ir, ir_inside(ir, *out, n), ir_equal(ir, ir_mod(ir, scaled, a.stride), ir_int(ir, 0)));
+}
+
+static IrExpr *conv2d_dx(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  ConvAttrs a = conv_attrs(node);
+  const Node *g = node->in[0], *w = node->in[1];
+  int64_t outputs = w->shape.dim[0] / a.groups, inputs = w->shape.dim[1];
+  IrVar *var[3] = {ir_var(ir, IR_INDEX, "o", 0, outputs - 1), ir_var(ir, IR_INDEX, "ky", 0, w->shape.dim[2] - 1),
+                   ir_var(ir, IR_INDEX, "kx", 0, w->shape.dim[3] - 1)};
+  IrExpr *ky = ir_ref(ir, var[1]), *kx = ir_ref(ir, var[2]), *y, *x;
+  IrExpr *group = inputs == 1 ? index[1] : ir_div(ir, index[1], inputs);
+  IrExpr *o = ir_add(ir, ir_scale(ir, group, outputs), ir_ref(ir, var[0]));
+  IrExpr *i = inputs == 1 ? ir_int(ir, 0) : ir_mod(ir, index[1], inputs);
+  IrExpr *meets = ir_and(ir, conv_meeting(ir, a, index[2], ky, g->shape.dim[2], &y),
+                         conv_meeting(ir, a, index[3], kx, g->shape.dim[3], &x));
+  IrExpr *product = times(lower, g, (IrExpr *[]){index[0], o, y, x}, w, (IrExpr *[]){o, i, ky, kx});
+  return sum_over(ir, 3, var, ir_select(ir, meets, product, ir_number(ir, 0)));
+}
+
+static IrExpr *conv2d_dw(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  ConvAttrs a = conv_attrs(node);
+  const Node *x = node->in[0], *g = node->in[1];
+  int64_t outputs = node->shape.dim[0] / a.groups, inputs = node->shape.dim[1];
+  IrVar *var[3] = {ir_var(ir, IR_INDEX, "n", 0, g->shape.dim[0] - 1), ir_var(ir, IR_INDEX, "y", 0, g->shape.dim[2] - 1),
+                   ir_var(ir, IR_INDEX, "x", 0, g->shape.dim[3] - 1)};
+  IrExpr *n = ir_ref(ir, var[0]), *gy = ir_ref(ir, var[1]), *gx = ir_ref(ir, var[2]);
+  IrExpr *group = outputs == 1 ? index[0] : ir_div(ir, index[0], outputs);
+  IrExpr *channel = ir_add(ir, ir_scale(ir, group, inputs), index[1]);
+  IrExpr *y = conv_source(ir, a, gy, index[2]), *column = conv_source(ir, a, gx, index[3]);
+  IrExpr *is_inside = ir_and(ir, ir_inside(ir, y, x->shape.dim[2]), ir_inside(ir, column, x->shape.dim[3]));
+  IrExpr *product = times(lower, x, (IrExpr *[]){n, channel, y, column}, g, (IrExpr *[]){n, index[0], gy, gx});
+  return sum_over(ir, 3, var, ir_select(ir, is_inside, product, ir_number(ir, 0)));
+}
+
+// ---- spatial
+
+typedef struct ResizeAxis {
+  bool is_same; // low = index, no weight
+  IrExpr *low, *high, *weight;
+} ResizeAxis;
+
+static bool is_nearest(const Node *node) { return node_attr(node, "mode").i == 1; }
+static ResizeTap tap_of(const Node *node, int64_t in, int64_t out, int64_t i) {
+  return resize_tap(is_nearest(node), node_attr(node, "align_corners").i == 1, in, out, i);
+}
+
+static ResizeAxis resize_axis(Lower *lower, const Node *node, int axis, IrExpr *i) {
+  Ir *ir = lower->ir;
+  int64_t in = node->in[0]->shape.dim[axis], out = node->shape.dim[axis];
+  if (in == out) return (ResizeAxis){.is_same = true, .low = i};
+  double *low = ARENA_ARRAY(ir->arena, double, out), *high = ARENA_ARRAY(ir->arena, double, out),
+         *weight = ARENA_ARRAY(ir->arena, double, out);
+  for (int64_t k = 0; k < out; k++) {
+    ResizeTap tap = tap_of(node, in, out, k);
+    low[k] = (double)tap.low;
+    high[k] = (double)tap.high;
+    weight[k] = tap.weight;
+  }
+  bool is_y = axis == 2;
+  ResizeAxis r = {.low = ir_lookup(ir, ir_table(ir, is_y ? "top" : "left", IR_INDEX, out, low), i, 0, in - 1)};
+  if (is_nearest(node)) {
+    r.is_same = true;
+    return r;
+  }
+  r.high = ir_lookup(ir, ir_table(ir, is_y ? "bottom" : "right", IR_INDEX, out, high), i, 0, in - 1);
+  r.weight = ir_load(ir, ir_table(ir, is_y ? "down" : "across", IR_FLOAT, out, weight), i);
+  return r;
+}
+
+// a + weight * (b - a)
+static IrExpr *between(Ir *ir, IrExpr *a, IrExpr *b, IrExpr *weight) {
+  return ir_op2(ir, OP_add, a, ir_op2(ir, OP_mul, weight, ir_op2(ir, OP_sub, b, a)));
+}
+
+static IrExpr *resize(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  ResizeAxis y = resize_axis(lower, node, 2, index[2]), x = resize_axis(lower, node, 3, index[3]);
+  IrExpr *row[2];
+  for (int k = 0; k < (y.is_same ? 1 : 2); k++) {
+    IrExpr *at[4] = {index[0], index[1], k ? y.high : y.low, x.low};
+    row[k] = lower_value(lower, node->in[0], at);
+    if (x.is_same) continue;
+    at[3] = x.high;
+    row[k] = between(ir, row[k], lower_value(lower, node->in[0], at), x.weight);
+  }
+  return y.is_same ? row[0] : between(ir, row[0], row[1], y.weight);
+}
+
+// For each input index the run of output indices that read it, with their weights; runs are padded to one length.
+typedef struct GatherAxis {
+  IrVar *var;
+  IrExpr *source, *weight;
+} GatherAxis;
+
+static GatherAxis gather_axis(Lower *lower, const Node *node, int axis, IrExpr *i) {
+  Ir *ir = lower->ir;
+  int64_t in = node->shape.dim[axis], out = node->in[0]->shape.dim[axis]; // sizes of the resize that this reverses
+  int64_t *first = ARENA_ARRAY(ir->arena, int64_t, in), *last = ARENA_ARRAY(ir->arena, int64_t, in);
+  for (int64_t k = 0; k < in; k++) first[k] = out, last[k] = -1;
+  for (int64_t k = 0; k < out; k++) {
+    ResizeTap tap = tap_of(node, in, out, k);
+    int64_t touched[2] = {tap.low, tap.weight != 0 ? tap.high : tap.low};
+    for (int t = 0; t < 2; t++) {
+      if (k < first[touched[t]]) first[touched[t]] = k;
+      if (k > last[touched[t]]) last[touched[t]] = k;
+    }
+  }
+  int64_t length = 1;
+  for (int64_t k = 0; k < in; k++) {
+    if (last[k] - first[k] + 1 > length) length = last[k] - first[k] + 1;
+  }
+  double *start = ARENA_ARRAY(ir->arena, double, in), *weight = ARENA_ARRAY(ir->arena, double, in *length);
+  for (int64_t k = 0; k < in; k++) {
+    int64_t from = first[k] + length <= out ? first[k] : out - length;
+    start[k] = (double)from;
+    for (int64_t j = 0; j < length; j++) {
+      ResizeTap tap = tap_of(node, in, out, from + j);
+      if (tap.low == k) weight[k * length + j] += 1 - tap.weight;
+      if (tap.high == k) weight[k * length + j] += tap.weight;
+    }
+  }
+  bool is_y = axis == 2;
+  GatherAxis g = {.var = ir_var(ir, IR_INDEX, is_y ? "ky" : "kx", 0, length - 1)};
+  IrExpr *k = ir_ref(ir, g.var);
+  IrBuffer *starts = ir_table(ir, is_y ? "top" : "left", IR_INDEX, in, start);
+  g.source = ir_add(ir, ir_lookup(ir, starts, i, 0, out - length), k);
+  IrBuffer *weights = ir_table(ir, is_y ? "down" : "across", IR_FLOAT, in * length, weight);
+  g.weight = ir_load(ir, weights, ir_add(ir, ir_scale(ir, i, length), k));
+  return g;
+}
+
+static IrExpr *resize_grad(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  GatherAxis y = gather_axis(lower, node, 2, index[2]), x = gather_axis(lower, node, 3, index[3]);
+  IrExpr *at[4] = {index[0], index[1], y.source, x.source};
+  IrExpr *weighted = ir_op2(ir, OP_mul, x.weight, lower_value(lower, node->in[0], at));
+  IrExpr *row = ir_op2(ir, OP_mul, y.weight, sum_over(ir, 1, &x.var, weighted));
+  return sum_over(ir, 1, &y.var, row);
+}
+
+// ---- index
+
+// 0 where the index lies outside the row.
+static IrExpr *gather(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  const Node *x = node->in[0];
+  IrExpr *where = ir_convert(ir, IR_INDEX, lower_value(lower, node->in[1], index));
+  return ir_select(ir, ir_inside(ir, where, x->shape.dim[1]), lower_value(lower, x, (IrExpr *[]){index[0], where}),
+                   ir_number(ir, 0));
+}
+
+// ---- all
+
+bool compute_can(Op op) {
+  switch (op) {
+  case OP_cumsum:
+  case OP_nearest:
+  case OP_scatter_add:
+  case OP_input:
+  case OP_param:
+  case OP_state:
+  case OP_constant: return false;
+  default: return op_info(op)->cls != CLASS_COMPOSITE;
+  }
+}
+
+IrExpr *compute_value(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  if (op_info(node->op)->cls == CLASS_ELEMENTWISE) return elementwise(lower, node, index);
+  switch (node->op) {
+  case OP_fill: return ir_number(ir, node_attr(node, "value").f);
+  case OP_iota: return ir_convert(ir, IR_FLOAT, index[node_attr(node, "axis").i]);
+  case OP_sum:
+  case OP_max: return reduction(lower, node, index);
+  case OP_reshape: return reshape(lower, node, index);
+  case OP_transpose:
+  case OP_broadcast:
+  case OP_slice:
+  case OP_flip:
+  case OP_relayout: return moved(lower, node, index);
+  case OP_concat: return concat(lower, node, index);
+  case OP_pad: return pad(lower, node, index);
+  case OP_matmul: return matmul(lower, node, index);
+  case OP_conv2d: return conv2d(lower, node, index);
+  case OP_conv2d_dx: return conv2d_dx(lower, node, index);
+  case OP_conv2d_dw: return conv2d_dw(lower, node, index);
+  case OP_resize: return resize(lower, node, index);
+  case OP_resize_grad: return resize_grad(lower, node, index);
+  case OP_gather: return gather(lower, node, index);
+  default: BUG("%s has no scalar form", op_info(node->op)->name);
+  }
+}

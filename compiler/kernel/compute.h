@@ -1,0 +1,12 @@
+// Compute: what each op computes, said once, as an expression over its operands' values.
+#ifndef SG_KERNEL_COMPUTE_H
+#define SG_KERNEL_COMPUTE_H
+
+#include "compiler/kernel/lower.h"
+
+// The value of the node at the index; operands are asked for with lower_value. Ops that no scalar expression
+// describes (cumsum, nearest, scatter_add) are refused by compute_can and have schedules of their own.
+IrExpr *compute_value(Lower *lower, const Node *node, IrExpr *const *index);
+bool compute_can(Op op);
+
+#endif

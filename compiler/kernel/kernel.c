@@ -1,0 +1,171 @@
+// The door: which groups can be one kernel, and their text.
+#include "compiler/kernel/kernel.h"
+
+#include <string.h>
+
+#include "compiler/kernel/compute.h"
+#include "compiler/kernel/contract.h"
+#include "compiler/kernel/preamble.h"
+#include "compiler/kernel/schedule_map.h"
+#include "compiler/kernel/schedule_special.h"
+#include "runtime/base/status.h"
+
+// ---- which groups
+
+// What one node costs in operations if it is computed once for each of its elements.
+static int64_t cost_apart(const Group *group) {
+  int64_t total = 0;
+  for (int k = 0; k < group->n_nodes; k++) {
+    int64_t n = shape_elements(group->nodes[k]->shape);
+    for (int i = 0; i < group->nodes[k]->n_in; i++) {
+      int64_t n_in = shape_elements(group->nodes[k]->in[i]->shape);
+      if (n_in > n) n = n_in;
+    }
+    total += 3 * n;
+  }
+  return total;
+}
+
+static bool refuse(Text *why, const char *reason) {
+  if (why) text_put(why, reason);
+  return false;
+}
+
+static bool has_vectors(const Map *map) { return map->lanes != MAP_SCALAR; }
+
+// Whether the generic schedule makes a good kernel of several nodes.
+static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
+  const Node *first = group->outs[0];
+  for (int k = 0; k < group->n_nodes; k++) {
+    if (!compute_can(group->nodes[k]->op) || special_is(group->nodes[k]->op))
+      return refuse(why, "one of the ops has a kernel of its own");
+  }
+  for (int k = 1; k < group->n_outs; k++) {
+    if (!shape_equal(group->outs[k]->shape, first->shape) || !layout_equal(group->outs[k]->layout, first->layout))
+      return refuse(why, "the results have different shapes");
+  }
+  enum { SMALL = 1 << 14 };
+  Arena *arena = arena_new();
+  Map map;
+  map_outputs(&map, lower_new(ir_new(arena, target), group));
+  bool is_vector = has_vectors(&map);
+  int64_t cost = map.cost, n_tasks = map.n_tasks;
+  arena_free(arena);
+  if (cost <= SMALL) return true;
+  if (!is_vector && map.n_loops > 0) return refuse(why, "together they would not be vectors");
+  if (cost > 6 * cost_apart(group)) return refuse(why, "values would be computed more than once");
+  if (n_tasks == 1 && cost > 16 * SMALL) return refuse(why, "together they would not be parallel");
+  return true;
+}
+
+bool kernel_can_fuse(const Target *target, const Group *group, Text *why) {
+  if (target->kind == TARGET_REFERENCE) return group->n_nodes == 1 || refuse(why, "the reference target fuses nothing");
+  if (group->n_nodes == 1) return true;
+  if (contract_is_in(group)) return contract_can_fuse(target, group, why);
+  return map_can_fuse(target, group, why);
+}
+
+// ---- names
+
+static void put_sizes(Text *out, Shape shape) {
+  for (int k = 0; k < shape.rank; k++) text_printf(out, "%s%lld", k ? "x" : "_", (long long)shape.dim[k]);
+}
+
+// The ops in order, each run of equal ones once, and the sizes of the first result.
+static const char *kernel_name(Arena *arena, const Group *group) {
+  Text name = {0};
+  const char *last = "";
+  for (int k = 0, n = 0; k < group->n_nodes; k++) {
+    const char *op = op_info(group->nodes[k]->op)->name;
+    if (strcmp(op, last) == 0) continue;
+    if (++n > 4) {
+      text_put(&name, "_etc");
+      break;
+    }
+    text_printf(&name, "%s%s", n > 1 ? "_" : "", op);
+    last = op;
+  }
+  const Node *top = group->nodes[0];
+  if (op_info(top->op)->cls == CLASS_CONTRACT) put_sizes(&name, top->in[1]->shape);
+  put_sizes(&name, group->outs[0]->shape);
+  const char *result = arena_strdup(arena, text_get(&name));
+  text_free(&name);
+  return result;
+}
+
+// ops with shapes; the user's lines; operations and bytes.
+static const char *kernel_about(Arena *arena, const Group *group, const KernelInfo *info) {
+  enum { MAX_NAMED = 12 };
+  Text about = {0};
+  char shape[SHAPE_TEXT];
+  for (int k = 0; k < group->n_nodes && k < MAX_NAMED; k++) {
+    const Node *node = group->nodes[k];
+    text_printf(&about, "%s%s %s", k ? ", " : "", op_info(node->op)->name, shape_text(node->shape, shape));
+  }
+  if (group->n_nodes > MAX_NAMED) text_printf(&about, " and %d more", group->n_nodes - MAX_NAMED);
+  SrcLoc last = {0};
+  for (int k = 0, n = 0; k < group->n_nodes && n < MAX_NAMED; k++) {
+    SrcLoc loc = group->nodes[k]->loc;
+    if (!loc.file || (last.file && loc.line == last.line && strcmp(loc.file, last.file) == 0)) continue;
+    text_printf(&about, "%s%s:%d", n++ ? ", " : "\n", loc.file, loc.line);
+    last = loc;
+  }
+  text_printf(&about, "\n%.3g MFLOP, %.3g MB", (double)info->flops * 1e-6, (double)info->bytes * 1e-6);
+  const char *result = arena_strdup(arena, text_get(&about));
+  text_free(&about);
+  for (char *c = (char *)result; *c; c++) {
+    if (*c == '\\') *c = '/'; // a backslash at the end of the line would take the next one in
+  }
+  return result;
+}
+
+static void measure(const Group *group, KernelInfo *info) {
+  for (int k = 0; k < group->n_nodes; k++) info->flops += node_cost(group->nodes[k]).flops;
+  int64_t floats = 0;
+  for (int k = 0; k < group->n_ins; k++) floats += layout_elements(group->ins[k]->shape, group->ins[k]->layout);
+  for (int k = 0; k < group->n_outs; k++) floats += layout_elements(group->outs[k]->shape, group->outs[k]->layout);
+  info->bytes = 4 * floats;
+}
+
+// ---- text
+
+static void schedule(const Target *target, Lower *lower) {
+  const Group *group = lower->group;
+  if (contract_is_in(group) && contract_can_fuse(target, group, NULL)) {
+    contract_schedule(lower);
+    return;
+  }
+  if (group->n_nodes == 1 && special_is(group->nodes[0]->op)) {
+    special_schedule(lower);
+    return;
+  }
+  IrFunction *function = lower->ir->function;
+  Map map;
+  map_outputs(&map, lower);
+  function->n_tasks = map.n_tasks;
+  function->task->hi = map.n_tasks - 1;
+  map_put(&map, function->body, ir_ref(lower->ir, function->task));
+}
+
+void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info) {
+  Arena *scratch = arena_new();
+  *info = (KernelInfo){0};
+  measure(group, info);
+  Ir *ir = ir_new(scratch, target);
+  Lower *lower = lower_new(ir, group);
+  ir->function->name = kernel_name(scratch, group);
+  ir->function->about = kernel_about(scratch, group, info);
+  schedule(target, lower);
+  info->symbol = arena_strdup(arena, ir_print(ir, source));
+  info->n_tasks = ir->function->n_tasks;
+  info->scratch = ir->function->scratch;
+  arena_free(scratch);
+}
+
+void kernel_preamble(const Target *target, Text *source) {
+  if (target->kind == TARGET_REFERENCE) return;
+  preamble_types(target->vector, source);
+  preamble_math(target->vector, source);
+  preamble_rows(source);
+  contract_preamble(target, source);
+}

@@ -1,0 +1,144 @@
+// Preamble, second part: the functions of elementwise ops, to about 2 ulp over the whole range.
+//
+// exp, log and tanh follow the reductions and polynomials of Cephes (S. Moshier, netlib.org/cephes, single precision);
+// sine and cosine reduce their argument in double. A NaN gives a NaN; infinities and denormals are taken as they are.
+#include "compiler/kernel/preamble.h"
+
+static const char scalar[] =
+    "INLINE float sabs(float x) { return fabsf(x); }\n"
+    "INLINE float sexp(float x) { return expf(x); }\n"
+    "INLINE float slog(float x) { return logf(x); }\n"
+    "INLINE float ssqrt(float x) { return sqrtf(x); }\n"
+    "INLINE float srsqrt(float x) { return 1 / sqrtf(x); }\n"
+    "INLINE float ssin(float x) { return sinf(x); }\n"
+    "INLINE float scos(float x) { return cosf(x); }\n"
+    "INLINE float stanh(float x) { return tanhf(x); }\n"
+    "INLINE float ssigmoid(float x) { return 1 / (1 + expf(-x)); }\n"
+    "INLINE float srelu(float x) { return x < 0 ? 0 : x; }\n"
+    "INLINE float sleaky_relu(float x, float slope) { return x > 0 ? x : slope * x; }\n"
+    "INLINE float selu(float x, float alpha) { return x > 0 ? x : alpha * expm1f(x); }\n"
+    "INLINE float sclamp(float x, float lo, float hi) { return x < lo ? lo : x > hi ? hi : x; }\n"
+    "INLINE float shard_sigmoid(float x) { return sclamp(x + 3, 0, 6) / 6; }\n"
+    "INLINE float sminimum(float a, float b) { return a < b || a != a ? a : b; }\n"
+    "INLINE float smaximum(float a, float b) { return a > b || a != a ? a : b; }\n"
+    "INLINE float sless(float a, float b) { return a < b; }\n"
+    "INLINE float sless_equal(float a, float b) { return a <= b; }\n"
+    "INLINE float sequal(float a, float b) { return a == b; }\n"
+    "INLINE float sselect(float a, float b, float c) { return a != 0 ? b : c; }\n";
+
+static const char simple[] = "#define INF __builtin_inff()\n"
+                             "INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }\n"
+                             // GCC makes one instruction of the loop.
+                             "INLINE vf vsqrt(vf x) {\n"
+                             "  vf y;\n"
+                             "  for (int i = 0; i < V; i++) y[i] = __builtin_sqrtf(x[i]);\n"
+                             "  return y;\n"
+                             "}\n"
+                             "INLINE vf vrsqrt(vf x) { return 1 / vsqrt(x); }\n"
+                             "INLINE vf vrelu(vf x) { return (vf)(~(x < 0) & (vi)x); }\n"
+                             "INLINE vf vleaky_relu(vf x, float slope) { return vsel(x > 0, x, slope * x); }\n"
+                             "INLINE vf vminimum(vf a, vf b) { return vsel((a < b) | (a != a), a, b); }\n"
+                             "INLINE vf vmaximum(vf a, vf b) { return vsel((a > b) | (a != a), a, b); }\n"
+                             "INLINE vf vclamp(vf x, float lo, float hi) {\n"
+                             "  x = vsel(x < lo, vsplat(lo), x);\n"
+                             "  return vsel(x > hi, vsplat(hi), x);\n"
+                             "}\n"
+                             "INLINE vf vhard_sigmoid(vf x) { return vclamp(x + 3, 0, 6) / 6; }\n"
+                             "INLINE vf vless(vf a, vf b) { return (vf)((a < b) & (vi)vsplat(1)); }\n"
+                             "INLINE vf vless_equal(vf a, vf b) { return (vf)((a <= b) & (vi)vsplat(1)); }\n"
+                             "INLINE vf vequal(vf a, vf b) { return (vf)((a == b) & (vi)vsplat(1)); }\n"
+                             "INLINE vf vselect(vf a, vf b, vf c) { return vsel(a != 0, b, c); }\n";
+
+static const char exponentials[] =
+    // x = n ln 2 + r, |r| <= ln 2 / 2; *e is exp(r) - 1. x lies in -104 .. 89 (or is a NaN).
+    "INLINE vi reduce_exp(vf x, vf *e) {\n"
+    "  const vf t = x * 1.44269504f + 12582912.0f;\n"
+    "  const vf n = t - 12582912.0f;\n"
+    "  const vf r = (x - n * 0.693359375f) - n * -2.12194440e-4f;\n"
+    "  vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;\n"
+    "  p = p * r + 8.3334519073e-3f;\n"
+    "  p = p * r + 4.1665795894e-2f;\n"
+    "  p = p * r + 1.6666665459e-1f;\n"
+    "  p = p * r + 5.0000001201e-1f;\n"
+    "  *e = p * (r * r) + r;\n"
+    "  return (vi)t - 0x4b400000;\n"
+    "}\n"
+    "INLINE vf two_to(vi n) { return (vf)((n + 127) << 23); }\n"
+    "INLINE vf vexp(vf x) {\n"
+    "  vf e;\n"
+    "  const vi n = reduce_exp(vclamp(x, -104, 89), &e), half = n >> 1;\n"
+    "  return (1 + e) * two_to(half) * two_to(n - half);\n" // in two steps: the ends of the range are reached
+    "}\n"
+    "INLINE vf vsigmoid(vf x) { return 1 / (1 + vexp(-x)); }\n"
+    "INLINE vf velu(vf x, float alpha) {\n"
+    "  vf e;\n"
+    "  const vf power = two_to(reduce_exp(vclamp(x, -80, 0), &e));\n"
+    "  return vsel(x > 0, x, alpha * (power * e + (power - 1)));\n"
+    "}\n"
+    "INLINE vf vtanh(vf x) {\n"
+    "  const vf a = vabs(x), s = x * x;\n"
+    "  vf p = s * -5.70498872745e-3f + 2.06390887954e-2f;\n"
+    "  p = p * s - 5.37397155531e-2f;\n"
+    "  p = p * s + 1.33314422036e-1f;\n"
+    "  p = p * s - 3.33332819422e-1f;\n"
+    "  const vf large = 1 - 2 / (vexp(a + a) + 1);\n"
+    "  const vf signed_large = (vf)((vi)large | ((vi)x & INT32_MIN));\n"
+    "  return vsel(a < 0.625f, p * s * x + x, signed_large);\n"
+    "}\n";
+
+static const char logarithm[] = "INLINE vf vlog(vf x) {\n"
+                                "  const vi tiny = x < 1.17549435e-38f;\n"
+                                "  const vf y = vsel(tiny, x * 8388608.0f, x);\n"
+                                "  const vi bits = (vi)y;\n"
+                                // y = m 2^k with m in sqrt(1/2) .. sqrt(2)
+                                "  const vi k = ((bits - 0x3f3504f3) >> 23) - (tiny & 23);\n"
+                                "  const vf m = (vf)(((bits - 0x3f3504f3) & 0x7fffff) + 0x3f3504f3);\n"
+                                "  const vf f = m - 1, z = f * f, n = __builtin_convertvector(k, vf);\n"
+                                "  vf p = f * 7.0376836292e-2f - 1.1514610310e-1f;\n"
+                                "  p = p * f + 1.1676998740e-1f;\n"
+                                "  p = p * f - 1.2420140846e-1f;\n"
+                                "  p = p * f + 1.4249322787e-1f;\n"
+                                "  p = p * f - 1.6668057665e-1f;\n"
+                                "  p = p * f + 2.0000714765e-1f;\n"
+                                "  p = p * f - 2.4999993993e-1f;\n"
+                                "  p = p * f + 3.3333331174e-1f;\n"
+                                "  const vf rest = p * f * z + n * -2.12194440e-4f - 0.5f * z;\n"
+                                "  vf r = (f + rest) + n * 0.693359375f;\n"
+                                "  r = vsel(x == INF, x, r);\n"
+                                "  r = vsel(x == 0, vsplat(-INF), r);\n"
+                                "  return vsel((x < 0) | (x != x), vsplat(__builtin_nanf(\"\")), r);\n"
+                                "}\n";
+
+static const char trigonometric[] =
+    // sin(x + quarter * pi / 2)
+    "SHARED vf sine(vf x, int quarter) {\n"
+    "  const vi is_far = ~(vabs(x) < 1e8f);\n"
+    "  vf far = x;\n"
+    "  int n_far = 0;\n"
+    "  for (int i = 0; i < V; i++) n_far += is_far[i] != 0;\n"
+    "  if (n_far) {\n"
+    "    for (int i = 0; i < V; i++) far[i] = quarter ? cosf(x[i]) : sinf(x[i]);\n"
+    "  }\n"
+    "  const vd d = to_double(x), t = d * 0.63661977236758134 + 6755399441055744.0;\n"
+    "  const vd n = t - 6755399441055744.0;\n"
+    "  const vf r = to_float((d - n * 1.5707963267948966) - n * 6.123233995736766e-17);\n"
+    "  const vi q = __builtin_convertvector((vl)t, vi) + quarter;\n"
+    "  const vf z = r * r;\n"
+    "  vf s = z * -1.9515295891e-4f + 8.3321608736e-3f;\n"
+    "  s = (s * z - 1.6666654611e-1f) * z * r + r;\n"
+    "  vf c = z * 2.443315711809948e-5f - 1.388731625493765e-3f;\n"
+    "  c = (c * z + 4.166664568298827e-2f) * z * z - 0.5f * z + 1;\n"
+    "  const vf y = vsel((q & 1) != 0, c, s);\n"
+    "  return vsel(is_far, far, (vf)((vi)y ^ ((q & 2) << 30)));\n"
+    "}\n"
+    "INLINE vf vsin(vf x) { return sine(x, 0); }\n"
+    "INLINE vf vcos(vf x) { return sine(x, 1); }\n";
+
+void preamble_math(int width, Text *out) {
+  (void)width; // the text says V
+  text_put(out, scalar);
+  text_put(out, simple);
+  text_put(out, exponentials);
+  text_put(out, logarithm);
+  text_put(out, trigonometric);
+}

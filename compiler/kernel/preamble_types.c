@@ -1,0 +1,82 @@
+// Preamble, first part: vector types and how they are loaded, stored, filled and summed.
+#include "compiler/kernel/preamble.h"
+
+static const char head[] = "#include <math.h>\n"
+                           "#include <stdint.h>\n"
+                           "#define INLINE static inline __attribute__((always_inline, unused))\n"
+                           "#define SHARED static __attribute__((noinline, unused))\n"
+                           "#define KERNEL(name) __attribute__((visibility(\"default\"))) \\\n"
+                           "  void name(const void *context, float *const *arg, i64 begin, i64 end, float *scratch)\n"
+                           "#define STACK(name, n) float name[n] __attribute__((aligned(64)))\n"
+                           "typedef int64_t i64;\n"
+                           "typedef float vf __attribute__((vector_size(4 * V)));\n"
+                           "typedef int32_t vi __attribute__((vector_size(4 * V)));\n"
+                           "typedef double vd __attribute__((vector_size(8 * V)));\n"
+                           "typedef int64_t vl __attribute__((vector_size(8 * V)));\n"
+                           "typedef float vf_anywhere __attribute__((vector_size(4 * V), aligned(4), may_alias));\n"
+                           "INLINE i64 imin(i64 a, i64 b) { return a < b ? a : b; }\n"
+                           "INLINE i64 imax(i64 a, i64 b) { return a > b ? a : b; }\n"
+                           "INLINE i64 floor_div(i64 a, i64 b) { return a / b - (a % b < 0); }\n"
+                           "INLINE i64 floor_mod(i64 a, i64 b) { return a % b + (a % b < 0 ? b : 0); }\n"
+                           "INLINE vf vload(const float *p) { return *(const vf_anywhere *)p; }\n"
+                           "INLINE void vstore(float *p, vf v) { *(vf_anywhere *)p = v; }\n"
+                           "INLINE vf vsplat(float x) { return x - (vf){0}; }\n"
+                           "INLINE vd dsplat(double x) { return x - (vd){0}; }\n"
+                           "INLINE vd to_double(vf v) { return __builtin_convertvector(v, vd); }\n"
+                           "INLINE vf to_float(vd v) { return __builtin_convertvector(v, vf); }\n"
+                           "INLINE vf vsel(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }\n"
+                           // The first n lanes.
+                           "INLINE vf vload_n(const float *p, i64 n) {\n"
+                           "  STACK(t, V) = {0};\n"
+                           "  for (i64 i = 0; i < n; i++) t[i] = p[i];\n"
+                           "  return vload(t);\n"
+                           "}\n"
+                           "INLINE void vstore_n(float *p, vf v, i64 n) {\n"
+                           "  STACK(t, V);\n"
+                           "  vstore(t, v);\n"
+                           "  for (i64 i = 0; i < n; i++) p[i] = t[i];\n"
+                           "}\n"
+                           "INLINE vf vgather_n(const float *p, i64 stride, i64 n) {\n"
+                           "  STACK(t, V) = {0};\n"
+                           "  for (i64 i = 0; i < n; i++) t[i] = p[i * stride];\n"
+                           "  return vload(t);\n"
+                           "}\n";
+
+static const char tail[] =
+    "INLINE vf vkeep(vf v, i64 n, float fill) { return vsel(lane_number < (int)n, v, vsplat(fill)); }\n"
+    "INLINE float lanes_sum(vf v, i64 n) {\n"
+    "  v = vkeep(v, n, 0);\n"
+    "  STACK(t, V);\n"
+    "  vstore(t, v);\n"
+    "  for (int w = V / 2; w; w /= 2) for (int i = 0; i < w; i++) t[i] += t[i + w];\n"
+    "  return t[0];\n"
+    "}\n"
+    "INLINE double dlanes_sum(vd v, i64 n) {\n"
+    "  double t = 0;\n"
+    "  for (i64 i = 0; i < n; i++) t += v[i];\n"
+    "  return t;\n"
+    "}\n"
+    "INLINE float lanes_max(vf v, i64 n) {\n"
+    "  float t = v[0];\n"
+    "  for (i64 i = 1; i < n; i++) t = v[i] > t || v[i] != v[i] ? v[i] : t;\n"
+    "  return t;\n"
+    "}\n";
+
+// name{0, 1, ...} with each number put through `item`.
+static void put_list(Text *out, const char *before, const char *item, int n, const char *after) {
+  text_put(out, before);
+  for (int k = 0; k < n; k++) {
+    if (k) text_put(out, ", ");
+    text_printf(out, item, k);
+  }
+  text_put(out, after);
+}
+
+void preamble_types(int width, Text *out) {
+  text_printf(out, "#define V %d\n", width);
+  text_put(out, head);
+  put_list(out, "static const vi lane_number __attribute__((unused)) = {", "%d", width, "};\n");
+  put_list(out, "static const vf lane_id __attribute__((unused)) = {", "%d", width, "};\n");
+  put_list(out, "INLINE vf vgather(const float *p, i64 stride) { return (vf){", "p[%d * stride]", width, "}; }\n");
+  text_put(out, tail);
+}

@@ -1,0 +1,49 @@
+// Map: the generic schedule - values stored element by element over one index space, as vectors where every access
+// allows it, split into tasks by the shape alone.
+#ifndef SG_KERNEL_SCHEDULE_MAP_H
+#define SG_KERNEL_SCHEDULE_MAP_H
+
+#include "compiler/kernel/emit.h"
+
+typedef struct MapLoop {
+  IrVar *var;
+  int64_t n;
+} MapLoop;
+
+typedef struct MapStore {
+  const IrBuffer *buffer;
+  IrExpr *offset, *value;
+  IrExpr *n_valid; // lanes to store; NULL = one number, or all lanes
+} MapStore;
+
+enum { MAP_LOOPS = 8, MAP_TASKS = 64 };
+
+typedef enum MapLanes {
+  MAP_SCALAR,
+  MAP_CHANNELS, // lanes are the channels of a block
+  MAP_LAST,     // lanes are neighbours along the last loop, which steps by the vector width
+} MapLanes;
+
+typedef struct Map {
+  Lower *lower;
+  int n_loops;
+  MapLoop loop[MAP_LOOPS]; // outermost first
+  int n_stores;
+  MapStore *store, *tail; // tail: for the last elements of loop[stepped] that fill no vector
+  MapLanes lanes;
+  int stepped;     // the loop that steps by vectors, or -1
+  int n_split;     // the outermost loops that tasks are split over
+  int64_t n_tasks; // product of parts[0 .. n_split)
+  int64_t parts[MAP_LOOPS], chunk[MAP_LOOPS];
+  int64_t cost; // a rough number of operations
+} Map;
+
+// Chooses loops, lanes and tasks for storing all results of the group, which have one shape, at all their indices.
+void map_outputs(Map *map, Lower *lower);
+// The same for given stores over given loops.
+void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n_stores, const MapStore *stores);
+
+// Appends to `body` what task number `task` (0 .. n_tasks - 1) does.
+void map_put(Map *map, IrStmt *body, IrExpr *task);
+
+#endif

@@ -1,0 +1,148 @@
+// Schedules of ops that no scalar expression describes: concat by copies, cumsum, nearest, scatter_add.
+#include "compiler/kernel/schedule_special.h"
+
+#include "compiler/kernel/group.h"
+#include "compiler/kernel/schedule_map.h"
+#include "runtime/base/status.h"
+
+// ---- concat: one nest an input that was not written in place; tasks of the first come first
+
+typedef struct Copy {
+  Map map;
+  int64_t first_task;
+} Copy;
+
+static MapLoop axis_loop(Ir *ir, Shape shape, int k) {
+  return (MapLoop){ir_var(ir, IR_INDEX, lower_axis_name(shape.rank, k), 0, shape.dim[k] - 1), shape.dim[k]};
+}
+
+static void copy_input(Lower *lower, Node *node, int k, int64_t start, Map *out) {
+  Ir *ir = lower->ir;
+  Node *in = node->in[k];
+  int64_t axis = node_attr(node, "axis").i;
+  MapLoop loop[MAP_LOOPS];
+  IrExpr *from[MAX_RANK], *to[MAX_RANK];
+  for (int i = 0; i < in->shape.rank; i++) {
+    loop[i] = axis_loop(ir, in->shape, i);
+    from[i] = to[i] = ir_ref(ir, loop[i].var);
+  }
+  to[axis] = ir_offset(ir, to[axis], start);
+  IrExpr *value = lower_value(lower, in, from);
+  MapStore store = {lower->out[0], lower_offset(lower, node, to), value, NULL};
+  map_stores(out, lower, in->shape.rank, loop, 1, &store);
+}
+
+static void schedule_concat(Lower *lower, Node *node) {
+  Ir *ir = lower->ir;
+  Copy *copies = ARENA_ARRAY(ir->arena, Copy, node->n_in);
+  int n = 0;
+  int64_t n_tasks = 0, start = 0;
+  for (int k = 0; k < node->n_in; k++) {
+    if (!concat_is_in_place(node, k)) {
+      copies[n].first_task = n_tasks;
+      copy_input(lower, node, k, start, &copies[n].map);
+      n_tasks += copies[n++].map.n_tasks;
+    }
+    start += node->in[k]->shape.dim[node_attr(node, "axis").i];
+  }
+  IrFunction *function = ir->function;
+  function->n_tasks = n_tasks;
+  function->task->hi = n_tasks - 1;
+  IrExpr *task = ir_ref(ir, function->task);
+  IrStmt *block = function->body;
+  for (int k = 0; k < n; k++) {
+    IrExpr *own = ir_offset(ir, task, -copies[k].first_task);
+    IrStmt *choice = NULL, *body = block;
+    if (k + 1 < n) {
+      choice = ir_if(ir, block, ir_less(ir, task, ir_int(ir, copies[k + 1].first_task)));
+      body = choice->body[0];
+    }
+    if (copies[k].map.n_tasks > 1) {
+      IrVar *piece = ir_var(ir, IR_INDEX, "piece", 0, copies[k].map.n_tasks - 1);
+      ir_let_as(ir, body, piece, own);
+      own = ir_ref(ir, piece);
+    } else {
+      own = ir_int(ir, 0);
+    }
+    map_put(&copies[k].map, body, own);
+    if (choice) block = ir_else(ir, choice);
+  }
+}
+
+// ---- cumsum: a loop along the axis inside loops over the others
+
+static void schedule_cumsum(Lower *lower, Node *node) {
+  Ir *ir = lower->ir;
+  int64_t axis = node_attr(node, "axis").i, n = node->shape.dim[axis];
+  IrExpr *index[MAX_RANK];
+  IrStmt *block = ir->function->body;
+  IrVar *var[MAX_RANK];
+  for (int k = 0; k < node->shape.rank; k++) {
+    var[k] = ir_var(ir, IR_INDEX, lower_axis_name(node->shape.rank, k), 0, node->shape.dim[k] - 1);
+    index[k] = ir_ref(ir, var[k]);
+  }
+  // A chain of additions has no parallel form that keeps its bits; rows are independent.
+  int split = axis == 0 ? 1 : 0;
+  bool is_split = node->shape.rank > 1 && node->shape.dim[split] > 1 && shape_elements(node->shape) > 1 << 16;
+  if (is_split) ir_tasks(ir, 1, &node->shape.dim[split], (const char *const[]){"row"}, &index[split]);
+  for (int k = 0; k < node->shape.rank; k++) {
+    if (k == axis || (is_split && k == split) || node->shape.dim[k] == 1) continue;
+    block = ir_for(ir, block, var[k], ir_int(ir, 0), ir_int(ir, node->shape.dim[k]), 1, IR_SERIAL);
+  }
+  IrVar *sum = ir_mutable(ir, block, "sum", ir_convert(ir, IR_DOUBLE, ir_number(ir, 0)));
+  if (n > 1) block = ir_for(ir, block, var[axis], ir_int(ir, 0), ir_int(ir, n), 1, IR_SERIAL);
+  if (node_attr(node, "reverse").i) index[axis] = ir_sub(ir, ir_int(ir, n - 1), index[axis]);
+  IrExpr *element = nest_scalar_channels(lower, lower_value(lower, node->in[0], index));
+  ir_accumulate(ir, block, OP_add, sum, element);
+  IrExpr *offset = nest_scalar_channels(lower, lower_offset(lower, node, index));
+  ir_store(ir, block, lower->out[0], offset, ir_convert(ir, IR_FLOAT, ir_ref(ir, sum)));
+}
+
+// ---- rows that a function of the preamble computes whole
+
+static IrExpr *row_address(Lower *lower, const Node *node, IrExpr *row) {
+  const IrBuffer *buffer = lower_out(lower, node) ? lower_out(lower, node) : lower_in(lower, node);
+  if (node->layout && node->layout->kind != LAYOUT_PLAIN) BUG("an index op on a blocked value");
+  IrExpr *index[] = {row, ir_int(lower->ir, 0)};
+  return ir_address(lower->ir, buffer, lower_offset(lower, node, index));
+}
+
+static void schedule_nearest(Lower *lower, Node *node) {
+  Ir *ir = lower->ir;
+  const Node *points = node->in[1];
+  int64_t n_points = points->shape.dim[1];
+  IrExpr *row;
+  ir_tasks(ir, 1, node->shape.dim, (const char *const[]){"row"}, &row);
+  IrBuffer *sorted = ir_scratch(ir, "sorted", IR_FLOAT, 4 * n_points);
+  IrExpr *args[] = {row_address(lower, node->in[0], row), row_address(lower, points, row),
+                    row_address(lower, node->in[2], row), row_address(lower, node, row),
+                    ir_int(ir, node->shape.dim[1]),       ir_int(ir, n_points),
+                    ir_address(ir, sorted, ir_int(ir, 0))};
+  ir_do(ir, ir->function->body, "nearest_row", 7, args);
+}
+
+static void schedule_scatter_add(Lower *lower, Node *node) {
+  Ir *ir = lower->ir;
+  IrExpr *row;
+  ir_tasks(ir, 1, node->shape.dim, (const char *const[]){"row"}, &row);
+  IrBuffer *sums = ir_scratch(ir, "sums", IR_DOUBLE, node->shape.dim[1]);
+  IrExpr *args[] = {row_address(lower, node->in[0], row), row_address(lower, node->in[1], row),
+                    row_address(lower, node, row),        ir_int(ir, node->in[0]->shape.dim[1]),
+                    ir_int(ir, node->shape.dim[1]),       ir_address(ir, sums, ir_int(ir, 0))};
+  ir_do(ir, ir->function->body, "scatter_add_row", 6, args);
+}
+
+// ---- all
+
+bool special_is(Op op) { return op == OP_concat || op == OP_cumsum || op == OP_nearest || op == OP_scatter_add; }
+
+void special_schedule(Lower *lower) {
+  Node *node = lower->group->nodes[0];
+  switch (node->op) {
+  case OP_concat: schedule_concat(lower, node); return;
+  case OP_cumsum: schedule_cumsum(lower, node); return;
+  case OP_nearest: schedule_nearest(lower, node); return;
+  case OP_scatter_add: schedule_scatter_add(lower, node); return;
+  default: BUG("%s has no schedule of its own", op_info(node->op)->name);
+  }
+}
