@@ -127,7 +127,7 @@ static ExitCode format_of(const Cli *cli, const char *path, const char **out) {
 }
 
 static ExitCode graph_picture(const Cli *cli) {
-  const char *format;
+  const char *format = "dot";
   ExitCode code = format_of(cli, cli_option(cli, "out"), &format);
   if (code) return code;
   Model model;

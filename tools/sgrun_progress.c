@@ -6,14 +6,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR = 24, PLAIN_EVERY = 30 };
+enum { BAR = 24, PLAIN_EVERY = 30, TIME_TEXT = 48 };
 
 Progress progress_new(bool is_quiet) { return (Progress){isatty(2), is_quiet, -1e9}; }
 
-static void time_text(double seconds, char out[16]) {
+static void time_text(double seconds, char out[TIME_TEXT]) {
   int64_t s = (int64_t)(seconds + 0.5);
-  if (s >= 3600) snprintf(out, 16, "%lldh%02lldm", (long long)(s / 3600), (long long)(s / 60 % 60));
-  else snprintf(out, 16, "%lldm%02llds", (long long)(s / 60), (long long)(s % 60));
+  if (s >= 3600) snprintf(out, TIME_TEXT, "%lldh%02lldm", (long long)(s / 3600), (long long)(s / 60 % 60));
+  else snprintf(out, TIME_TEXT, "%lldm%02llds", (long long)(s / 60), (long long)(s % 60));
 }
 
 static int terminal_width(void) {
@@ -26,7 +26,7 @@ void progress_step(void *context, const TrainStep *step) {
   double every = progress->is_terminal ? 0.1 : PLAIN_EVERY;
   if (progress->is_quiet || (step->seconds - progress->shown < every && step->step < step->steps)) return;
   progress->shown = step->seconds;
-  char left[16], line[256], bar[BAR + 1];
+  char left[TIME_TEXT], line[320], bar[BAR + 1];
   time_text(step->left, left);
   int full = (int)(BAR * step->step / step->steps);
   memset(bar, '.', BAR);
