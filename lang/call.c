@@ -151,7 +151,7 @@ Results call_decl(Elab *el, Frame *frame, const Expr *expr, const Decl *decl, co
   el->n_calls++;
   if (bind_module(el, callee, decl, values + n_inputs, passed + n_inputs, expr->loc) &&
       check_constraints(el, callee, &decl->where))
-    exec_block(el, callee, &decl->body);
+    run_block(el, callee, &decl->body);
   el->n_calls--;
   bool is_wrong = el->report.n_errors > n_errors || el->is_stopped;
   return is_wrong && !callee->results.n ? poisoned(el) : callee->results;

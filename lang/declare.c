@@ -151,7 +151,7 @@ static Node *make_leaf(Elab *el, Frame *frame, const Stmt *stmt, Shape shape) {
   return node;
 }
 
-void exec_declaration(Elab *el, Frame *frame, const Stmt *stmt) {
+void run_declaration(Elab *el, Frame *frame, const Stmt *stmt) {
   Name name = stmt->names.items[0];
   Value value = VALUE_POISONED;
   Shape shape;
@@ -294,7 +294,7 @@ Value declare_input(Elab *el, Frame *frame, Name name, const Type *type) {
   return (Value){.kind = VALUE_TENSOR, .node = graph_input(el->graph, name.text, shape)};
 }
 
-void exec_input(Elab *el, Frame *frame, const Stmt *stmt) {
+void run_input(Elab *el, Frame *frame, const Stmt *stmt) {
   Name name = stmt->names.items[0];
   Value value;
   if (frame->is_model) {

@@ -155,7 +155,7 @@ Graph *lang_elaborate(LangFile *file, const LangOptions *options, Diag *diag) {
   Frame *frame = frame_new(&el, NULL, decl, "", decl->name.loc);
   frame->is_model = true;
   bind_parameters(&el, frame);
-  if (check_constraints(&el, frame, &decl->where)) exec_block(&el, frame, &decl->body);
+  if (check_constraints(&el, frame, &decl->where)) run_block(&el, frame, &decl->body);
   const Decl *train = scope_find_train(file, decl);
   if (options->with_loss && diag_errors(diag) == n_before) {
     if (train) {

@@ -86,11 +86,11 @@ Value eval_negated(Elab *el, Frame *frame, const Expr *expr, Value a);
 Value eval_constant(Elab *el, Frame *frame, const Decl *decl, SrcLoc loc);
 
 // ---- statements (statement.c)
-void exec_block(Elab *el, Frame *frame, const StmtList *block);
+void run_block(Elab *el, Frame *frame, const StmtList *block);
 
 // ---- declarations of tensors (declare.c)
-void exec_declaration(Elab *el, Frame *frame, const Stmt *stmt); // param, state, const
-void exec_input(Elab *el, Frame *frame, const Stmt *stmt);
+void run_declaration(Elab *el, Frame *frame, const Stmt *stmt); // param, state, const
+void run_input(Elab *el, Frame *frame, const Stmt *stmt);
 // Adds an input of this type to the graph; its free dimensions take the values bound on the command line.
 Value declare_input(Elab *el, Frame *frame, Name name, const Type *type);
 // Checks a value against a type and binds the names in it. `what` names the value: "argument 'x' of module 'conv'".

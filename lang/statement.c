@@ -45,7 +45,7 @@ static bool gather(Elab *el, Frame *frame, const ExprList *exprs, Results *out) 
   return is_good;
 }
 
-static void exec_assign(Elab *el, Frame *frame, const Stmt *stmt) {
+static void run_assign(Elab *el, Frame *frame, const Stmt *stmt) {
   if (stmt->names.n == 1 && stmt->values.n == 1) {
     assign(el, frame, stmt->names.items[0], eval(el, frame, stmt->values.items[0]));
     return;
@@ -74,7 +74,7 @@ static bool wants_tensor(Elab *el, Frame *frame, const Expr *expr, Value *value,
   return false;
 }
 
-static void exec_output(Elab *el, Frame *frame, const Stmt *stmt) {
+static void run_output(Elab *el, Frame *frame, const Stmt *stmt) {
   Name name = stmt->names.items[0];
   Value value = eval(el, frame, stmt->values.items[0]);
   bool is_tap = stmt->kind == STMT_TAP;
@@ -94,7 +94,7 @@ static void exec_output(Elab *el, Frame *frame, const Stmt *stmt) {
   graph_output(el->graph, path, value.node, is_tap);
 }
 
-static void exec_update(Elab *el, Frame *frame, const Stmt *stmt) {
+static void run_update(Elab *el, Frame *frame, const Stmt *stmt) {
   Name name = stmt->names.items[0];
   const Expr *expr = stmt->values.items[0];
   const Binding *binding = frame_find(frame, name.text);
@@ -126,10 +126,10 @@ static void exec_update(Elab *el, Frame *frame, const Stmt *stmt) {
   graph_update(el->graph, leaf, value.node);
 }
 
-static void exec_if(Elab *el, Frame *frame, const Stmt *stmt) {
+static void run_if(Elab *el, Frame *frame, const Stmt *stmt) {
   bool is_true;
   if (eval_condition(el, frame, stmt->values.items[0], &is_true)) {
-    exec_block(el, frame, is_true ? &stmt->body : &stmt->other);
+    run_block(el, frame, is_true ? &stmt->body : &stmt->other);
     return;
   }
   poison_block(el, frame, &stmt->body);
@@ -156,7 +156,7 @@ static bool bind_item(Elab *el, Frame *frame, const Stmt *stmt, Value item) {
   return false;
 }
 
-static void exec_for(Elab *el, Frame *frame, const Stmt *stmt) {
+static void run_for(Elab *el, Frame *frame, const Stmt *stmt) {
   const Expr *expr = stmt->values.items[0];
   Value list = eval(el, frame, expr);
   bool is_list = list.kind == VALUE_LIST;
@@ -169,14 +169,14 @@ static void exec_for(Elab *el, Frame *frame, const Stmt *stmt) {
     if (!is_list) break;
     if (++el->n_steps > MAX_STEPS)
       elab_stop(el, frame, stmt->loc, "this loop takes too many steps", "a graph is built in at most 2^20 statements");
-    exec_block(el, frame, &stmt->body);
+    run_block(el, frame, &stmt->body);
   }
   if (is_list) return;
   poison_names(el, frame, &stmt->names);
   poison_block(el, frame, &stmt->body);
 }
 
-static void exec_assert(Elab *el, Frame *frame, const Stmt *stmt) {
+static void run_assert(Elab *el, Frame *frame, const Stmt *stmt) {
   const Expr *expr = stmt->values.items[0];
   if (!stmt->message) {
     check_constraints(el, frame, &stmt->values);
@@ -190,7 +190,7 @@ static void exec_assert(Elab *el, Frame *frame, const Stmt *stmt) {
     ERROR(el, frame, stmt->message->loc, "the message is a string, not %s", value_kind_text(el->arena, message));
 }
 
-static void exec_effect(Elab *el, Frame *frame, const Stmt *stmt) {
+static void run_effect(Elab *el, Frame *frame, const Stmt *stmt) {
   const Expr *expr = stmt->values.items[0];
   Results results = eval_all(el, frame, expr);
   if (results.n == 0 || results.items[0].kind == VALUE_POISON) return;
@@ -200,26 +200,26 @@ static void exec_effect(Elab *el, Frame *frame, const Stmt *stmt) {
 
 static void exec(Elab *el, Frame *frame, const Stmt *stmt) {
   switch (stmt->kind) {
-  case STMT_ASSIGN: exec_assign(el, frame, stmt); break;
-  case STMT_INPUT: exec_input(el, frame, stmt); break;
+  case STMT_ASSIGN: run_assign(el, frame, stmt); break;
+  case STMT_INPUT: run_input(el, frame, stmt); break;
   case STMT_PARAM:
   case STMT_STATE:
-  case STMT_CONST: exec_declaration(el, frame, stmt); break;
+  case STMT_CONST: run_declaration(el, frame, stmt); break;
   case STMT_OUTPUT:
-  case STMT_TAP: exec_output(el, frame, stmt); break;
-  case STMT_UPDATE: exec_update(el, frame, stmt); break;
-  case STMT_IF: exec_if(el, frame, stmt); break;
-  case STMT_FOR: exec_for(el, frame, stmt); break;
+  case STMT_TAP: run_output(el, frame, stmt); break;
+  case STMT_UPDATE: run_update(el, frame, stmt); break;
+  case STMT_IF: run_if(el, frame, stmt); break;
+  case STMT_FOR: run_for(el, frame, stmt); break;
   case STMT_RETURN:
     gather(el, frame, &stmt->values, &frame->results);
     frame->has_returned = true;
     break;
-  case STMT_ASSERT: exec_assert(el, frame, stmt); break;
-  case STMT_EXPR: exec_effect(el, frame, stmt); break;
+  case STMT_ASSERT: run_assert(el, frame, stmt); break;
+  case STMT_EXPR: run_effect(el, frame, stmt); break;
   }
 }
 
-void exec_block(Elab *el, Frame *frame, const StmtList *block) {
+void run_block(Elab *el, Frame *frame, const StmtList *block) {
   for (int i = 0; i < block->n && !frame->has_returned && !el->is_stopped; i++) {
     if (++el->n_steps > MAX_STEPS) {
       elab_stop(el, frame, block->items[i]->loc, "building the graph takes too many steps",
