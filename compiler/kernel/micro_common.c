@@ -22,7 +22,7 @@ void micro_common(const Target *target, Text *out) {
                 "// Channels of consecutive segments, c[0] of them, each moved to the start of a block.\n"
                 "SG_SHARED void sg_spread(const int *c, const float *from, float *to) {\n"
                 "  for (int64_t i = 1; i <= c[0]; i++) {\n"
-                "    memcpy(to, from, sizeof(float) * (size_t)c[i]);\n"
+                "    __builtin_memcpy(to, from, sizeof(float) * c[i]);\n"
                 "    from += c[i], to += (c[i] + SG_VL - 1) / SG_VL * SG_VL;\n"
                 "  }\n"
                 "}\n"

@@ -111,7 +111,7 @@ static const char *const store =
     "        if (o >= 0 && from >= 0) out[(o * inputs + from) * taps + tap] = *acc;\n"
     "      }\n"
     "}\n"
-    "SG_SHARED void sg_zero(float *to, int64_t n) { memset(to, 0, sizeof(float) * (size_t)n); }\n";
+    "SG_SHARED void sg_zero(float *to, int64_t n) { __builtin_memset(to, 0, sizeof(float) * n); }\n";
 
 // ---- depthwise ------------------------------------------------------------------------------------------------------
 
