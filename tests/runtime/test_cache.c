@@ -1,0 +1,237 @@
+// The kernel cache: hits, damaged files, several processes at once, no compiler, failing compilers, unwritable places.
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/base/file.h"
+#include "runtime/kernel_cache.h"
+#include "runtime/program.h"
+#include "tests/check.h"
+
+static const char flags[] = "-O1";
+static char place[64]; // a directory of our own
+
+static void put_kernel(Text *source, int i) {
+  text_printf(source,
+              PROGRAM_KERNEL_MARK "k%d\nvoid k%d(const void *c, float *const *arg, long b, long e, float *s) {\n"
+                                  "  for (long i = b; i < e; i++) arg[0][i] = common() + %d;\n}\n",
+              i, i, i);
+}
+
+// `n` kernels, each adding its number to what a shared function says; `salt` makes the text its own.
+static char *make_source(int n, int salt) {
+  Text source = {0};
+  text_printf(&source, "static float common(void) { return %d; }\n", salt);
+  for (int i = 0; i < n; i++) put_kernel(&source, i);
+  return text_take(&source);
+}
+
+static bool runs(const KernelModule *module, int kernel, int salt) {
+  char name[16];
+  snprintf(name, sizeof name, "k%d", kernel);
+  SgKernel *function = kernel_module_find(module, name);
+  float values[4] = {0}, *args[1] = {values};
+  if (function) function(NULL, args, 1, 3, NULL);
+  return function && values[0] == 0 && values[1] == (float)(salt + kernel) && values[2] == values[1] && values[3] == 0;
+}
+
+typedef struct Notes {
+  int n;
+  char last[512];
+} Notes;
+
+static void note(void *context, const char *text) {
+  Notes *notes = context;
+  notes->n++;
+  snprintf(notes->last, sizeof notes->last, "%s", text);
+}
+
+// Loads, runs the first and the last kernel, closes. Returns whether it came from the cache, or -1.
+static int load(const char *what, int n, int salt, Notes *notes) {
+  char *source = make_source(n, salt);
+  KernelModule *module = NULL;
+  Status status = kernel_module_load(source, flags, note, notes, &module);
+  CHECK(!status, "%s: %s", what, status_message(status));
+  int cached = -1;
+  if (!status) {
+    CHECK(runs(module, 0, salt) && runs(module, n - 1, salt), "%s: wrong numbers", what);
+    CHECK(!kernel_module_find(module, "nothing"), "%s: found what is not there", what);
+    cached = kernel_module_was_cached(module);
+  }
+  status_free(status);
+  kernel_module_close(module);
+  free(source);
+  return cached;
+}
+
+// The only kept file; "" if there is none.
+static void kept_file(char out[320]) {
+  *out = 0;
+  DIR *listing = opendir(place);
+  for (struct dirent *entry; listing && (entry = readdir(listing));) {
+    if (strstr(entry->d_name, ".kernels.so")) snprintf(out, 320, "%s/%s", place, entry->d_name);
+  }
+  if (listing) closedir(listing);
+}
+
+// Names in the place that are not kept files: what a build forgot to remove.
+static int leftovers(void) {
+  int n = 0;
+  DIR *listing = opendir(place);
+  for (struct dirent *entry; listing && (entry = readdir(listing));)
+    n += entry->d_name[0] != '.' && !strstr(entry->d_name, ".kernels.so");
+  if (listing) closedir(listing);
+  return n;
+}
+
+static void test_hits(void) {
+  Notes notes = {0};
+  int files;
+  int64_t bytes;
+  CHECK(load("first", 2, 10, &notes) == 0, "found in an empty cache");
+  CHECK(load("second", 2, 10, &notes) == 1, "not kept");
+  CHECK(load("other text", 2, 11, &notes) == 0, "other text, same file");
+  CHECK(load("many parts", 900, 12, &notes) == 0 && load("many parts again", 900, 12, &notes) == 1, "parts");
+  kernel_cache_usage(&files, &bytes);
+  CHECK(files == 3 && bytes > 1000, "%d files of %d bytes", files, (int)bytes);
+  CHECK(!notes.n, "notice without need: %s", notes.last);
+  CHECK(!leftovers(), "builds left things behind");
+  CHECK(!kernel_cache_clear(), "clear");
+  kernel_cache_usage(&files, &bytes);
+  CHECK(!files && !bytes, "%d files after clearing", files);
+}
+
+static void damage(const char *path, int how) {
+  Text file = {0};
+  status_free(file_read(path, &file));
+  if (how == 0) file.size /= 2;
+  if (how == 1) file.size = 0;
+  if (how == 2) file.data[file.size / 3] ^= 1;
+  if (how == 3) file.data[file.size - 1] ^= 1;
+  status_free(file_write(path, text_get(&file), file.size));
+  text_free(&file);
+}
+
+static void test_damage(void) {
+  Notes notes = {0};
+  for (int how = 0; how < 4; how++) {
+    char path[320];
+    load("to damage", 1, 20, &notes);
+    kept_file(path);
+    CHECK(*path, "nothing kept");
+    damage(path, how);
+    CHECK(load("damaged", 1, 20, &notes) == 0, "damage %d was not seen", how);
+    CHECK(load("mended", 1, 20, &notes) == 1, "damage %d was not mended", how);
+  }
+  CHECK(!notes.n, "notice: %s", notes.last);
+}
+
+static void test_race(void) {
+  pid_t children[4];
+  for (int i = 0; i < 4; i++) {
+    children[i] = fork();
+    if (children[i]) continue;
+    Notes notes = {0};
+    check_failed = 0;
+    load("race", 40, 30, &notes);
+    _exit(check_failed || notes.n);
+  }
+  for (int i = 0; i < 4; i++) {
+    int status = -1;
+    waitpid(children[i], &status, 0);
+    CHECK(WIFEXITED(status) && !WEXITSTATUS(status), "process %d ended with %x", i, (unsigned)status);
+  }
+  Notes notes = {0};
+  CHECK(load("after the race", 40, 30, &notes) == 1, "nothing kept by four");
+  CHECK(!leftovers(), "the race left things behind");
+}
+
+static void expect_failure(const char *what, const char *source, const char *expected) {
+  KernelModule *module = NULL;
+  Status status = kernel_module_load(source, flags, NULL, NULL, &module);
+  CHECK(status_code(status) == EXIT_DEVICE && strstr(status_message(status), expected), "%s: code %d, '%s'", what,
+        (int)status_code(status), status_message(status));
+  status_free(status);
+  kernel_module_close(module);
+}
+
+static void test_compilers(void) {
+  char *source = make_source(1, 40);
+  expect_failure("bad source", "int f( {\n", "part0.c");
+  CHECK(leftovers() == 1, "the source of the failure is not kept");
+  CHECK(!kernel_cache_clear() && !leftovers(), "clear leaves a failed build");
+  char *usual = kernel_cache_compiler();
+  CHECK(usual, "no compiler");
+  free(usual);
+
+  setenv("CC", "/nowhere/cc -O9", 1);
+  CHECK(!kernel_cache_compiler(), "found a compiler that is not there");
+  expect_failure("no compiler", source, "no C compiler");
+  setenv("CC", "false", 1); // runs, and fails
+  expect_failure("failing compiler", source, "'false' failed");
+  setenv("CC", " cc  -DX=1 ", 1); // several words
+  Notes notes = {0};
+  CHECK(load("compiler of several words", 1, 41, &notes) == 0, "words");
+  unsetenv("CC");
+  CHECK(load("another compiler", 1, 41, &notes) == 0, "the compiler is not part of the key");
+
+  char *path = strdup(getenv("PATH"));
+  setenv("PATH", "/nowhere:", 1);
+  CHECK(!kernel_cache_compiler(), "found a compiler on an empty path");
+  setenv("PATH", path, 1);
+  free(path);
+  free(source);
+  CHECK(!kernel_cache_clear(), "clear");
+}
+
+// A cache below a file cannot be made, whoever asks; nor one of nowhere.
+static void test_unwritable(void) {
+  char file[128];
+  snprintf(file, sizeof file, "%s/file", place);
+  status_free(file_write(file, "x", 1));
+  char below[160];
+  snprintf(below, sizeof below, "%s/cache", file);
+  setenv("SGC_CACHE", below, 1);
+  Notes notes = {0};
+  CHECK(load("unwritable", 1, 50, &notes) == 0 && notes.n == 1, "%d notices", notes.n);
+  CHECK(strstr(notes.last, "no cache"), "notice: %s", notes.last);
+
+  char *home = getenv("HOME") ? strdup(getenv("HOME")) : NULL, *old = getenv("XDG_CACHE_HOME");
+  if (old) old = strdup(old);
+  unsetenv("SGC_CACHE");
+  unsetenv("XDG_CACHE_HOME");
+  unsetenv("HOME");
+  CHECK(load("homeless", 1, 50, &notes) == 0 && notes.n == 2, "%d notices", notes.n);
+  setenv("XDG_CACHE_HOME", place, 1);
+  Text text = {0};
+  CHECK(kernel_cache_directory(&text) && strstr(text_get(&text), "/sgc"), "directory '%s'", text_get(&text));
+  text_free(&text);
+  unsetenv("XDG_CACHE_HOME");
+  if (old) setenv("XDG_CACHE_HOME", old, 1);
+  if (home) setenv("HOME", home, 1);
+  free(old);
+  free(home);
+  setenv("SGC_CACHE", place, 1);
+  unlink(file);
+}
+
+int main(void) {
+  snprintf(place, sizeof place, "/tmp/sgc-test-cache.XXXXXX");
+  unsetenv("CC");
+  char *compiler = kernel_cache_compiler();
+  if (!compiler || !mkdtemp(place)) {
+    CHECK_SKIP("no C compiler, or no place in /tmp");
+    return check_report("cache");
+  }
+  free(compiler);
+  setenv("SGC_CACHE", place, 1);
+  test_hits();
+  test_damage();
+  test_race();
+  test_compilers();
+  test_unwritable();
+  status_free(kernel_cache_clear());
+  CHECK(!rmdir(place), "the cache's place is not empty");
+  return check_report("cache");
+}
