@@ -61,7 +61,7 @@ bool grad_build_seeded(Graph *graph, Node *const *results, Node *const *seeds, i
                        int n_wrt, Node **grads, Diag *diag);
 
 // Replaces each of grads[] by itself times min(1, max_norm / (norm + 1e-6)), where norm, the square root of the sum of
-// all squares, is returned (rank 0).
+// all squares, is returned (rank 0); max_norm 0 = norm only.
 Node *clip_build(Graph *graph, Node **grads, int n_grads, double max_norm);
 
 typedef struct StepOptions {

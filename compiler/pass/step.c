@@ -71,10 +71,16 @@ static Node *global_norm(Graph *graph, Node *const *grads, int n) {
   return graph_unary(graph, OP_sqrt, graph_sum(graph, all, (int[]){0}, 1, false));
 }
 
-// min(1, max_norm / (norm + 1e-6)).
-static Node *clip_factor(Graph *graph, Node *norm, double max_norm) {
-  Node *factor = quotient(graph, graph_scalar(graph, max_norm), add(graph, norm, graph_scalar(graph, 1e-6)));
-  return graph_binary(graph, OP_minimum, graph_scalar(graph, 1), factor);
+Node *clip_build(Graph *graph, Node **grads, int n_grads, double max_norm) {
+  Node *norm = global_norm(graph, grads, n_grads);
+  if (max_norm <= 0) return norm;
+  Node *ratio = quotient(graph, graph_scalar(graph, max_norm), add(graph, norm, graph_scalar(graph, 1e-6)));
+  Node *factor = graph_binary(graph, OP_minimum, graph_scalar(graph, 1), ratio);
+  for (int i = 0; i < n_grads; i++) {
+    graph_at(graph, grads[i]);
+    grads[i] = mul(graph, grads[i], factor);
+  }
+  return norm;
 }
 
 static Node *moment(Graph *graph, const char *prefix, const Node *param) {
@@ -130,14 +136,9 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
   }
   if (!grad_build(graph, loss, params, n, grads, diag)) return false;
   graph_at(graph, loss);
-  Node *norm = global_norm(graph, grads, n);
-  graph_output(graph, "grad_norm", norm, false);
-  Node *factor = options->clip > 0 ? clip_factor(graph, norm, options->clip) : NULL;
+  graph_output(graph, "grad_norm", clip_build(graph, grads, n, options->clip), false);
   Hyper hyper = hyper_inputs(graph);
-  for (int i = 0; i < n; i++) {
-    Node *g = factor ? mul(graph, grads[i], factor) : grads[i];
-    adamw_update(graph, options, &hyper, params[i], g);
-  }
+  for (int i = 0; i < n; i++) adamw_update(graph, options, &hyper, params[i], grads[i]);
   graph_sort(graph);
   return true;
 }
