@@ -29,12 +29,26 @@ static int64_t op_price(Op op) {
   }
 }
 
-static int64_t price(Ir *ir, IrMap *seen, const IrExpr *e) {
+// Reductions around the expression being priced.
+typedef struct Around {
+  const IrExpr *reduction;
+  const struct Around *outer;
+} Around;
+
+static int64_t price(Ir *ir, IrMap *seen, const Around *around, const IrExpr *e) {
   if (e->type == IR_INDEX || ir_map_get(seen, e)) return 0;
   ir_map_set(seen, ir->arena, e, seen);
   int64_t total = e->kind == IR_OP ? op_price(e->op) : e->kind == IR_LOAD ? COST_LOAD : 0;
-  for (int k = 0; k < e->n_args; k++) total += price(ir, seen, e->arg[k]);
-  return e->kind == IR_REDUCE ? (total + 1) * e->i : total;
+  if (e->kind != IR_REDUCE) {
+    for (int k = 0; k < e->n_args; k++) total += price(ir, seen, around, e->arg[k]);
+    return total;
+  }
+  // Computed once for all steps of the reductions around it that it does not depend on: the emitter hoists it.
+  total = (1 + price(ir, seen, &(Around){e, around}, e->arg[0])) * e->i;
+  for (; around; around = around->outer) {
+    if (!ir_uses(e, around->reduction->var)) total = (total + around->reduction->i - 1) / around->reduction->i;
+  }
+  return total;
 }
 
 // ---- lanes
@@ -203,7 +217,7 @@ static void split_tasks(Map *map, int n_may_split) {
   Ir *ir = map->lower->ir;
   IrMap seen = {0};
   map->cost = 0;
-  for (int k = 0; k < map->n_stores; k++) map->cost += COST_LOAD + price(ir, &seen, map->store[k].value);
+  for (int k = 0; k < map->n_stores; k++) map->cost += COST_LOAD + price(ir, &seen, NULL, map->store[k].value);
   for (int k = 0; k < map->n_loops; k++) map->cost *= map->loop[k].n;
   if (map->lanes == MAP_CHANNELS) map->cost *= ir->target->vector;
   int64_t wanted = map->cost / TASK_COST;
