@@ -8,6 +8,7 @@
 static const char SMALL[] = "<BR/><FONT POINT-SIZE=\"8\" COLOR=\"#6B6F76\">";
 
 void dot_put_escaped(Text *out, const char *text) {
+  if (!*text) text_put(out, " "); // Graphviz takes no empty elements
   for (; *text; text++) {
     switch (*text) {
     case '&': text_put(out, "&amp;"); break;
@@ -34,7 +35,7 @@ void dot_put_costs(Text *out, int64_t parameters, int64_t multiply_adds) {
 
 // ---- ops ------------------------------------------------------------------------------------------------------------
 
-// The sign of an arithmetic op, or NULL.
+// The sign of an op with two operands, or NULL.
 static const char *sign_of(Op op) {
   switch ((int)op) {
   case OP_add: return "+";
@@ -43,6 +44,9 @@ static const char *sign_of(Op op) {
   case OP_div: return "÷";
   case OP_minimum: return "min";
   case OP_maximum: return "max";
+  case OP_less: return "<";
+  case OP_less_equal: return "≤";
+  case OP_equal: return "=";
   default: return NULL;
   }
 }
@@ -77,10 +81,11 @@ static void put_arithmetic(Text *out, const Picture *picture, const Node *node) 
   bool is_a_hidden = !picture->is_fed[node->in[0]->id], is_b_hidden = !picture->is_fed[node->in[1]->id];
   if (is_a_hidden && !is_b_hidden && !(op_info(node->op)->flags & OPF_COMMUTES)) {
     put_operand(out, node->in[0]);
-    text_printf(out, " %s", sign);
+    text_put(out, " ");
+    dot_put_escaped(out, sign);
     return;
   }
-  text_put(out, sign);
+  dot_put_escaped(out, sign);
   if (is_a_hidden == is_b_hidden) return;
   text_put(out, " ");
   put_operand(out, node->in[is_a_hidden ? 0 : 1]);

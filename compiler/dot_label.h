@@ -4,7 +4,7 @@
 
 #include "compiler/graph_picture.h"
 
-// Appends a string with &, <, > and " escaped, and without bytes that XML forbids.
+// Appends a string with &, <, > and " escaped, without bytes that XML forbids; a space if it is empty.
 void dot_put_escaped(Text *out, const char *text);
 
 // Appends "24×104×136": the shape without its first axis where that is the batch.

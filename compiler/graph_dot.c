@@ -148,27 +148,29 @@ static void put_edge(Writer *writer, const PictureEdge *edge) {
   text_put(writer->out, "];\n");
 }
 
+// clang-format off
+#define FONT "fontname=\"Liberation Sans,Arial,Helvetica,sans-serif\""
+static const char STYLE[] =
+  "graph [" FONT ", fontsize=11, fontcolor=\"#2E3238\", bgcolor=\"#FCFBF8\", pad=0.4, nodesep=0.35, ranksep=0.42,\n"
+  "  labelloc=t, labeljust=l, style=\"rounded\", rankdir=TB];\n"
+  "node [" FONT ", fontsize=10, fontcolor=\"#2E3238\", shape=box, style=\"rounded,filled\", height=0.3,\n"
+  "  margin=\"0.14,0.06\", penwidth=1.1];\n"
+  "edge [" FONT ", fontsize=8, fontcolor=\"#7B7F86\", color=\"#8E939B\", arrowsize=0.55, arrowhead=vee, arrowtail=vee];\n";
+// clang-format on
+
 static void put_header(Writer *writer, const DotOptions *options) {
   const Graph *graph = writer->picture->graph;
   Cost cost = graph_cost(graph);
   text_put(writer->out, "digraph ");
   text_put_json(writer->out, graph->name);
-  text_put(
-      writer->out,
-      " {\n"
-      "graph [fontname=\"Liberation Sans,Arial,Helvetica,sans-serif\", fontsize=11, fontcolor=\"#2E3238\", "
-      "bgcolor=\"#FCFBF8\", pad=0.4,\n"
-      "  nodesep=0.35, ranksep=0.42, labelloc=t, labeljust=l, style=\"rounded\", rankdir=TB];\n"
-      "node [fontname=\"Liberation Sans,Arial,Helvetica,sans-serif\", fontsize=10, fontcolor=\"#2E3238\", shape=box,\n"
-      "  style=\"rounded,filled\", height=0.3, margin=\"0.14,0.06\", penwidth=1.1];\n"
-      "edge [fontname=\"Liberation Sans,Arial,Helvetica,sans-serif\", fontsize=8, fontcolor=\"#7B7F86\", "
-      "color=\"#8E939B\",\n"
-      "  arrowsize=0.55, arrowhead=vee, arrowtail=vee];\n"
-      "label=<<FONT POINT-SIZE=\"20\"><B>");
+  text_printf(writer->out, " {\n%slabel=<<FONT POINT-SIZE=\"20\"><B>", STYLE);
   dot_put_escaped(writer->out, options->title ? options->title : graph->name);
-  text_put(writer->out, "</B></FONT><BR ALIGN=\"LEFT\"/><FONT POINT-SIZE=\"10\" COLOR=\"#6B6F76\">");
+  text_put(writer->out, "</B></FONT><BR ALIGN=\"LEFT\"/><FONT POINT-SIZE=\"10\" COLOR=\"#6B6F76\"> ");
   dot_put_costs(writer->out, cost.parameters, cost.multiply_adds);
-  if (writer->batch > 0) text_printf(writer->out, " · batch %lld, left out of the shapes", (long long)writer->batch);
+  if (writer->batch > 0) {
+    if (cost.parameters || cost.multiply_adds) text_put(writer->out, " · ");
+    text_printf(writer->out, "batch %lld, left out of the shapes", (long long)writer->batch);
+  }
   text_put(writer->out, "</FONT><BR ALIGN=\"LEFT\"/> <BR/>>;\n");
 }
 

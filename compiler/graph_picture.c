@@ -156,7 +156,7 @@ static int64_t map_size(const PictureBox *box) {
 }
 
 // Behind the smallest map everything that has grown again is drawn upwards: an encoder and a decoder stand side by
-// side as a U. Only where maps grow at least fourfold, and the way up is not much longer than the way down.
+// side as a U. Only where maps grow at least fourfold, and both ways are long enough to show it.
 static void find_rise(Picture *picture) {
   int64_t least = 0, last = 0;
   for (int i = 0; i < picture->n_boxes; i++) {
@@ -180,7 +180,8 @@ static void find_rise(Picture *picture) {
   }
   int n_rising = 0;
   for (int i = 0; i < picture->n_boxes; i++) n_rising += picture->boxes[i].is_rising;
-  picture->is_u = 3 * (picture->n_boxes - n_rising) >= 2 * n_rising;
+  int n_falling = picture->n_boxes - n_rising;
+  picture->is_u = n_falling >= 8 && n_rising >= 4 && 3 * n_falling >= n_rising;
 }
 
 Picture picture_new(const Graph *graph, int depth, Arena *arena) {
