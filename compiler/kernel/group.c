@@ -89,6 +89,16 @@ Group group_make(GroupIndex *index, Node *const *members, int n, Arena *arena) {
   return group;
 }
 
+bool group_is_pointwise(const Group *group) {
+  for (int i = 0; i < group->n_nodes; i++) {
+    const Node *node = group->nodes[i];
+    if (op_info(node->op)->cls != CLASS_ELEMENTWISE || !shape_equal(node->shape, group->outs[0]->shape) ||
+        !layout_equal(node->layout, group->outs[0]->layout))
+      return false;
+  }
+  return true;
+}
+
 // Groups by the place of their first member, then pushed behind what they depend on.
 typedef struct Order {
   const int *id; // by node: its group, or -1

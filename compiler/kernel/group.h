@@ -35,6 +35,10 @@ GroupIndex *group_index(const Graph *graph, Arena *arena);
 // members that a node outside, an output, an update or a view needs. Arrays live in `arena`.
 Group group_make(GroupIndex *index, Node *const *members, int n, Arena *arena);
 
+// Whether the kernel reads and writes each element at one index only, all loads of an index before its stores: then a
+// result may stand in the memory of an operand of its form.
+bool group_is_pointwise(const Group *group);
+
 // All groups of the graph, in an order in which they can be computed; Group.id is node->group. Setup groups (all
 // members is_setup) and the others are mixed. Nodes that need a kernel but have no group, as no fuse pass has run, are
 // groups of their own.

@@ -131,6 +131,7 @@ typedef struct IrFunction {
   int n_args, cap_args;
   IrBuffer **locals; // scratch, stack, tables
   int n_locals, cap_locals;
+  bool may_alias; // results may stand in the memory of arguments
   IrVar *task;
   int64_t n_tasks;
   int64_t scratch; // floats

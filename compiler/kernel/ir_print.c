@@ -14,8 +14,9 @@
 typedef struct Spelling {
   const char *open;                    // the function's head; %s is the symbol
   const char *task_loop;               // %s is the task's variable, twice used by position
-  const char *argument;                // of a read argument: name, number
-  const char *result;                  // of a written argument: name, number
+  const char *argument;                // of a read argument: `apart` or nothing, name, number
+  const char *result;                  // of a written argument: the same
+  const char *apart;                   // says that nothing else refers to the memory
   const char *stack;                   // name, floats
   const char *table_int, *table_float; // name, size
   const char *type[6];                 // by IrType
@@ -24,8 +25,9 @@ typedef struct Spelling {
 static const Spelling c_spelling = {
     .open = "KERNEL(%s) {\n",
     .task_loop = "for (i64 %s = begin; %s < end; %s++) {\n",
-    .argument = "const float *restrict %s = arg[%d]",
-    .result = "float *restrict %s = arg[%d]",
+    .argument = "const float *%s%s = arg[%d]",
+    .result = "float *%s%s = arg[%d]",
+    .apart = "restrict ",
     .stack = "STACK(%s, %lld);\n",
     .table_int = "static const int %s[%lld] = {",
     .table_float = "static const float %s[%lld] = {",
@@ -460,7 +462,8 @@ static void put_buffers(Printer *p) {
   for (int k = 0; k < f->n_args; k++) {
     const IrBuffer *b = f->args[k];
     put_indent(p);
-    text_printf(p->out, b->kind == IR_BUFFER_OUT ? p->spell->result : p->spell->argument, buffer_name(p, b), k);
+    text_printf(p->out, b->kind == IR_BUFFER_OUT ? p->spell->result : p->spell->argument,
+                f->may_alias ? "" : p->spell->apart, buffer_name(p, b), k);
     if (b->offset) text_printf(p->out, " + %lld", (long long)b->offset);
     text_put(p->out, ";\n");
   }

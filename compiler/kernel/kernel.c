@@ -5,6 +5,7 @@
 
 #include "compiler/kernel/compute.h"
 #include "compiler/kernel/contract.h"
+#include "compiler/kernel/group.h"
 #include "compiler/kernel/preamble.h"
 #include "compiler/kernel/schedule_map.h"
 #include "compiler/kernel/schedule_special.h"
@@ -12,16 +13,17 @@
 
 // ---- which groups
 
-// What one node costs in operations if it is computed once for each of its elements.
+// What the nodes cost apart, each element computed once.
 static int64_t cost_apart(const Group *group) {
   int64_t total = 0;
   for (int k = 0; k < group->n_nodes; k++) {
-    int64_t n = shape_elements(group->nodes[k]->shape);
-    for (int i = 0; i < group->nodes[k]->n_in; i++) {
-      int64_t n_in = shape_elements(group->nodes[k]->in[i]->shape);
+    const Node *node = group->nodes[k];
+    int64_t n = shape_elements(node->shape);
+    for (int i = 0; i < node->n_in; i++) {
+      int64_t n_in = shape_elements(node->in[i]->shape);
       if (n_in > n) n = n_in;
     }
-    total += 3 * n;
+    total += n * (map_op_price(node->op) + COST_LOAD * (node->n_in + 1));
   }
   return total;
 }
@@ -53,7 +55,7 @@ static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
   arena_free(arena);
   if (cost <= SMALL) return true;
   if (!is_vector && map.n_loops > 0) return refuse(why, "together they would not be vectors");
-  if (cost > 6 * cost_apart(group)) return refuse(why, "values would be computed more than once");
+  if (cost > 2 * cost_apart(group)) return refuse(why, "values would be computed more than once");
   if (n_tasks == 1 && cost > 16 * SMALL) return refuse(why, "together they would not be parallel");
   return true;
 }
@@ -155,6 +157,7 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
   Lower *lower = lower_new(ir, group);
   ir->function->name = kernel_name(scratch, group);
   ir->function->about = kernel_about(scratch, group, info);
+  ir->function->may_alias = group_is_pointwise(group);
   schedule(target, lower);
   info->symbol = arena_strdup(arena, ir_print(ir, source));
   info->n_tasks = ir->function->n_tasks;

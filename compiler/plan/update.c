@@ -2,12 +2,7 @@
 #include "compiler/plan/plan.h"
 
 bool plan_can_overwrite(const Group *group, const Node *out, const Node *in) {
-  if (!shape_equal(out->shape, in->shape) || !layout_equal(out->layout, in->layout)) return false;
-  for (int i = 0; i < group->n_nodes; i++) {
-    const Node *node = group->nodes[i];
-    if (op_info(node->op)->cls != CLASS_ELEMENTWISE || !shape_equal(node->shape, out->shape)) return false;
-  }
-  return true;
+  return shape_equal(out->shape, in->shape) && layout_equal(out->layout, in->layout) && group_is_pointwise(group);
 }
 
 static bool reads(const PlanStep *step, int buffer) {
