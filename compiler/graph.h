@@ -91,7 +91,7 @@ Node *graph_try_add(Graph *graph, Op op, Node *const *in, int n_in, const AttrVa
 // As graph_try_add, where an error is our own bug.
 Node *graph_add(Graph *graph, Op op, Node *const *in, int n_in, const AttrValue *attrs);
 
-// Leaves. Names are copied.
+// Leaves. Names are copied. The shape must pass op_shape_ok: check a user's shape before.
 Node *graph_input(Graph *graph, const char *name, Shape shape);
 Node *graph_param(Graph *graph, const char *name, Shape shape, Init init);
 Node *graph_state(Graph *graph, const char *name, Shape shape, Init init);
@@ -99,7 +99,8 @@ Node *graph_constant(Graph *graph, Shape shape, const float *data); // copies th
 Node *graph_fill(Graph *graph, Shape shape, double value);
 Node *graph_scalar(Graph *graph, double value); // rank 0
 
-// Shorthands for passes and gradient rules.
+// Shorthands for passes and gradient rules. Where there is nothing to do (a reshape to the same shape, a sum over no
+// axes) they return x itself.
 Node *graph_unary(Graph *graph, Op op, Node *x);                     // ops without attributes
 Node *graph_binary(Graph *graph, Op op, Node *a, Node *b);           // NumPy broadcasting
 Node *graph_select(Graph *graph, Node *condition, Node *a, Node *b); // condition != 0 ? a : b
@@ -118,7 +119,8 @@ int graph_module(Graph *graph, const char *name, const char *path, int parent, S
 Node *graph_find_leaf(const Graph *graph, const char *name);   // input, param or state of that name, or NULL
 Node *graph_find_output(const Graph *graph, const char *name); // or NULL
 
-// Every use of `from` (operands, outputs, update values) becomes `to`.
+// Every use of `from` (operands, outputs, update values, into) becomes `to`, except in `to` itself: it may be made from
+// `from`.
 void graph_replace(Graph *graph, Node *from, Node *to);
 
 // Drops nodes that no output or update needs (inputs stay), puts the rest in topological order, stable with respect
