@@ -23,7 +23,7 @@ Status file_read(const char *path, Text *out) {
 
 struct FileWriter {
   int fd;
-  char *path, *temporary;
+  char *path, *temporary; // temporary is NULL for what must not be replaced: devices, pipes
 };
 
 static void writer_free(FileWriter *writer) {
@@ -37,8 +37,12 @@ Status file_writer_open(const char *path, FileWriter **out) {
   FileWriter *writer = calloc(1, sizeof *writer);
   if (!writer) BUG("out of memory");
   writer->path = strdup(path);
-  if (!writer->path || asprintf(&writer->temporary, "%s.%ld.tmp", path, (long)getpid()) < 0) BUG("out of memory");
-  writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  struct stat info;
+  bool is_special = !stat(path, &info) && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+  if (!writer->path || (!is_special && asprintf(&writer->temporary, "%s.%ld.tmp", path, (long)getpid()) < 0))
+    BUG("out of memory");
+  writer->fd = is_special ? open(path, O_WRONLY | O_CLOEXEC)
+                          : open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (writer->fd < 0) {
     Status status = status_make(EXIT_DATA, "cannot write '%s': %s", path, strerror(errno));
     writer_free(writer);
@@ -61,14 +65,14 @@ Status file_writer_put(FileWriter *writer, const void *data, size_t size) {
 }
 
 Status file_writer_commit(FileWriter *writer) {
-  int failed = fsync(writer->fd);
+  int failed = writer->temporary ? fsync(writer->fd) : 0; // a pipe cannot be synced
   if (close(writer->fd)) failed = -1;
   writer->fd = -1;
-  if (!failed) failed = rename(writer->temporary, writer->path);
+  if (!failed && writer->temporary) failed = rename(writer->temporary, writer->path);
   Status status = STATUS_OK;
   if (failed) {
     status = status_make(EXIT_DATA, "cannot write '%s': %s", writer->path, strerror(errno));
-    unlink(writer->temporary);
+    if (writer->temporary) unlink(writer->temporary);
   }
   writer_free(writer);
   return status;
@@ -76,7 +80,7 @@ Status file_writer_commit(FileWriter *writer) {
 
 void file_writer_abort(FileWriter *writer) {
   if (!writer) return;
-  unlink(writer->temporary);
+  if (writer->temporary) unlink(writer->temporary);
   writer_free(writer);
 }
 

@@ -12,7 +12,8 @@
 Status file_read(const char *path, Text *out);
 
 // Writes beside `path`, syncs, and renames over it: the old file or the new one is there, never half of one.
-// A full disk or an unwritable place is an EXIT_DATA error, and the temporary file is removed.
+// A full disk or an unwritable place is an EXIT_DATA error, and the temporary file is removed. Devices and pipes are
+// written to, not replaced.
 Status file_write(const char *path, const void *data, size_t size);
 
 // An open temporary file beside its final path, for writers that stream.
