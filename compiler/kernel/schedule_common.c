@@ -62,6 +62,11 @@ void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrEx
   *end = ir_min(ir, ir_offset(ir, *begin, size), ir_int(ir, extent));
 }
 
+int64_t even_pieces(int64_t extent, int64_t size) {
+  int64_t pieces = (extent + size - 1) / size;
+  return (extent + pieces - 1) / pieces;
+}
+
 int64_t block_parts(int64_t others, int64_t work, int64_t blocks) {
   enum { ENOUGH = 32 }; // tasks in all; more would only read x more often
   int64_t parts = (ENOUGH + others - 1) / others;

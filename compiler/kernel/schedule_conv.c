@@ -93,6 +93,7 @@ static void pointwise_alone(Schedule *schedule) {
   size = least(size, units);
   // With something to follow, no more than what the cache holds until then.
   if (contract->has_rest) size = least(size, most(1, contract->target->l2 / 2 / (4 * unit * blocks * schedule->vl)));
+  if (unit > 1) size = even_pieces(units, size);
   int64_t pieces = ceil_div(units, size), parts = block_parts(images * pieces, size * work, blocks);
   int64_t part = ceil_div(blocks, parts);
   parts = ceil_div(blocks, part);
@@ -117,7 +118,10 @@ static void pointwise_behind_depthwise(Schedule *schedule) {
   const Node *y = contract->core.node, *lead = contract->lead.node;
   int64_t images = y->shape.dim[0], height = height_of(y), width = width_of(y);
   int64_t inputs = blocks_of(schedule, lead), row = width * schedule->vl;
-  int64_t rows = least(least(8, height), most(1, contract->target->l2 / 2 / (4 * inputs * row)));
+  // As many rows as the cache holds, but pieces enough for many workers, and pixels enough for the weights to pay.
+  int64_t fit = most(1, contract->target->l2 / 2 / (4 * inputs * row));
+  int64_t rows = least(least(8, fit), most(ceil_div(images * height, 16), ceil_div(48, width)));
+  rows = even_pieces(height, rows);
   int64_t pitch = round_up(rows * row, 1024) + 16 + schedule->vl;
   IrExpr *index[2];
   ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
@@ -182,6 +186,7 @@ void schedule_dense(Schedule *schedule) {
   int64_t taps = w->shape.dim[2] * w->shape.dim[3];
   int64_t work = width_of(y) * x->shape.dim[1] * taps * blocks * schedule->vl; // of a row
   int64_t rows = least(height, most(ceil_div(TASK_WORK, work), least(4, ceil_div(height, 8))));
+  rows = even_pieces(height, rows);
   int64_t pieces = ceil_div(height, rows), parts = block_parts(images * pieces, rows * work, blocks);
   int64_t part = ceil_div(blocks, parts);
   parts = ceil_div(blocks, part);

@@ -52,6 +52,8 @@ const IrBuffer *buffer_of(const Schedule *schedule, const Node *node);
 
 // Splits `extent` into pieces of `size`: task index i covers begin .. end.
 void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrExpr **end);
+// A size no larger, with which as many pieces cover the extent more evenly.
+int64_t even_pieces(int64_t extent, int64_t size);
 // Parts to cut `blocks` output blocks into, when there are `others` tasks already of `work` multiply-adds each.
 int64_t block_parts(int64_t others, int64_t work, int64_t blocks);
 

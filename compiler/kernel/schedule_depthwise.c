@@ -101,6 +101,8 @@ void schedule_depthwise(Schedule *schedule) {
   if (plane_work > 2 * TASK_WORK) rows = ceil_div(height, plane_work / TASK_WORK);
   else group = ceil_div(TASK_WORK, plane_work);
   if (group > blocks) group = blocks;
+  group = even_pieces(blocks, group);
+  rows = even_pieces(height, rows);
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, ceil_div(blocks, group), ceil_div(height, rows)},
            (const char *const[]){"n", "part", "piece"}, index);
