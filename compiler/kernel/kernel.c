@@ -23,7 +23,9 @@ static int64_t cost_apart(const Group *group) {
       int64_t n_in = shape_elements(node->in[i]->shape);
       if (n_in > n) n = n_in;
     }
-    total += n * (map_op_price(node->op) + COST_LOAD * (node->n_in + 1));
+    int64_t loads = node->n_in + 1;
+    if (op_info(node->op)->cls == CLASS_SPATIAL) loads *= 4; // neighbours
+    total += n * (map_op_price(node->op) + COST_LOAD * loads);
   }
   return total;
 }
@@ -32,8 +34,6 @@ static bool refuse(Text *why, const char *reason) {
   if (why) text_put(why, reason);
   return false;
 }
-
-static bool has_vectors(const Map *map) { return map->lanes != MAP_SCALAR; }
 
 // Whether the generic schedule makes a good kernel of several nodes.
 static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
@@ -50,12 +50,12 @@ static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
   Arena *arena = arena_new();
   Map map;
   map_outputs(&map, lower_new(ir_new(arena, target), group));
-  bool is_vector = has_vectors(&map);
+  bool is_vector = map.lanes != MAP_SCALAR || map.n_loops == 0 || map.loop[map.n_loops - 1].n < target->vector;
   int64_t cost = map.cost, n_tasks = map.n_tasks;
   arena_free(arena);
   if (cost <= SMALL) return true;
-  if (!is_vector && map.n_loops > 0) return refuse(why, "together they would not be vectors");
-  if (cost > 2 * cost_apart(group)) return refuse(why, "values would be computed more than once");
+  if (!is_vector) return refuse(why, "together they would not be vectors");
+  if (cost > 3 * cost_apart(group)) return refuse(why, "values would be computed more than once");
   if (n_tasks == 1 && cost > 16 * SMALL) return refuse(why, "together they would not be parallel");
   return true;
 }

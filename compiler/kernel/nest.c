@@ -66,6 +66,27 @@ bool nest_lane_stride(Ir *ir, IrExpr *offset, const Lanes *lanes, IrExpr **out_b
   return true;
 }
 
+// A load whose index takes one term from a table of integers, at neighbouring places for the lanes; NULL otherwise.
+static IrExpr *pick(Ir *ir, IrExpr *e, const Lanes *lanes) {
+  IrExpr *index = e->arg[0], *chosen = NULL, *place;
+  int64_t coef = 1, stride;
+  bool is_partial;
+  if (index->kind != IR_SUM) chosen = index;
+  for (int k = 0; index->kind == IR_SUM && k < index->n_args; k++) {
+    if (!uses_lanes(index->arg[k], lanes)) continue;
+    if (chosen) return NULL;
+    chosen = index->arg[k];
+    coef = index->coef[k];
+  }
+  if (!chosen || chosen->kind != IR_LOAD ||
+      !nest_lane_stride(ir, chosen->arg[0], lanes, &place, &stride, &is_partial) || stride != 1)
+    return NULL;
+  IrExpr *base = ir_sub(ir, index, ir_scale(ir, chosen, coef));
+  IrExpr *args[] = {ir_address(ir, e->buffer, base), ir_address(ir, chosen->buffer, place), ir_int(ir, coef),
+                    lanes->n_valid};
+  return is_partial ? ir_call(ir, IR_VECTOR, "vpick_n", 4, args) : ir_call(ir, IR_VECTOR, "vpick", 3, args);
+}
+
 static IrExpr *vectorise_leaf(void *context, Ir *ir, IrExpr *e) {
   Vectoriser *v = context;
   IrExpr *base;
@@ -82,8 +103,9 @@ static IrExpr *vectorise_leaf(void *context, Ir *ir, IrExpr *e) {
   if (e->kind == IR_LOAD || (e->kind == IR_CONVERT && e->arg[0]->type == IR_INDEX)) {
     if (!uses_lanes(e->arg[0], v->lanes)) return e;
     if (e->type != IR_FLOAT || !nest_lane_stride(ir, e->arg[0], v->lanes, &base, &stride, &is_partial)) {
-      v->has_failed = true;
-      return e;
+      IrExpr *picked = e->kind == IR_LOAD && e->type == IR_FLOAT ? pick(ir, e, v->lanes) : NULL;
+      v->has_failed = v->has_failed || !picked;
+      return picked ? picked : e;
     }
     if (e->kind == IR_LOAD) return ir_gather(ir, e->buffer, base, stride, is_partial ? v->lanes->n_valid : NULL);
     IrExpr *step = ir_op2(ir, OP_mul, ir_lane_id(ir), ir_number(ir, (double)stride));

@@ -43,6 +43,11 @@ static const char head[] = "#include <math.h>\n"
                            "}\n";
 
 static const char tail[] =
+    "INLINE vf vpick_n(const float *p, const int *at, i64 scale, i64 n) {\n"
+    "  STACK(t, V) = {0};\n"
+    "  for (i64 i = 0; i < n; i++) t[i] = p[at[i] * scale];\n"
+    "  return vload(t);\n"
+    "}\n"
     "INLINE vf vkeep(vf v, i64 n, float fill) { return vsel(lane_number < (int)n, v, vsplat(fill)); }\n"
     "INLINE float lanes_sum(vf v, i64 n) {\n"
     "  v = vkeep(v, n, 0);\n"
@@ -77,6 +82,8 @@ void preamble_types(int width, Text *out) {
   text_put(out, head);
   put_list(out, "static const vi lane_number __attribute__((unused)) = {", "%d", width, "};\n");
   put_list(out, "static const vf lane_id __attribute__((unused)) = {", "%d", width, "};\n");
+  put_list(out, "INLINE vf vpick(const float *p, const int *at, i64 scale) { return (vf){", "p[at[%d] * scale]", width,
+           "}; }\n");
   put_list(out, "INLINE vf vgather(const float *p, i64 stride) { return (vf){", "p[%d * stride]", width, "}; }\n");
   text_put(out, tail);
 }

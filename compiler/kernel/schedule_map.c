@@ -7,13 +7,12 @@
 
 enum {
   TASK_COST = 40000, // operations that are worth a task of their own
-  COST_LOAD = 2,
-  COST_MATH = 10, // exp, log, ...
+  COST_MATH = 10,    // exp, log, ...
 };
 
 // ---- cost
 
-static int64_t op_price(Op op) {
+int64_t map_op_price(Op op) {
   switch (op) {
   case OP_exp:
   case OP_log:
@@ -35,20 +34,78 @@ typedef struct Around {
   const struct Around *outer;
 } Around;
 
-static int64_t price(Ir *ir, IrMap *seen, const Around *around, const IrExpr *e) {
-  if (e->type == IR_INDEX || ir_map_get(seen, e)) return 0;
-  ir_map_set(seen, ir->arena, e, seen);
-  int64_t total = e->kind == IR_OP ? op_price(e->op) : e->kind == IR_LOAD ? COST_LOAD : 0;
-  if (e->kind != IR_REDUCE) {
-    for (int k = 0; k < e->n_args; k++) total += price(ir, seen, around, e->arg[k]);
-    return total;
+// Which loops and reductions an expression depends on, as bits: loop k is bit k, reductions follow.
+typedef struct Pricer {
+  Map *map;
+  IrMap masks, seen;
+  const IrVar *reduced[64 - MAP_LOOPS];
+  int64_t n[64 - MAP_LOOPS];
+  int n_reduced;
+  int64_t total;
+} Pricer;
+
+static uint64_t bit_of(Pricer *p, const IrVar *var) {
+  for (int k = 0; k < p->map->n_loops; k++) {
+    if (p->map->loop[k].var == var) return 1ull << k;
   }
-  // Computed once for all steps of the reductions around it that it does not depend on: the emitter hoists it.
-  total = (1 + price(ir, seen, &(Around){e, around}, e->arg[0])) * e->i;
-  for (; around; around = around->outer) {
-    if (!ir_uses(e, around->reduction->var)) total = (total + around->reduction->i - 1) / around->reduction->i;
+  for (int k = 0; k < p->n_reduced; k++) {
+    if (p->reduced[k] == var) return 1ull << (MAP_LOOPS + k);
   }
-  return total;
+  const ChannelVar *channel = lower_channel(p->map->lower, var);
+  return channel && channel->var != var ? bit_of(p, channel->var) : 0;
+}
+
+static uint64_t mask_of(Pricer *p, const IrExpr *e) {
+  if (e->kind == IR_REF) return bit_of(p, e->var);
+  if (e->n_args == 0) return 0;
+  uint64_t *known = ir_map_get(&p->masks, e);
+  if (known) return *known;
+  if (e->kind == IR_REDUCE && bit_of(p, e->var) == 0 && p->n_reduced < 64 - MAP_LOOPS) {
+    p->reduced[p->n_reduced] = e->var;
+    p->n[p->n_reduced++] = e->i;
+  }
+  uint64_t mask = 0;
+  for (int k = 0; k < e->n_args; k++) mask |= mask_of(p, e->arg[k]);
+  if (e->kind == IR_REDUCE) mask &= ~bit_of(p, e->var);
+  known = arena_memdup(p->map->lower->ir->arena, &mask, sizeof mask);
+  ir_map_set(&p->masks, p->map->lower->ir->arena, e, known);
+  return mask;
+}
+
+// Elements that loop k walks over.
+static int64_t loop_elements(const Map *map, int k) {
+  const ChannelVar *channel = lower_channel(map->lower, map->loop[k].var);
+  bool is_lanes = map->lanes == MAP_CHANNELS && channel && channel->block == map->loop[k].var;
+  return map->loop[k].n * (is_lanes ? channel->layout->block : 1);
+}
+
+// An expression is computed once for each turn of the loops down to the innermost one that it depends on.
+static int64_t turns(const Pricer *p, uint64_t mask) {
+  int64_t n = 1;
+  for (int k = 0; k < p->map->n_loops && (mask & (((1ull << MAP_LOOPS) - 1) >> k << k)); k++)
+    n *= loop_elements(p->map, k);
+  for (int k = 0; k < p->n_reduced; k++) {
+    if (mask >> (MAP_LOOPS + k) & 1) n *= p->n[k];
+  }
+  return n;
+}
+
+static void add_price(Pricer *p, const IrExpr *e) {
+  if (e->type == IR_INDEX || e->n_args == 0 || ir_map_get(&p->seen, e)) return;
+  ir_map_set(&p->seen, p->map->lower->ir->arena, e, p);
+  int64_t each = e->kind == IR_OP ? map_op_price(e->op) : e->kind == IR_LOAD ? COST_LOAD : 0;
+  if (each) p->total += each * turns(p, mask_of(p, e));
+  for (int k = 0; k < e->n_args; k++) add_price(p, e->arg[k]);
+}
+
+static int64_t price(Map *map) {
+  Pricer p = {.map = map};
+  int64_t n = COST_LOAD * map->n_stores;
+  for (int k = 0; k < map->n_loops; k++) n *= loop_elements(map, k);
+  p.total = n;
+  for (int k = 0; k < map->n_stores; k++) mask_of(&p, map->store[k].value);
+  for (int k = 0; k < map->n_stores; k++) add_price(&p, map->store[k].value);
+  return p.total;
 }
 
 // ---- lanes
@@ -73,11 +130,27 @@ static MapStore *vectorised(Map *map, const Lanes *lanes, IrVar *replaced, IrExp
   return out;
 }
 
+// Puts in block and lane of all channel loops but `kept` as functions of their channel.
+static void scalar_channels(Map *map, const MapLoop *kept) {
+  Lower *lower = map->lower;
+  for (int k = 0; k < map->n_loops; k++) {
+    const ChannelVar *channel = lower_channel(lower, map->loop[k].var);
+    if (!channel || &map->loop[k] == kept) continue;
+    for (int s = 0; s < map->n_stores; s++) {
+      map->store[s].offset = nest_scalar_channel(lower, map->store[s].offset, channel);
+      map->store[s].value = nest_scalar_channel(lower, map->store[s].value, channel);
+    }
+  }
+}
+
 static bool channels_to_lanes(Map *map, MapLoop *loop) {
   Lower *lower = map->lower;
   Ir *ir = lower->ir;
   const ChannelVar *channel = lower_channel(lower, loop->var);
   if (!channel) return false;
+  MapStore *scalar = map->store;
+  map->store = arena_memdup(ir->arena, scalar, sizeof(MapStore) * (size_t)map->n_stores);
+  scalar_channels(map, loop);
   IrExpr *block = ir_ref(ir, channel->block);
   Lanes lanes = {.lane = channel->lane,
                  .valid = ir_var(ir, IR_INDEX, "lane", 0, channel->layout->block - 1),
@@ -85,8 +158,8 @@ static bool channels_to_lanes(Map *map, MapLoop *loop) {
   if (ir_is_int(lanes.n_valid, channel->layout->block)) lanes.n_valid = NULL;
   IrExpr *by = ir_add(ir, lower_block_start(lower, channel->layout, block), ir_ref(ir, lanes.valid));
   MapStore *stores = vectorised(map, &lanes, loop->var, by);
+  map->store = stores ? stores : scalar;
   if (!stores) return false;
-  map->store = stores;
   map->lanes = MAP_CHANNELS;
   *loop = (MapLoop){channel->block, channel->block->hi + 1};
   return true;
@@ -215,11 +288,7 @@ static int order_by_reductions(Map *map) {
 
 static void split_tasks(Map *map, int n_may_split) {
   Ir *ir = map->lower->ir;
-  IrMap seen = {0};
-  map->cost = 0;
-  for (int k = 0; k < map->n_stores; k++) map->cost += COST_LOAD + price(ir, &seen, NULL, map->store[k].value);
-  for (int k = 0; k < map->n_loops; k++) map->cost *= map->loop[k].n;
-  if (map->lanes == MAP_CHANNELS) map->cost *= ir->target->vector;
+  map->cost = price(map);
   int64_t wanted = map->cost / TASK_COST;
   if (wanted > MAP_TASKS) wanted = MAP_TASKS;
   map->n_tasks = 1;
@@ -246,16 +315,7 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   }
   map->store = arena_memdup(ir->arena, stores, sizeof(MapStore) * (size_t)n_stores);
   for (int k = 0; k < map->n_loops && map->lanes == MAP_SCALAR; k++) channels_to_lanes(map, &map->loop[k]);
-  if (map->lanes == MAP_SCALAR) {
-    for (int k = 0; k < map->n_loops; k++) {
-      const ChannelVar *channel = lower_channel(lower, map->loop[k].var);
-      if (!channel) continue;
-      for (int s = 0; s < n_stores; s++) {
-        map->store[s].offset = nest_scalar_channel(lower, map->store[s].offset, channel);
-        map->store[s].value = nest_scalar_channel(lower, map->store[s].value, channel);
-      }
-    }
-  }
+  if (map->lanes == MAP_SCALAR) scalar_channels(map, NULL);
   order_by_storage(map);
   merge_loops(map);
   if (map->lanes == MAP_SCALAR) last_to_lanes(map);

@@ -16,7 +16,7 @@ typedef struct MapStore {
   IrExpr *n_valid; // lanes to store; NULL = one number, or all lanes
 } MapStore;
 
-enum { MAP_LOOPS = 8, MAP_TASKS = 64 };
+enum { MAP_LOOPS = 8, MAP_TASKS = 64, COST_LOAD = 2 };
 
 typedef enum MapLanes {
   MAP_SCALAR,
@@ -42,6 +42,9 @@ typedef struct Map {
 void map_outputs(Map *map, Lower *lower);
 // The same for given stores over given loops.
 void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n_stores, const MapStore *stores);
+
+// Operations that one value of an elementwise op counts for.
+int64_t map_op_price(Op op);
 
 // Appends to `body` what task number `task` (0 .. n_tasks - 1) does.
 void map_put(Map *map, IrStmt *body, IrExpr *task);
