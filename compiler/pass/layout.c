@@ -274,7 +274,8 @@ static Node *rewrite(Rewriter *rewriter, Node *node) {
 
 bool pass_layout(const PassContext *context, Graph *graph) {
   if (context->target->kind != TARGET_CPU) return false;
-  bool is_split = layout_split_concats(graph);
+  bool is_prepared = layout_unpad_pointwise(graph);
+  is_prepared |= layout_split_concats(graph);
   Arena *scratch = arena_new();
   Rewriter rewriter = {
       .graph = graph,
@@ -302,5 +303,5 @@ bool pass_layout(const PassContext *context, Graph *graph) {
   graph_sort(graph);
   bool has_views = layout_mark_views(graph) > 0;
   arena_free(scratch);
-  return is_split || rewriter.changed || has_views;
+  return is_prepared || rewriter.changed || has_views;
 }

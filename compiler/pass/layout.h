@@ -32,6 +32,9 @@ const Layout *layout_single(Arena *arena, LayoutKind kind, int block, int64_t ch
 // changed anything.
 bool layout_split_concats(Graph *graph);
 
+// Padded 1x1 convolutions become unpadded ones whose results are padded. Returns whether there were any.
+bool layout_unpad_pointwise(Graph *graph);
+
 // Marks values that need no computing because their elements already stand in another value's storage, in the right
 // order: reshapes of plain values, relayouts that change no byte, slices on block borders. node->into becomes that
 // value. Returns how many.

@@ -1,0 +1,41 @@
+// Layout pointwise: a padded 1x1 convolution is an unpadded one whose result is padded with zeros.
+//
+// The kernels of pointwise convolutions are matrix products over all pixels; borders would take them to the slower
+// kernels of larger windows. U-Net bridges inherited from AdaBins are padded like this.
+#include "compiler/pass/layout.h"
+
+static bool is_padded_pointwise(const Node *node) {
+  if (node->op != OP_conv2d || node_attr(node, "padding").i == 0) return false;
+  const Shape *weight = &node->in[1]->shape;
+  return weight->dim[2] == 1 && weight->dim[3] == 1 && node_attr(node, "stride").i == 1 &&
+         conv_kind(node) == CONV_DENSE;
+}
+
+static Node *pad_result(Graph *graph, Node *node) {
+  AttrValue attrs[OP_MAX_ATTRS];
+  for (int i = 0; i < OP_MAX_ATTRS; i++) attrs[i] = node->attr[i];
+  int64_t padding = node_attr(node, "padding").i;
+  attrs[op_attr_index(OP_conv2d, "padding")].i = 0;
+  graph_at(graph, node);
+  Node *inner = graph_add(graph, OP_conv2d, node->in, 2, attrs);
+  AttrValue pad[OP_MAX_ATTRS] = {0};
+  pad[op_attr_index(OP_pad, "before")].ints = SHAPE(0, 0, padding, padding);
+  pad[op_attr_index(OP_pad, "after")].ints = SHAPE(0, 0, padding, padding);
+  Node *outer = graph_add(graph, OP_pad, &inner, 1, pad);
+  inner->is_setup = outer->is_setup = node->is_setup;
+  inner->name = outer->name = node->name;
+  return outer;
+}
+
+bool layout_unpad_pointwise(Graph *graph) {
+  int n = graph->n_nodes;
+  bool changed = false;
+  for (int i = 0; i < n; i++) {
+    Node *node = graph->nodes[i];
+    if (!is_padded_pointwise(node)) continue;
+    graph_replace(graph, node, pad_result(graph, node));
+    changed = true;
+  }
+  if (changed) graph_sort(graph);
+  return changed;
+}
