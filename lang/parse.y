@@ -27,6 +27,14 @@
 
 enum { MAX_ARGUMENTS = 200 }; // of a call, and parameters of a module
 
+// After an error production: the scanner has skipped what was spoilt (token_recover); at the end of the text all is over.
+#define RECOVERED                                                                                                      \
+  do {                                                                                                                 \
+    yyerrok;                                                                                                           \
+    yyclearin;                                                                                                         \
+    if (ctx->previous == NET_YYEOF) YYABORT;                                                                           \
+  } while (0)
+
 #define LOC(span) span_loc(ctx, span)
 #define PUSH(list, item) ARENA_PUSH(ctx->arena, (list).items, (list).n, (list).cap, item)
 
@@ -236,7 +244,7 @@ file: edition decls ;
 
 edition:
   NET INT NEWLINE { check_edition(ctx, @2, $INT.i); }
-| NET error NEWLINE
+| NET error NEWLINE { yyerrok; }
 | %empty {
     Span start = {.line = 1, .column = 1, .end_line = 1, .end_column = 1};
     diag_error(ctx->diag, LOC(start), "the edition of the language is missing");
@@ -248,7 +256,7 @@ decls: decl | decls NEWLINE decl ;
 
 decl:
   %empty
-| error
+| error { RECOVERED; }
 | USE name[file] {
     Use use = {.file = $file};
     PUSH(ctx->source->uses, use);
@@ -312,10 +320,10 @@ block: '{' lines '}' { $$ = $2; } ;
 lines:
   %empty { $$ = (StmtList){0}; }
 | stmt { $$ = (StmtList){0}; PUSH($$, $1); }
-| error { $$ = (StmtList){0}; }
+| error { $$ = (StmtList){0}; RECOVERED; }
 | lines NEWLINE { $$ = $1; }
 | lines NEWLINE stmt { $$ = $1; PUSH($$, $3); }
-| lines NEWLINE error { $$ = $1; }
+| lines NEWLINE error { $$ = $1; RECOVERED; }
 ;
 
 stmt:
@@ -549,13 +557,13 @@ path_parts:
 entry_lines:
   %empty { $$ = (EntryList){0}; }
 | entries
-| error { $$ = (EntryList){0}; }
+| error { $$ = (EntryList){0}; RECOVERED; }
 | entry_lines NEWLINE { $$ = $1; }
 | entry_lines NEWLINE entries {
     $$ = $1;
     for (int i = 0; i < $3.n; i++) PUSH($$, $3.items[i]);
   }
-| entry_lines NEWLINE error { $$ = $1; }
+| entry_lines NEWLINE error { $$ = $1; RECOVERED; }
 ;
 entries:
   entry { $$ = (EntryList){0}; add_entry(ctx, &$$, $1, @1); }
@@ -599,7 +607,12 @@ static bool starts_expression(yysymbol_kind_t kind) {
 }
 
 static bool is_soft_name(yysymbol_kind_t kind) {
-  return kind == YYSYMBOL_NET || kind == YYSYMBOL_USE || kind == YYSYMBOL_TARGET || kind == YYSYMBOL_LOSS || kind == YYSYMBOL_SET;
+  switch (kind) {
+  case YYSYMBOL_NET: case YYSYMBOL_USE: case YYSYMBOL_TARGET: case YYSYMBOL_LOSS: case YYSYMBOL_SET:
+  case YYSYMBOL_INPUT: case YYSYMBOL_OUTPUT: case YYSYMBOL_STATE: case YYSYMBOL_MODEL: case YYSYMBOL_IN:
+    return true;
+  default: return false;
+  }
 }
 
 static bool continues_expression(yysymbol_kind_t kind) {

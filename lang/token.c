@@ -68,7 +68,8 @@ static void drop_round(ParseContext *ctx) {
 
 static void keep_brackets(ParseContext *ctx, int kind, Span span) {
   if (kind == '(' || kind == '[' || kind == '{') {
-    Bracket bracket = {kind, span};
+    Bracket bracket = {kind, kind == '{' && ctx->opens_expression, span};
+    if (kind == '{') ctx->opens_expression = false;
     ARENA_PUSH(ctx->arena, ctx->brackets, ctx->n_brackets, ctx->cap_brackets, bracket);
   } else if (kind == ')') {
     if (innermost(ctx) == '(') ctx->n_brackets--;
@@ -76,7 +77,13 @@ static void keep_brackets(ParseContext *ctx, int kind, Span span) {
     if (innermost(ctx) == '[') ctx->n_brackets--;
   } else if (kind == '}') {
     drop_round(ctx);
-    if (ctx->n_brackets) ctx->n_brackets--;
+    ctx->closed = ctx->n_brackets ? ctx->brackets[--ctx->n_brackets] : (Bracket){0};
+  } else if (kind == MATCH) {
+    ctx->opens_expression = true;
+  } else if (kind == ELSE) {
+    ctx->opens_expression = ctx->closed.is_expression;
+  } else if (kind == IF && ctx->previous != ELSE) {
+    ctx->opens_expression = !(ctx->previous == NEWLINE || ctx->previous == '{');
   }
 }
 
@@ -196,12 +203,6 @@ void token_recover(ParseContext *ctx, Span span) {
   ctx->is_recovering = true;
 }
 
-static int count_blocks(const ParseContext *ctx) {
-  int n = 0;
-  for (int i = 0; i < ctx->n_brackets; i++) n += ctx->brackets[i].kind == '{';
-  return n;
-}
-
 // Outside of blocks: on to the next thing at the margin that begins a declaration.
 static void skip_to_declaration(ParseContext *ctx, int level) {
   NET_YYSTYPE value;
@@ -234,20 +235,22 @@ static void skip_to_statement(ParseContext *ctx, int level) {
   }
 }
 
-// Returns true if a line end must be handed out first.
-static bool recover(ParseContext *ctx) {
+// The token to go on with; 0 = the next of the text.
+static int recover(ParseContext *ctx) {
   ctx->is_recovering = false;
-  int level = ctx->previous == '{';
-  if (level && innermost(ctx) == '{') ctx->n_brackets--;
-  drop_round(ctx);
-  bool is_line_given = ctx->previous == NEWLINE;
-  if (count_blocks(ctx) == 0 && ctx->previous != '}') {
-    ctx->n_brackets = 0;
+  ctx->opens_expression = false;
+  if (ctx->previous == '}' && ctx->closed.kind && !ctx->closed.is_expression) return '}';
+  int level = ctx->previous == '{' && innermost(ctx) == '{';
+  ctx->n_brackets -= level;
+  while (ctx->n_brackets && !(innermost(ctx) == '{' && !ctx->brackets[ctx->n_brackets - 1].is_expression))
+    level += ctx->brackets[--ctx->n_brackets].kind == '{';
+  if (ctx->n_brackets == 0) {
     skip_to_declaration(ctx, level);
-    return !is_line_given;
+    return NEWLINE;
   }
-  if (!is_line_given && ctx->previous != '}' && ctx->previous != NET_YYEOF) skip_to_statement(ctx, level);
-  return false;
+  if (ctx->previous == NEWLINE && level == 0) return NEWLINE;
+  if (ctx->previous != NET_YYEOF) skip_to_statement(ctx, level);
+  return 0;
 }
 
 // ---- the grammar's next token -----------------------------------------------------------------------------------
@@ -256,14 +259,16 @@ static int hand_out(ParseContext *ctx, int kind, const NET_YYSTYPE *value, Span 
   bool is_first = ctx->previous == NEWLINE || ctx->previous == '{' || ctx->previous == 0;
   if (is_first) ctx->first = kind == NAME ? (Name){value->text, span_loc(ctx, span)} : (Name){0};
   keep_brackets(ctx, kind, span);
+  ctx->last_span = span;
   ctx->previous = kind;
   return kind;
 }
 
 int token_next(ParseContext *ctx, NET_YYSTYPE *value, Span *span) {
-  if (ctx->is_recovering && recover(ctx)) {
-    *span = ctx->ahead_span;
-    return ctx->previous = NEWLINE;
+  int kept = ctx->is_recovering ? recover(ctx) : 0;
+  if (kept) {
+    *span = ctx->last_span;
+    return ctx->previous = kept;
   }
   for (;;) {
     if (ctx->n_closing) {

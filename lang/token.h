@@ -15,7 +15,8 @@ typedef struct Token {
 } Token;
 
 typedef struct Bracket {
-  int kind; // '(' '[' '{'
+  int kind;           // '(' '[' '{'
+  bool is_expression; // '{' of a match or of an `if` that is an expression, not of a block
   Span span;
 } Bracket;
 
@@ -35,10 +36,12 @@ typedef struct ParseContext {
   bool has_ahead;
   int ahead;
   union NET_YYSTYPE *ahead_value;
-  Span ahead_span;
-  bool is_quiet;      // brackets that were never closed have been reported: the grammar's own errors add nothing
-  int n_closing;      // '}' still to be handed out in place of those that are missing
-  bool is_recovering; // the next call first skips what a syntax error spoilt
+  Span ahead_span, last_span;
+  bool is_quiet;         // brackets that were never closed have been reported: the grammar's own errors add nothing
+  int n_closing;         // '}' still to be handed out in place of those that are missing
+  Bracket closed;        // by the last '}'; kind 0 if it closed nothing
+  bool opens_expression; // the next '{' belongs to an expression
+  bool is_recovering;    // the next call first skips what a syntax error spoilt
   // For the formatter.
   Token *tokens;
   int n_tokens, cap_tokens;
