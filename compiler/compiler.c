@@ -58,6 +58,7 @@ static void set_args(Emitter *emitter, const PlanStep *from, Step *step) {
     offsets[i] = from->args[i].offset;
   }
   step->n_args = from->n_args;
+  step->n_read = from->n_read;
   step->arg_buffer = buffers;
   step->arg_offset = offsets;
 }

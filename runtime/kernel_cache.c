@@ -85,6 +85,20 @@ static void put_cpu(Text *out) {
   fclose(file);
 }
 
+// Hash of the source without its comment lines, which name places in the user's text: editing elsewhere in that text
+// does not compile the same kernels again.
+static Hash code_hash(const char *source) {
+  Text code = {0};
+  for (const char *line = source; *line;) {
+    size_t n = strcspn(line, "\n");
+    if (strncmp(line, "//", 2)) text_write(&code, line, n + (line[n] == '\n'));
+    line += n + (line[n] == '\n');
+  }
+  Hash hash = hash_bytes(text_get(&code), code.size);
+  text_free(&code);
+  return hash;
+}
+
 static Hash cache_key(const char *source, const char *flags, const char *compiler) {
   Text about = {0};
   text_printf(&about, "kernels 1\n%s\n%s\n", flags, compiler);
@@ -94,7 +108,7 @@ static Hash cache_key(const char *source, const char *flags, const char *compile
   command_capture(&command, &about); // a compiler that cannot say is known by its name alone
   command_free(&command);
   put_cpu(&about);
-  Hash key = hash_combine(hash_bytes(about.data, about.size), hash_bytes(source, strlen(source)));
+  Hash key = hash_combine(hash_bytes(about.data, about.size), code_hash(source));
   text_free(&about);
   return key;
 }

@@ -1,7 +1,8 @@
 // Kernel cache: C text of kernels -> a loaded shared object, through the host's compiler, kept on disk by content.
 //
-// The key is a hash of source, flags, the compiler's version and the CPU. Files are written beside and renamed, so that
-// several processes may build the same kernels at once, and each carries a hash of itself: a damaged file is rebuilt.
+// The key is a hash of source (but for lines of comment), flags, the compiler's version and the CPU. Files are written
+// beside and renamed, so that several processes may build the same kernels at once, and each carries a hash of itself:
+// a damaged file is rebuilt.
 #ifndef SG_KERNEL_CACHE_H
 #define SG_KERNEL_CACHE_H
 

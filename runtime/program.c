@@ -65,8 +65,8 @@ static bool verify_step(const Program *program, const Step *step, const char *li
     text_printf(why, "%s %d has no function", list, i);
     return false;
   }
-  if (step->n_args < 0 || step->n_args > MAX_STEP_ARGS || step->n_tasks < 0 || step->scratch < 0 ||
-      step->scratch > max_floats) {
+  if (step->n_args < 0 || step->n_read < 0 || step->n_read > step->n_args || step->n_args > MAX_STEP_ARGS ||
+      step->n_tasks < 0 || step->scratch < 0 || step->scratch > max_floats) {
     text_printf(why, "%s %d has impossible sizes", list, i);
     return false;
   }
@@ -130,7 +130,7 @@ static void put_steps(Text *out, const char *list, const Step *steps, int n) {
     text_printf(out, "step %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ", step->symbol, step->n_tasks,
                 step->scratch, step->flops, step->bytes);
     put_name(out, step->label);
-    text_printf(out, " %d", step->n_args);
+    text_printf(out, " %d %d", step->n_read, step->n_args);
     for (int j = 0; j < step->n_args; j++) text_printf(out, " %d+%" PRId64, step->arg_buffer[j], step->arg_offset[j]);
     text_put(out, "\n");
   }

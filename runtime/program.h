@@ -39,10 +39,10 @@ typedef struct Buffer {
 } Buffer;
 
 typedef struct Step {
-  const char *symbol;  // in the compiled source; NULL if `function` is given
-  SgKernel *function;  // the reference evaluator's step, or resolved when loaded
-  const void *context; // for `function`
-  int n_args;
+  const char *symbol;        // in the compiled source; NULL if `function` is given
+  SgKernel *function;        // the reference evaluator's step, or resolved when loaded
+  const void *context;       // for `function`
+  int n_args, n_read;        // the first n_read arguments are read, the others written
   const int *arg_buffer;     // index into Program.buffers
   const int64_t *arg_offset; // floats into that buffer
   int64_t n_tasks, scratch, flops, bytes;

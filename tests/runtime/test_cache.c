@@ -91,6 +91,15 @@ static void test_hits(void) {
   int64_t bytes;
   CHECK(load("first", 2, 10, &notes) == 0, "found in an empty cache");
   CHECK(load("second", 2, 10, &notes) == 1, "not kept");
+  char *source = make_source(2, 10);
+  Text commented = {0};
+  text_printf(&commented, "// from another place\n%s// a.net:7\n", source);
+  KernelModule *module = NULL;
+  CHECK(!kernel_module_load(text_get(&commented), flags, note, &notes, &module) && kernel_module_was_cached(module),
+        "comments are part of the key");
+  kernel_module_close(module);
+  text_free(&commented);
+  free(source);
   CHECK(load("other text", 2, 11, &notes) == 0, "other text, same file");
   CHECK(load("many parts", 900, 12, &notes) == 0 && load("many parts again", 900, 12, &notes) == 1, "parts");
   kernel_cache_usage(&files, &bytes);

@@ -32,6 +32,7 @@ static Program *make_program(void) {
   const Step steps[] = {
       {.symbol = "conv_1",
        .n_args = 3,
+       .n_read = 2,
        .arg_buffer = args,
        .arg_offset = offsets,
        .n_tasks = 7,
