@@ -22,7 +22,8 @@ void colour_depth_legend(const DepthMap *depth, double near, double far, Image *
 int colour_legend_width(int height);
 
 // Draws one line of text with its top left corner at (x, y) in letters of 5x7 dots, each dot scale x scale pixels.
-// Clipped at the border. Characters outside printable ASCII are drawn as '?'.
+// Clipped at the border. Characters without a glyph (all but letters,
+// digits and common marks) are drawn as '?'.
 void colour_text(Image *image, int x, int y, int scale, const char *text, const uint8_t rgb[3]);
 int colour_text_width(int scale, const char *text);
 int colour_text_height(int scale);
