@@ -25,7 +25,7 @@ static LangPaths search_paths(const Cli *cli, Arena *arena) {
   for (int i = 0; cli_option_at(cli, "include", i); i++)
     ARENA_PUSH(arena, directories, n, capacity, cli_option_at(cli, "include", i));
   const char *path = getenv("SGC_PATH");
-  for (char *at = path ? arena_strdup(arena, path) : NULL, *save = NULL, *item; (item = strtok_r(at, ":", &save));
+  for (char *at = arena_strdup(arena, path ? path : ""), *save = NULL, *item; (item = strtok_r(at, ":", &save));
        at = NULL)
     ARENA_PUSH(arena, directories, n, capacity, item);
   char self[4096];
