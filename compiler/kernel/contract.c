@@ -38,6 +38,7 @@ void contract_preamble(const Target *target, Text *source) {
   micro_common(target, source);
   micro_gemm(target, source);
   micro_conv(target, source);
+  micro_few(target, source);
   micro_depthwise(target, source);
   micro_resize(target, source);
   micro_depthwise_dx(target, source);

@@ -13,6 +13,7 @@
 void micro_common(const Target *target, Text *out);    // vector types, loads, activation
 void micro_gemm(const Target *target, Text *out);      // the register tile, pixels x output blocks
 void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
+void micro_few(const Target *target, Text *out);       // sg_few_*: few output channels; after micro_conv
 void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
 
 void micro_resize(const Target *target, Text *out);       // sg_resize: rows of an interpolated picture
@@ -58,6 +59,9 @@ enum {
   MICRO_SEGMENTS, // number of segments of x that follow: offset, channels
   MICRO_CONV,
 };
+// sg_few_gemm(c, x, w, y, bias, slope, n, inputs, positions, pack), sg_few_conv(c, x, w, y, bias, slope, y0, y1,
+// positions, pack): the tables of sg_gemm and sg_conv, for a plain result with at most half a vector of channels;
+// positions = lanes of all blocks of x.
 // sg_dw_K_S(c, x, w, y, bias, slope, y0, y1): rows of one channel block; kernel K, stride S, or `any`.
 enum {
   MICRO_DW_H,

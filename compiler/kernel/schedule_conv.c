@@ -59,24 +59,44 @@ static IrExpr *gemm_numbers(const Schedule *schedule, const Layout *x_layout, in
   return numbers(schedule, "shape", c, MICRO_GEMM + 3 * x_layout->c.n);
 }
 
+// So few output channels that lanes are better spent on input channels.
+static bool has_few_outputs(const Schedule *schedule) {
+  const Node *y = schedule->contract.core.node;
+  return !contract_is_blocked(y) && 2 * y->shape.dim[1] <= schedule->vl;
+}
+
+// Room for the packed weights and lists of sg_few_*.
+static IrExpr *few_scratch(const Schedule *schedule, const Layout *x, int64_t taps) {
+  int64_t positions = channel_blocks(x) * (int64_t)schedule->vl, outputs = schedule->contract.core.node->shape.dim[1];
+  int64_t size = taps * (outputs * positions + 6 * x->c.n);
+  return ir_address(schedule->ir, ir_scratch(schedule->ir, "pack", IR_FLOAT, size), ir_int(schedule->ir, 0));
+}
+
 // sg_gemm over pixels p0 .. p0 + count - 1 of the result; `x` is the address of the first one's input.
-static void put_gemm(Schedule *schedule, IrExpr *shape, IrExpr *x, IrExpr *bias, IrExpr *n, IrExpr *p0, IrExpr *count,
-                     IrExpr *b0, IrExpr *b1) {
+static void put_gemm(Schedule *schedule, const Layout *x_layout, int64_t x_pitch, IrExpr *x, IrExpr *bias, IrExpr *n,
+                     IrExpr *p0, IrExpr *count, IrExpr *b0, IrExpr *b1) {
   Ir *ir = schedule->ir;
   const ContractStage *core = &schedule->contract.core;
   IrExpr *at = ir_scale(ir, p0, contract_is_blocked(core->node) ? schedule->vl : 1);
-  IrExpr *args[] = {
-      shape,
-      x,
-      weight_of(schedule, core->node->in[1], NULL),
-      image_of(schedule, schedule->contract.result, n, at),
-      bias,
-      core->residual ? image_of(schedule, core->residual, n, at) : no_address(schedule),
-      ir_number(ir, core->slope),
-      count,
-      b0,
-      b1,
-  };
+  IrExpr *shape = gemm_numbers(schedule, x_layout, x_pitch), *slope = ir_number(ir, core->slope);
+  IrExpr *w = weight_of(schedule, core->node->in[1], NULL), *y = image_of(schedule, schedule->contract.result, n, at);
+  if (has_few_outputs(schedule)) {
+    int64_t positions = channel_blocks(x_layout) * (int64_t)schedule->vl;
+    IrExpr *args[] = {shape,
+                      x,
+                      w,
+                      y,
+                      bias,
+                      slope,
+                      count,
+                      ir_int(ir, core->node->in[1]->shape.dim[1]),
+                      ir_int(ir, positions),
+                      few_scratch(schedule, x_layout, 1)};
+    ir_do(ir, schedule->body, "sg_few_gemm", 10, args);
+    return;
+  }
+  IrExpr *residual = core->residual ? image_of(schedule, core->residual, n, at) : no_address(schedule);
+  IrExpr *args[] = {shape, x, w, y, bias, residual, slope, count, b0, b1};
   ir_do(ir, schedule->body, "sg_gemm", 10, args);
 }
 
@@ -103,10 +123,10 @@ static void pointwise_alone(Schedule *schedule) {
   piece(ir, index[1], size, units, &region.y0, &region.y1);
   piece(ir, index[2], part, blocks, &region.b0, &region.b1);
   IrExpr *bias = bias_of(schedule, &contract->core);
-  IrExpr *shape = gemm_numbers(schedule, x->layout, height_of(x) * width_of(x) * schedule->vl);
   IrExpr *p0 = ir_scale(ir, region.y0, unit), *count = ir_scale(ir, ir_sub(ir, region.y1, region.y0), unit);
   IrExpr *from = image_of(schedule, x, region.n, ir_scale(ir, p0, schedule->vl));
-  put_gemm(schedule, shape, from, bias, region.n, p0, count, region.b0, region.b1);
+  put_gemm(schedule, x->layout, height_of(x) * width_of(x) * schedule->vl, from, bias, region.n, p0, count, region.b0,
+           region.b1);
   schedule_rest(schedule, &region);
 }
 
@@ -132,7 +152,7 @@ static void pointwise_behind_depthwise(Schedule *schedule) {
   Region inside = {region.n, region.y0, region.y1, ir_int(ir, 0), ir_int(ir, inputs), rows};
   put_depthwise(schedule, &contract->lead, lead_bias, &inside, tile, ir_scale(ir, region.y0, -row), pitch);
   IrExpr *count = ir_scale(ir, ir_sub(ir, region.y1, region.y0), width);
-  put_gemm(schedule, gemm_numbers(schedule, lead->layout, pitch), ir_address(ir, tile, ir_int(ir, 0)), bias, region.n,
+  put_gemm(schedule, lead->layout, pitch, ir_address(ir, tile, ir_int(ir, 0)), bias, region.n,
            ir_scale(ir, region.y0, width), count, region.b0, region.b1);
   schedule_rest(schedule, &region);
 }
@@ -184,7 +204,8 @@ void schedule_dense(Schedule *schedule) {
   const Node *y = core->node, *x = y->in[0], *w = y->in[1];
   int64_t images = y->shape.dim[0], blocks = blocks_of(schedule, y), height = height_of(y);
   int64_t taps = w->shape.dim[2] * w->shape.dim[3];
-  int64_t work = width_of(y) * x->shape.dim[1] * taps * blocks * schedule->vl; // of a row
+  int64_t lanes = has_few_outputs(schedule) ? y->shape.dim[1] : blocks * schedule->vl;
+  int64_t work = width_of(y) * x->shape.dim[1] * taps * lanes; // of a row
   int64_t rows = least(height, most(ceil_div(TASK_WORK, work), least(4, ceil_div(height, 8))));
   rows = even_pieces(height, rows);
   int64_t pieces = ceil_div(height, rows), parts = block_parts(images * pieces, rows * work, blocks);
@@ -195,21 +216,28 @@ void schedule_dense(Schedule *schedule) {
   Region region = {.n = index[0]};
   piece(ir, index[1], rows, height, &region.y0, &region.y1);
   piece(ir, index[2], part, blocks, &region.b0, &region.b1);
+  IrExpr *shape = conv_numbers(schedule), *from = image_of(schedule, x, region.n, NULL);
+  IrExpr *weight = weight_of(schedule, w, NULL), *to = image_of(schedule, contract->result, region.n, NULL);
+  IrExpr *bias = bias_of(schedule, core), *slope = ir_number(ir, core->slope);
+  if (has_few_outputs(schedule) && contract_is_blocked(x)) {
+    int64_t positions = channel_blocks(x->layout) * (int64_t)schedule->vl;
+    IrExpr *args[] = {shape,
+                      from,
+                      weight,
+                      to,
+                      bias,
+                      slope,
+                      region.y0,
+                      region.y1,
+                      ir_int(ir, positions),
+                      few_scratch(schedule, x->layout, taps)};
+    ir_do(ir, schedule->body, "sg_few_conv", 10, args);
+    return;
+  }
   int64_t chunks = taps * (contract_is_blocked(x) ? x->layout->c.n : x->shape.dim[1]);
-  IrExpr *args[] = {
-      conv_numbers(schedule),
-      image_of(schedule, x, region.n, NULL),
-      weight_of(schedule, w, NULL),
-      image_of(schedule, contract->result, region.n, NULL),
-      bias_of(schedule, core),
-      core->residual ? image_of(schedule, core->residual, region.n, NULL) : no_address(schedule),
-      ir_number(ir, core->slope),
-      region.y0,
-      region.y1,
-      region.b0,
-      region.b1,
-      ir_address(ir, ir_scratch(ir, "chunks", IR_FLOAT, 3 * chunks), ir_int(ir, 0)),
-  };
+  IrExpr *residual = core->residual ? image_of(schedule, core->residual, region.n, NULL) : no_address(schedule);
+  IrExpr *list = ir_address(ir, ir_scratch(ir, "chunks", IR_FLOAT, 3 * chunks), ir_int(ir, 0));
+  IrExpr *args[] = {shape, from, weight, to, bias, residual, slope, region.y0, region.y1, region.b0, region.b1, list};
   ir_do(ir, schedule->body, conv_function(y), 12, args);
   schedule_rest(schedule, &region);
 }

@@ -134,6 +134,9 @@ static const Conv convs[] = {
     {.name = "dense 2x2 patches", .images = 1, .height = 8, .width = 8, .in = {16}, .out = {16}, .kernel = 2, .stride = 2, .plain_in = true},
     {.name = "dense smaller than its kernel", .images = 1, .height = 3, .width = 2, .in = {8}, .out = {8}, .kernel = 5, .padding = 2},
     {.name = "head to one channel", .images = 1, .height = 10, .width = 13, .in = {32}, .out = {1}, .kernel = 3, .padding = 1, .plain_out = true, .bias = 2},
+    {.name = "few outputs, segments", .images = 2, .height = 7, .width = 43, .in = {9, 12}, .out = {2}, .kernel = 3, .stride = 2, .padding = 1, .plain_out = true, .bias = 3, .act = OP_leaky_relu, .in_concat = true},
+    {.name = "few outputs, narrow", .images = 2, .height = 5, .width = 3, .in = {12}, .out = {2}, .kernel = 3, .padding = 1, .plain_out = true, .act = OP_relu},
+    {.name = "few outputs, pointwise, segments", .images = 1, .height = 5, .width = 5, .in = {12, 5}, .out = {2}, .kernel = 1, .plain_out = true, .bias = 3},
     // depthwise
     {.name = "depthwise 3", .images = 2, .height = 10, .width = 13, .in = {20}, .out = {20}, .kernel = 3, .padding = 1, .is_depthwise = true, .bias = 1, .act = OP_relu},
     {.name = "depthwise 3 by 2", .images = 1, .height = 11, .width = 14, .in = {12, 12}, .out = {12, 12}, .kernel = 3, .stride = 2, .padding = 1, .is_depthwise = true, .bias = 3},
