@@ -35,6 +35,10 @@ bool layout_split_concats(Graph *graph);
 // Padded 1x1 convolutions become unpadded ones whose results are padded. Returns whether there were any.
 bool layout_unpad_pointwise(Graph *graph);
 
+// Large reductions to few results become two, the first of them with results enough for many threads. `block` is the
+// target's vector width. Returns whether there were any.
+bool layout_split_reductions(Graph *graph, int block);
+
 // Marks values that need no computing because their elements already stand in another value's storage, in the right
 // order: reshapes of plain values, relayouts that change no byte, slices on block borders. node->into becomes that
 // value. Returns how many.

@@ -92,6 +92,37 @@ static void test_split(void) {
   }
 }
 
+// Large reductions to few results go by rows first; small ones and those with many results stay as they are.
+static void test_reductions(void) {
+  const char *text = "graph reduce\n"
+                     "%%0 = input \"x\" : [4, %d, 64, 64]\n"
+                     "%%1 = sum(%%0) axes=[0, 2, 3] : [%d]\n"
+                     "%%2 = max(%%0) axes=[0, 1, 2, 3] keep=true : [1, 1, 1, 1]\n"
+                     "%%3 = sum(%%0) axes=[1] : [4, 64, 64]\n"
+                     "output \"a\" = %%1\n"
+                     "output \"b\" = %%2\n"
+                     "output \"c\" = %%3\n";
+  Graph *few = laid_out(arena_printf(arena, text, 16, 16)), *many = laid_out(arena_printf(arena, text, 512, 512));
+  if (!few || !many) return;
+  CHECK(plan_count(few, OP_sum) == 3 && plan_count(few, OP_max) == 2, "%s", plan_text(arena, few));
+  CHECK(plan_count(many, OP_sum) == 2 && plan_count(many, OP_max) == 2, "%s", plan_text(arena, many));
+}
+
+// Padding of a pointwise convolution is done to its result.
+static void test_pointwise(void) {
+  Graph *graph = laid_out("graph bridge\n"
+                          "%0 = input \"x\" : [1, 16, 15, 20]\n"
+                          "%1 = param \"w\" init=constant(0) : [16, 16, 1, 1]\n"
+                          "%2 = conv2d(%0, %1) padding=1 : [1, 16, 17, 22]\n"
+                          "output \"y\" = %2\n");
+  if (!graph) return;
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const Node *node = graph->nodes[i];
+    if (node->op == OP_conv2d) CHECK(node_attr(node, "padding").i == 0, "%s", plan_text(arena, graph));
+  }
+  CHECK(plan_count(graph, OP_pad) == 1, "one padding");
+}
+
 // Slices of a concat's gradient are views at its borders; what they flow into has the inputs' segments.
 static void test_slices(void) {
   Graph *graph = laid_out("graph slices\n"
@@ -233,6 +264,8 @@ int main(void) {
   test_chain();
   test_concat();
   test_split();
+  test_reductions();
+  test_pointwise();
   test_slices();
   test_batch_norm();
   test_narrow();
