@@ -25,9 +25,9 @@ static LangPaths search_paths(const Cli *cli, Arena *arena) {
   for (int i = 0; cli_option_at(cli, "include", i); i++)
     ARENA_PUSH(arena, directories, n, capacity, cli_option_at(cli, "include", i));
   const char *path = getenv("SGC_PATH");
-  for (char *at = arena_strdup(arena, path ? path : ""), *save = NULL, *item; (item = strtok_r(at, ":", &save));
-       at = NULL)
-    ARENA_PUSH(arena, directories, n, capacity, item);
+  char *rest = arena_strdup(arena, path ? path : "");
+  for (char *item; (item = strsep(&rest, ":"));)
+    if (*item) ARENA_PUSH(arena, directories, n, capacity, item);
   char self[4096];
   ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
   self[length > 0 ? length : 0] = 0;

@@ -126,7 +126,7 @@ static void put_shape(Text *text, const cJSON *shape) {
 }
 
 static void put_attribute(Text *text, const cJSON *attr) {
-  if (cJSON_IsObject(attr)) return;
+  if (cJSON_IsObject(attr) || !strcmp(attr->string, "train")) return; // `train` is a keyword; see trains()
   char *value = cJSON_PrintUnformatted(attr);
   text_printf(text, "  %s = %s\n", attr->string, cJSON_IsNull(attr) ? "none" : value);
   free(value);
