@@ -137,14 +137,16 @@ static void settle_slice(Attrs *attrs, const Value *operands) {
 
 // ---- shapes that do not fit -------------------------------------------------------------------------------------
 
-static void note_operands(Elab *el, const Value *operands, const Expr *const *exprs, int n) {
+static void note_operands(Elab *el, const Frame *frame, const Value *operands, const Expr *const *exprs, int n) {
   for (int i = 0; i < n && i < 4; i++) {
     const Node *node = operands[i].node;
-    if (node->op == OP_fill && node->shape.rank == 0) continue;
+    bool is_same = i && node == operands[i - 1].node;
+    if (is_same || (node->op == OP_fill && node->shape.rank == 0)) continue;
     const char *type = type_text(el->arena, node->shape);
-    if (exprs && exprs[i] && exprs[i]->kind == EXPR_NAME)
-      NOTE(el, node->loc, "'%s' is %s, made here", exprs[i]->text, type);
-    else NOTE(el, node->loc, "operand %d is %s, made here", i + 1, type);
+    const Expr *expr = exprs ? exprs[i] : NULL;
+    const Binding *binding = expr && expr->kind == EXPR_NAME ? frame_find(frame, expr->text) : NULL;
+    if (binding) NOTE(el, binding->loc, "'%s' is %s, made here", expr->text, type);
+    else NOTE(el, expr ? expr->loc : node->loc, "operand %d is %s", i + 1, type);
   }
 }
 
@@ -180,7 +182,7 @@ Value apply_op(Elab *el, Frame *frame, SrcLoc loc, Op op, const Value *operands,
   Node *node = graph_try_add(el->graph, op, nodes, n, attrs, &why);
   if (!node) {
     ERROR(el, frame, loc, "%s: %s", op_info(op)->name, text_get(&why));
-    note_operands(el, tensors, exprs, n);
+    note_operands(el, frame, tensors, exprs, n);
     hint_shapes(el, op, tensors, n);
   }
   text_free(&why);

@@ -22,4 +22,5 @@ void check_file(LangFile *file, Diag *diag) {
     }
   }
   check_circles(&check);
+  report_flush(&check.report);
 }

@@ -84,7 +84,9 @@ static bool eval_init(Elab *el, Frame *frame, const Expr *expr, Init *out) {
 // Reports a path that is taken already.
 static bool claim_path(Elab *el, Frame *frame, const char *path, SrcLoc loc) {
   Leaf *old = strmap_get(el->leaves, path);
+  if (old && frame->has_clash) return false; // of one instance, one parameter is enough to say
   if (old) {
+    frame->has_clash = true;
     ERROR(el, frame, loc, "there are two parameters '%s'", path);
     NOTE(el, old->loc, "the first is declared here");
     if (old->instance->caller) NOTE(el, old->instance->call, "in module %s, called here", old->instance->module);
@@ -187,9 +189,9 @@ static bool match_dim(Elab *el, Frame *frame, const Type *type, int axis, const 
   if (!eval_dim(el, frame, dim, &wanted)) return false;
   if (wanted == size) return true;
   if (dim->kind == EXPR_INT)
-    ERROR(el, frame, loc, "axis %d of %s is %lld, not %lld", axis, what, (long long)size, (long long)wanted);
+    ERROR(el, frame->caller, loc, "axis %d of %s is %lld, not %lld", axis, what, (long long)size, (long long)wanted);
   else
-    ERROR(el, frame, loc, "axis %d of %s is %lld, but %s is %lld", axis, what, (long long)size,
+    ERROR(el, frame->caller, loc, "axis %d of %s is %lld, but %s is %lld", axis, what, (long long)size,
           expr_text(el->arena, dim), (long long)wanted);
   note_made(el, node);
   NOTE(el, type->loc, "its type is %s", type_as_written(el->arena, type));
@@ -205,14 +207,14 @@ bool match_type(Elab *el, Frame *frame, const Type *type, Value *value, const ch
     *value = (Value){.kind = VALUE_TENSOR, .node = graph_scalar(el->graph, value_number(*value))};
   }
   if (value->kind != VALUE_TENSOR) {
-    ERROR(el, frame, loc, "%s is %s, but a tensor %s is wanted", what, value_kind_text(el->arena, *value),
+    ERROR(el, frame->caller, loc, "%s is %s, but a tensor %s is wanted", what, value_kind_text(el->arena, *value),
           type_as_written(el->arena, type));
     NOTE(el, type->loc, "declared here");
     return false;
   }
   const Node *node = value->node;
   if (node->shape.rank != type->dims.n) {
-    ERROR(el, frame, loc, "%s is %s, but %s is wanted", what, type_text(el->arena, node->shape),
+    ERROR(el, frame->caller, loc, "%s is %s, but %s is wanted", what, type_text(el->arena, node->shape),
           type_as_written(el->arena, type));
     note_made(el, node);
     NOTE(el, type->loc, "declared here");

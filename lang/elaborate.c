@@ -117,7 +117,7 @@ static void bind_parameters(Elab *el, Frame *frame) {
     } else if (!is_given && !param->fallback) {
       ERROR(el, frame, param->name.loc, "parameter '%s' of model '%s' has no value", param->name.text,
             frame->decl->name.text);
-      HINT(el, "give it one: --set %s=VALUE", param->name.text);
+      HINT(el, "give it one: --arg %s=VALUE", param->name.text);
     }
     frame_bind(el, frame, param->name.text, is_given ? value : fallback, param->name.loc);
   }
@@ -150,7 +150,10 @@ Graph *lang_elaborate(LangFile *file, const LangOptions *options, Diag *diag) {
       .constants = strmap_new(file->arena),
   };
   LangModel model = model_describe(file, decl, diag);
-  if (!check_bindings(&el, &model)) return NULL;
+  if (!check_bindings(&el, &model)) {
+    report_flush(&el.report);
+    return NULL;
+  }
   el.graph->modules[0].loc = decl->name.loc;
   Frame *frame = frame_new(&el, NULL, decl, "", decl->name.loc);
   frame->is_model = true;

@@ -38,8 +38,8 @@ typedef struct Frame {
   bool is_model;      // the model that is being built, not one used as a module
   Value *inputs;      // of a model used as a module, in the order of its input statements
   int n_inputs_taken;
-  bool has_returned;
-  Results results; // of return; of a model: its outputs
+  bool has_returned, has_clash; // clash: a parameter's path was taken already
+  Results results;              // of return; of a model: its outputs
   int cap_results;
 } Frame;
 

@@ -14,7 +14,7 @@
 // Generated from lang/parse.y.
 }
 %code requires {
-#include "lang/token.h"
+#include "lang/tree.h"
 }
 %code {
 #include <string.h>
@@ -24,8 +24,6 @@
 #define YYLLOC_DEFAULT(result, rhs, n)                                                                                 \
   (result) = (n) ? span_join(YYRHSLOC(rhs, 1), YYRHSLOC(rhs, n)) : span_after(YYRHSLOC(rhs, 0))
 #define YYMAXDEPTH 3000
-
-enum { MAX_ARGUMENTS = 200 }; // of a call, and parameters of a module
 
 // After an error production: the scanner has skipped what was spoilt (token_recover); at the end of the text all is over.
 #define RECOVERED                                                                                                      \
@@ -47,138 +45,6 @@ static Span span_after(Span span) {
 
 static int net_yylex(union NET_YYSTYPE *value, Span *span, ParseContext *ctx) { return token_next(ctx, value, span); }
 static void net_yyerror(Span *span, ParseContext *ctx, const char *text);
-
-static Expr *expr_of(ParseContext *ctx, ExprKind kind, Span span) { return expr_new(ctx->arena, kind, LOC(span)); }
-
-// The finished expression, or an error where it is nested too deeply for the later stages.
-static Expr *finish(ParseContext *ctx, Expr *expr) {
-  if (expr_measure(expr)) return expr;
-  diag_error(ctx->diag, expr->loc, "this expression is nested more than %d deep", EXPR_MAX_DEPTH);
-  diag_hint(ctx->diag, "give its parts names on lines of their own");
-  return expr_new(ctx->arena, EXPR_ERROR, expr->loc);
-}
-
-static Expr *text_of(ParseContext *ctx, ExprKind kind, Span span, const char *text) {
-  Expr *expr = expr_of(ctx, kind, span);
-  expr->text = text;
-  return expr;
-}
-static Expr *binary(ParseContext *ctx, Span span, Operator op, Expr *a, Expr *b) {
-  Expr *expr = expr_of(ctx, EXPR_BINARY, span);
-  expr->op = op;
-  expr->a = a;
-  expr->b = b;
-  return finish(ctx, expr);
-}
-static Expr *unary(ParseContext *ctx, Span span, Operator op, Expr *a) {
-  Expr *expr = expr_of(ctx, EXPR_UNARY, span);
-  expr->op = op;
-  expr->a = a;
-  return finish(ctx, expr);
-}
-static Expr *boolean(ParseContext *ctx, Span span, bool value) {
-  Expr *expr = expr_of(ctx, EXPR_BOOL, span);
-  expr->integer = value;
-  return expr;
-}
-static Expr *call(ParseContext *ctx, Span span, Expr *callee, ArgList args, Path *path) {
-  Expr *expr = expr_of(ctx, EXPR_CALL, span);
-  if (args.n > MAX_ARGUMENTS) {
-    diag_error(ctx->diag, expr->loc, "a call has at most %d arguments", MAX_ARGUMENTS);
-    args.n = 0;
-  }
-  expr->a = callee;
-  expr->args = args;
-  expr->path = path;
-  return finish(ctx, expr);
-}
-static Expr *element(ParseContext *ctx, Span span, Expr *list, Expr *index) {
-  Expr *expr = expr_of(ctx, EXPR_INDEX, span);
-  expr->a = list;
-  expr->b = index;
-  return finish(ctx, expr);
-}
-static Expr *condition(ParseContext *ctx, Span span, Expr *a, Expr *b, Expr *c) {
-  Expr *expr = expr_of(ctx, EXPR_IF, span);
-  expr->a = a;
-  expr->b = b;
-  expr->c = c;
-  return finish(ctx, expr);
-}
-
-// left |> right: the left side becomes the first argument.
-static Expr *pipe(ParseContext *ctx, Span span, Span right_span, Expr *left, Expr *right) {
-  if (right->kind == EXPR_ERROR || left->kind == EXPR_ERROR) return expr_of(ctx, EXPR_ERROR, span);
-  if (right->kind != EXPR_CALL && right->kind != EXPR_NAME) {
-    diag_error(ctx->diag, LOC(right_span), "the right side of '|>' must be a call");
-    diag_hint(ctx->diag, "x |> f(a) means f(x, a)");
-    return expr_of(ctx, EXPR_ERROR, span);
-  }
-  ArgList args = {0};
-  Arg first = {.value = left};
-  PUSH(args, first);
-  if (right->kind == EXPR_NAME) {
-    Expr *made = call(ctx, span, right, args, NULL);
-    made->is_piped = true;
-    return made;
-  }
-  for (int i = 0; i < right->args.n; i++) PUSH(args, right->args.items[i]);
-  right->args = args;
-  right->is_piped = true;
-  right->depth = 1;
-  return finish(ctx, right);
-}
-
-static Stmt *stmt_of(ParseContext *ctx, StmtKind kind, Span span) { return stmt_new(ctx->arena, kind, LOC(span)); }
-static Stmt *stmt_named(ParseContext *ctx, StmtKind kind, Span span, Name name, Type *type, Expr *value) {
-  Stmt *stmt = stmt_of(ctx, kind, span);
-  PUSH(stmt->names, name);
-  stmt->type = type;
-  if (value) PUSH(stmt->values, value);
-  return stmt;
-}
-static Stmt *valued(ParseContext *ctx, StmtKind kind, Span span, Expr *value) {
-  Stmt *stmt = stmt_of(ctx, kind, span);
-  PUSH(stmt->values, value);
-  return stmt;
-}
-
-static void declare(ParseContext *ctx, DeclKind kind, Span span, Name name, Decl *parts) {
-  Decl *decl = arena_memdup(ctx->arena, parts, sizeof *parts);
-  if (decl->params.n > MAX_ARGUMENTS) {
-    diag_error(ctx->diag, name.loc, "a module has at most %d parameters", MAX_ARGUMENTS);
-    decl->params.n = 0;
-  }
-  decl->kind = kind;
-  decl->loc = LOC(span);
-  decl->name = name;
-  decl->source = ctx->source;
-  PUSH(ctx->source->decls, decl);
-}
-
-static void add_entry(ParseContext *ctx, EntryList *list, Entry entry, Span span) {
-  entry.loc = LOC(span);
-  PUSH(*list, entry);
-  ARENA_PUSH(ctx->arena, ctx->entry_offsets, ctx->n_entries, ctx->cap_entries, span.offset);
-}
-
-static void check_edition(ParseContext *ctx, Span span, int64_t edition) {
-  if (edition == 1) return;
-  diag_error(ctx->diag, LOC(span), "edition %lld of the language is not known here", (long long)edition);
-  diag_hint(ctx->diag, "this compiler reads `net 1`");
-}
-
-static void check_path(ParseContext *ctx, Path *path) {
-  for (int i = 0; i < path->n; i++) {
-    const char *word = path->parts[i].word;
-    if (!word) continue;
-    size_t length = strlen(word);
-    bool is_bad = strstr(word, "..") || (i == 0 && word[0] == '.') || (i + 1 == path->n && word[length - 1] == '.');
-    if (!is_bad) continue;
-    diag_error(ctx->diag, path->loc, "an instance path has a word between any two dots and at both ends");
-    return;
-  }
-}
 }
 
 %union {
@@ -243,7 +109,7 @@ static void check_path(ParseContext *ctx, Path *path) {
 file: edition decls ;
 
 edition:
-  NET INT NEWLINE { check_edition(ctx, @2, $INT.i); }
+  NET INT NEWLINE { tree_edition(ctx, @2, $INT.i); }
 | NET error NEWLINE { yyerrok; }
 | %empty {
     Span start = {.line = 1, .column = 1, .end_line = 1, .end_column = 1};
@@ -266,19 +132,19 @@ decl:
     PUSH(ctx->source->uses, use);
   }
 | MODULE name params where block {
-    declare(ctx, DECL_MODULE, @2, $name, &(Decl){.params = $params, .where = $where, .body = $block});
+    tree_declare(ctx, DECL_MODULE, @2, $name, &(Decl){.params = $params, .where = $where, .body = $block});
   }
 | MODEL name params where block {
-    declare(ctx, DECL_MODEL, @2, $name, &(Decl){.params = $params, .where = $where, .body = $block});
+    tree_declare(ctx, DECL_MODEL, @2, $name, &(Decl){.params = $params, .where = $where, .body = $block});
   }
 | MODEL name where block {
-    declare(ctx, DECL_MODEL, @2, $name, &(Decl){.where = $where, .body = $block});
+    tree_declare(ctx, DECL_MODEL, @2, $name, &(Decl){.where = $where, .body = $block});
   }
 | TRAIN name '{' entry_lines '}' {
-    declare(ctx, DECL_TRAIN, @2, $name, &(Decl){.entries = $entry_lines});
+    tree_declare(ctx, DECL_TRAIN, @2, $name, &(Decl){.entries = $entry_lines});
   }
 | NAME '=' expr {
-    declare(ctx, DECL_CONST, @1, (Name){$NAME, LOC(@1)}, &(Decl){.value = $expr});
+    tree_declare(ctx, DECL_CONST, @1, (Name){$NAME, LOC(@1)}, &(Decl){.value = $expr});
   }
 ;
 
@@ -328,56 +194,56 @@ lines:
 
 stmt:
   names '=' exprs {
-    $$ = stmt_of(ctx, STMT_ASSIGN, @1);
+    $$ = tree_stmt(ctx, STMT_ASSIGN, @1);
     $$->names = $names;
     $$->values = $exprs;
   }
 | INPUT name ':' type where {
-    $$ = stmt_named(ctx, STMT_INPUT, @2, $name, $type, NULL);
+    $$ = tree_named(ctx, STMT_INPUT, @2, $name, $type, NULL);
     $$->where = $where;
   }
-| PARAM name ':' type '=' expr { $$ = stmt_named(ctx, STMT_PARAM, @2, $name, $type, $expr); }
-| STATE name ':' type '=' expr { $$ = stmt_named(ctx, STMT_STATE, @2, $name, $type, $expr); }
-| CONST name ':' type '=' expr { $$ = stmt_named(ctx, STMT_CONST, @2, $name, $type, $expr); }
-| OUTPUT name '=' expr { $$ = stmt_named(ctx, STMT_OUTPUT, @2, $name, NULL, $expr); }
-| TAP name '=' expr { $$ = stmt_named(ctx, STMT_TAP, @2, $name, NULL, $expr); }
-| UPDATE name '=' expr { $$ = stmt_named(ctx, STMT_UPDATE, @2, $name, NULL, $expr); }
+| PARAM name ':' type '=' expr { $$ = tree_named(ctx, STMT_PARAM, @2, $name, $type, $expr); }
+| STATE name ':' type '=' expr { $$ = tree_named(ctx, STMT_STATE, @2, $name, $type, $expr); }
+| CONST name ':' type '=' expr { $$ = tree_named(ctx, STMT_CONST, @2, $name, $type, $expr); }
+| OUTPUT name '=' expr { $$ = tree_named(ctx, STMT_OUTPUT, @2, $name, NULL, $expr); }
+| TAP name '=' expr { $$ = tree_named(ctx, STMT_TAP, @2, $name, NULL, $expr); }
+| UPDATE name '=' expr { $$ = tree_named(ctx, STMT_UPDATE, @2, $name, NULL, $expr); }
 | if_stmt
 | FOR names IN expr block {
-    $$ = valued(ctx, STMT_FOR, @1, $expr);
+    $$ = tree_valued(ctx, STMT_FOR, @1, $expr);
     $$->names = $names;
     $$->body = $block;
   }
-| RETURN { $$ = stmt_of(ctx, STMT_RETURN, @1); }
+| RETURN { $$ = tree_stmt(ctx, STMT_RETURN, @1); }
 | RETURN exprs {
-    $$ = stmt_of(ctx, STMT_RETURN, @1);
+    $$ = tree_stmt(ctx, STMT_RETURN, @1);
     $$->values = $exprs;
   }
-| ASSERT expr { $$ = valued(ctx, STMT_ASSERT, @$, $expr); }
+| ASSERT expr { $$ = tree_valued(ctx, STMT_ASSERT, @$, $expr); }
 | ASSERT expr[condition] ',' expr[message] {
-    $$ = valued(ctx, STMT_ASSERT, @condition, $condition);
+    $$ = tree_valued(ctx, STMT_ASSERT, @condition, $condition);
     $$->message = $message;
   }
-| effect { $$ = valued(ctx, STMT_EXPR, @1, $effect); }
+| effect { $$ = tree_valued(ctx, STMT_EXPR, @1, $effect); }
 ;
 // A bare call; an expression that begins with `if` is a statement here.
 effect:
   named
-| effect PIPE postfix { $$ = pipe(ctx, @$, @3, $1, $3); }
+| effect PIPE postfix { $$ = tree_pipe(ctx, @$, @3, $1, $3); }
 ;
 
 if_stmt:
   IF expr block {
-    $$ = valued(ctx, STMT_IF, @1, $expr);
+    $$ = tree_valued(ctx, STMT_IF, @1, $expr);
     $$->body = $block;
   }
 | IF expr block[then] ELSE block[other] {
-    $$ = valued(ctx, STMT_IF, @1, $expr);
+    $$ = tree_valued(ctx, STMT_IF, @1, $expr);
     $$->body = $then;
     $$->other = $other;
   }
 | IF expr block ELSE if_stmt[other] {
-    $$ = valued(ctx, STMT_IF, @1, $expr);
+    $$ = tree_valued(ctx, STMT_IF, @1, $expr);
     $$->body = $block;
     PUSH($$->other, $other);
   }
@@ -405,78 +271,78 @@ exprs:
 
 expr:
   range
-| expr PIPE postfix { $$ = pipe(ctx, @$, @3, $1, $3); }
+| expr PIPE postfix { $$ = tree_pipe(ctx, @$, @3, $1, $3); }
 ;
 range:
   logic
-| logic DOTDOT logic { $$ = binary(ctx, @$, OPERATOR_RANGE, $1, $3); }
+| logic DOTDOT logic { $$ = tree_binary(ctx, @$, OPERATOR_RANGE, $1, $3); }
 ;
 logic:
   compare
-| logic AND logic { $$ = binary(ctx, @$, OPERATOR_AND, $1, $3); }
-| logic OR logic { $$ = binary(ctx, @$, OPERATOR_OR, $1, $3); }
-| NOT logic { $$ = unary(ctx, @$, OPERATOR_NOT, $2); }
+| logic AND logic { $$ = tree_binary(ctx, @$, OPERATOR_AND, $1, $3); }
+| logic OR logic { $$ = tree_binary(ctx, @$, OPERATOR_OR, $1, $3); }
+| NOT logic { $$ = tree_unary(ctx, @$, OPERATOR_NOT, $2); }
 ;
 compare:
   sum
-| sum EQ sum { $$ = binary(ctx, @$, OPERATOR_EQ, $1, $3); }
-| sum NE sum { $$ = binary(ctx, @$, OPERATOR_NE, $1, $3); }
-| sum '<' sum { $$ = binary(ctx, @$, OPERATOR_LT, $1, $3); }
-| sum LE sum { $$ = binary(ctx, @$, OPERATOR_LE, $1, $3); }
-| sum '>' sum { $$ = binary(ctx, @$, OPERATOR_GT, $1, $3); }
-| sum GE sum { $$ = binary(ctx, @$, OPERATOR_GE, $1, $3); }
+| sum EQ sum { $$ = tree_binary(ctx, @$, OPERATOR_EQ, $1, $3); }
+| sum NE sum { $$ = tree_binary(ctx, @$, OPERATOR_NE, $1, $3); }
+| sum '<' sum { $$ = tree_binary(ctx, @$, OPERATOR_LT, $1, $3); }
+| sum LE sum { $$ = tree_binary(ctx, @$, OPERATOR_LE, $1, $3); }
+| sum '>' sum { $$ = tree_binary(ctx, @$, OPERATOR_GT, $1, $3); }
+| sum GE sum { $$ = tree_binary(ctx, @$, OPERATOR_GE, $1, $3); }
 ;
 sum:
   product
-| sum '+' product { $$ = binary(ctx, @$, OPERATOR_ADD, $1, $3); }
-| sum '-' product { $$ = binary(ctx, @$, OPERATOR_SUB, $1, $3); }
+| sum '+' product { $$ = tree_binary(ctx, @$, OPERATOR_ADD, $1, $3); }
+| sum '-' product { $$ = tree_binary(ctx, @$, OPERATOR_SUB, $1, $3); }
 ;
 product:
   prefix
-| product '*' prefix { $$ = binary(ctx, @$, OPERATOR_MUL, $1, $3); }
-| product '/' prefix { $$ = binary(ctx, @$, OPERATOR_DIV, $1, $3); }
-| product FLOOR_DIV prefix { $$ = binary(ctx, @$, OPERATOR_FLOOR_DIV, $1, $3); }
-| product '%' prefix { $$ = binary(ctx, @$, OPERATOR_MOD, $1, $3); }
+| product '*' prefix { $$ = tree_binary(ctx, @$, OPERATOR_MUL, $1, $3); }
+| product '/' prefix { $$ = tree_binary(ctx, @$, OPERATOR_DIV, $1, $3); }
+| product FLOOR_DIV prefix { $$ = tree_binary(ctx, @$, OPERATOR_FLOOR_DIV, $1, $3); }
+| product '%' prefix { $$ = tree_binary(ctx, @$, OPERATOR_MOD, $1, $3); }
 ;
 prefix:
   postfix
-| '-' prefix { $$ = unary(ctx, @$, OPERATOR_SUB, $2); }
+| '-' prefix { $$ = tree_unary(ctx, @$, OPERATOR_SUB, $2); }
 ;
 postfix: named | unnamed ;
 named:
-  name { $$ = text_of(ctx, EXPR_NAME, @1, $1.text); }
-| named '[' expr ']' { $$ = element(ctx, @$, $1, $3); }
-| named '(' args ')' at { $$ = call(ctx, $at ? @$ : span_join(@1, @4), $1, $args, $at); }
+  name { $$ = tree_text(ctx, EXPR_NAME, @1, $1.text); }
+| named '[' expr ']' { $$ = tree_element(ctx, @$, $1, $3); }
+| named '(' args ')' at { $$ = tree_call(ctx, $at ? @$ : span_join(@1, @4), $1, $args, $at); }
 ;
 unnamed:
   literal
 | '(' expr ')' { $$ = $2; }
 | '[' list_items ']' {
-    $$ = expr_of(ctx, EXPR_LIST, @$);
+    $$ = tree_expr(ctx, EXPR_LIST, @$);
     $$->items = $2;
-    $$ = finish(ctx, $$);
+    $$ = tree_finish(ctx, $$);
   }
 | match_expr
 | if_expr
-| unnamed '[' expr ']' { $$ = element(ctx, @$, $1, $3); }
-| unnamed '(' args ')' at { $$ = call(ctx, $at ? @$ : span_join(@1, @4), $1, $args, $at); }
+| unnamed '[' expr ']' { $$ = tree_element(ctx, @$, $1, $3); }
+| unnamed '(' args ')' at { $$ = tree_call(ctx, $at ? @$ : span_join(@1, @4), $1, $args, $at); }
 ;
 list_items: %empty { $$ = (ExprList){0}; } | exprs | exprs ',' ;
 
 literal:
-  INT { $$ = expr_of(ctx, EXPR_INT, @1); $$->integer = $1.i; $$->text = $1.text; }
-| FLOAT { $$ = expr_of(ctx, EXPR_FLOAT, @1); $$->number = $1.f; $$->text = $1.text; }
-| STRING { $$ = text_of(ctx, EXPR_STRING, @1, $1); }
-| TRUE { $$ = boolean(ctx, @1, true); }
-| FALSE { $$ = boolean(ctx, @1, false); }
-| NONE { $$ = expr_of(ctx, EXPR_NONE, @1); }
+  INT { $$ = tree_expr(ctx, EXPR_INT, @1); $$->integer = $1.i; $$->text = $1.text; }
+| FLOAT { $$ = tree_expr(ctx, EXPR_FLOAT, @1); $$->number = $1.f; $$->text = $1.text; }
+| STRING { $$ = tree_text(ctx, EXPR_STRING, @1, $1); }
+| TRUE { $$ = tree_bool(ctx, @1, true); }
+| FALSE { $$ = tree_bool(ctx, @1, false); }
+| NONE { $$ = tree_expr(ctx, EXPR_NONE, @1); }
 ;
 
 match_expr: MATCH expr '{' arms end_of_arms '}' {
-    $$ = expr_of(ctx, EXPR_MATCH, @1);
+    $$ = tree_expr(ctx, EXPR_MATCH, @1);
     $$->a = $expr;
     $$->arms = $arms;
-    $$ = finish(ctx, $$);
+    $$ = tree_finish(ctx, $$);
   }
 ;
 end_of_arms: %empty | NEWLINE | ',' ;
@@ -493,9 +359,9 @@ patterns:
 
 if_expr:
   IF expr '{' expr[then] end_of_line '}' ELSE '{' expr[other] end_of_line '}' {
-    $$ = condition(ctx, @1, $2, $then, $other);
+    $$ = tree_condition(ctx, @1, $2, $then, $other);
   }
-| IF expr '{' expr[then] end_of_line '}' ELSE if_expr[other] { $$ = condition(ctx, @1, $2, $then, $other); }
+| IF expr '{' expr[then] end_of_line '}' ELSE if_expr[other] { $$ = tree_condition(ctx, @1, $2, $then, $other); }
 ;
 end_of_line: %empty | NEWLINE ;
 
@@ -525,7 +391,7 @@ key:
 at: %empty { $$ = NULL; } | '@' path {
     $$ = $2;
     $$->loc = LOC(@$);
-    check_path(ctx, $$);
+    tree_check_path(ctx, $$);
   }
 ;
 path: path_parts ;
@@ -566,25 +432,25 @@ entry_lines:
 | entry_lines NEWLINE error { $$ = $1; RECOVERED; }
 ;
 entries:
-  entry { $$ = (EntryList){0}; add_entry(ctx, &$$, $1, @1); }
-| entries entry { $$ = $1; add_entry(ctx, &$$, $2, @2); }
+  entry { $$ = (EntryList){0}; tree_entry(ctx, &$$, $1, @1); }
+| entries entry { $$ = $1; tree_entry(ctx, &$$, $2, @2); }
 ;
 entry:
   TARGET name ':' type { $$ = (Entry){.kind = ENTRY_TARGET, .name = $2, .type = $4}; }
 | LOSS expr { $$ = (Entry){.kind = ENTRY_LOSS, .value = $2, .name = {$1, LOC(@1)}}; }
 | FREEZE PATTERN_WORD {
-    $$ = (Entry){.kind = ENTRY_FREEZE, .name = {$1, LOC(@1)}, .value = text_of(ctx, EXPR_STRING, @2, $2)};
+    $$ = (Entry){.kind = ENTRY_FREEZE, .name = {$1, LOC(@1)}, .value = tree_text(ctx, EXPR_STRING, @2, $2)};
   }
 | SET name entry_value { $$ = (Entry){.kind = ENTRY_SET, .name = $2, .value = $3}; }
 | NAME entry_value { $$ = (Entry){.kind = ENTRY_KEY, .name = {$1, LOC(@1)}, .value = $2}; }
 ;
 entry_value:
   literal
-| '-' INT { $$ = expr_of(ctx, EXPR_INT, @$); $$->integer = -$2.i; $$->text = $2.text; }
-| '-' FLOAT { $$ = expr_of(ctx, EXPR_FLOAT, @$); $$->number = -$2.f; $$->text = $2.text; }
-| name { $$ = text_of(ctx, EXPR_NAME, @1, $1.text); }
+| '-' INT { $$ = tree_expr(ctx, EXPR_INT, @$); $$->integer = -$2.i; $$->text = $2.text; }
+| '-' FLOAT { $$ = tree_expr(ctx, EXPR_FLOAT, @$); $$->number = -$2.f; $$->text = $2.text; }
+| name { $$ = tree_text(ctx, EXPR_NAME, @1, $1.text); }
 | name '(' args ')' {
-    $$ = call(ctx, @$, text_of(ctx, EXPR_NAME, @1, $1.text), $args, NULL);
+    $$ = tree_call(ctx, @$, tree_text(ctx, EXPR_NAME, @1, $1.text), $args, NULL);
   }
 ;
 
@@ -638,11 +504,16 @@ static void put_expected(Text *out, const yypcontext_t *context) {
   bool is_name = false;
   for (int i = 0; i < n; i++) is_name |= kinds[i] == YYSYMBOL_NAME;
   is_expression = is_expression && is_name;
+  for (int i = 0; i < n; i++) {
+    if (kinds[i] != YYSYMBOL_MODULE) continue;
+    text_put(out, ", expected a declaration");
+    return;
+  }
   const char *listed[MAX_LISTED + 1];
   if (is_expression) listed[n_listed++] = "an expression";
   for (int i = 0; i < n && n_listed <= MAX_LISTED; i++) {
     if (is_expression && starts_expression(kinds[i])) continue;
-    if (is_operand_done && continues_expression(kinds[i])) continue;
+    if (is_operand_done && (continues_expression(kinds[i]) || !strcmp(yysymbol_name(kinds[i]), "'='"))) continue;
     if (is_name && is_soft_name(kinds[i])) continue;
     listed[n_listed++] = yysymbol_name(kinds[i]);
   }

@@ -24,6 +24,8 @@ void report_flush(Report *report) {
                 instance->path);
     else diag_note(report->diag, instance->call, "in module %s, called here", instance->module);
   }
+  if (report->hint) diag_hint(report->diag, "%s", report->hint);
+  report->hint = NULL;
 }
 
 void report_error(Report *report, const Instance *instance, SrcLoc loc, const char *format, ...) {
@@ -55,6 +57,6 @@ void report_hint(Report *report, const char *format, ...) {
   if (report->is_muted) return;
   va_list args;
   va_start(args, format);
-  diag_hint(report->diag, "%s", arena_vprintf(report->arena, format, args));
+  report->hint = arena_vprintf(report->arena, format, args);
   va_end(args);
 }

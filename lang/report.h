@@ -18,6 +18,7 @@ typedef struct Report {
   Diag *diag;
   StrMap *seen;            // places with an error
   const Instance *pending; // chain to be added once the present error has its notes
+  const char *hint;        // to be added behind the chain, or NULL
   bool is_muted;           // the present error is a repetition
   int n_errors;
 } Report;
@@ -28,10 +29,10 @@ Report report_new(Arena *arena, Diag *diag);
 // in all its instances.
 void report_error(Report *report, const Instance *instance, SrcLoc loc, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-// Belong to the last error.
+// Belong to the last error. The hint, one an error, comes behind the chain.
 void report_note(Report *report, SrcLoc loc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void report_hint(Report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
-// Adds the chain of the last error; call it when all is done.
+// Adds the chain and the hint of the last error; call it when all is done.
 void report_flush(Report *report);
 
 #endif

@@ -44,7 +44,8 @@ static int take_raw(ParseContext *ctx, NET_YYSTYPE *value, Span *span) {
   }
   int kind = net_raw_lex(value, span, ctx->scanner);
   if (kind == NET_YYEOF) {
-    *span = (Span){ctx->line, ctx->column, ctx->line, ctx->column, ctx->offset, ctx->offset};
+    Span last = ctx->last_span; // where a person looks for what is missing
+    *span = (Span){last.end_line, last.end_column, last.end_line, last.end_column, last.end_offset, last.end_offset};
     return kind;
   }
   token_record(ctx, kind, span->offset, span->end_offset - span->offset);
@@ -196,9 +197,14 @@ static void hint_at_first_word(ParseContext *ctx) {
   if (near && strcmp(near, ctx->first.text)) diag_hint(ctx->diag, "did you mean `%s`?", near);
 }
 
+static bool is_comparison(int kind) {
+  return kind == EQ || kind == NE || kind == '<' || kind == '>' || kind == LE || kind == GE;
+}
+
 void token_recover(ParseContext *ctx, Span span) {
   note_open_bracket(ctx, span);
-  if (ctx->previous == '=' && innermost(ctx) != '(') diag_hint(ctx->diag, "equality is `==`");
+  if (ctx->previous == '=' && !ctx->first.text && innermost(ctx) != '(') diag_hint(ctx->diag, "equality is `==`");
+  else if (is_comparison(ctx->previous)) diag_hint(ctx->diag, "comparisons do not chain: write `a < b and b < c`");
   else hint_at_first_word(ctx);
   ctx->is_recovering = true;
 }
@@ -250,6 +256,7 @@ static int recover(ParseContext *ctx) {
   }
   if (ctx->previous == NEWLINE && level == 0) return NEWLINE;
   if (ctx->previous != NET_YYEOF) skip_to_statement(ctx, level);
+  ctx->previous = NAME; // what was skipped is as good as a finished line
   return 0;
 }
 

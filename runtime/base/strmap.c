@@ -63,21 +63,27 @@ void *strmap_value(const StrMap *map, int i) { return map->entries[i].value; }
 
 enum { MAX_NAME = 64 };
 
+// Characters put in, left out, changed, or two neighbours swapped (optimal string alignment).
 static int edit_distance(const char *a, const char *b) {
-  int row[MAX_NAME + 1], n = (int)strlen(b);
-  for (int j = 0; j <= n; j++) row[j] = j;
+  int rows[3][MAX_NAME + 1], n = (int)strlen(b);
+  int *two_up = rows[0], *up = rows[1], *row = rows[2];
+  for (int j = 0; j <= n; j++) up[j] = j;
   for (int i = 0; a[i]; i++) {
-    int diagonal = row[0];
     row[0] = i + 1;
     for (int j = 0; j < n; j++) {
-      int best = diagonal + (a[i] != b[j]);
+      int best = up[j] + (a[i] != b[j]);
       if (row[j] + 1 < best) best = row[j] + 1;
-      if (row[j + 1] + 1 < best) best = row[j + 1] + 1;
-      diagonal = row[j + 1];
+      if (up[j + 1] + 1 < best) best = up[j + 1] + 1;
+      bool is_swap = i && j && a[i] == b[j - 1] && a[i - 1] == b[j];
+      if (is_swap && two_up[j - 1] + 1 < best) best = two_up[j - 1] + 1;
       row[j + 1] = best;
     }
+    int *spare = two_up;
+    two_up = up;
+    up = row;
+    row = spare;
   }
-  return row[n];
+  return up[n];
 }
 
 const char *nearest_name(const char *name, const char *const *candidates, int n) {
