@@ -19,7 +19,10 @@ static const char *step_label(const PlanStep *step, Arena *arena) {
     text_printf(&text, "%s%s", i ? "+" : "", op_info(step->group->nodes[i]->op)->name);
   if (n > SHOWN) text_printf(&text, "+%d more", n - SHOWN);
   const Node *about = step->about;
-  if (about->loc.file) text_printf(&text, " %s:%d", about->loc.file, about->loc.line);
+  if (about->loc.file) {
+    const char *slash = strrchr(about->loc.file, '/');
+    text_printf(&text, " %s:%d", slash ? slash + 1 : about->loc.file, about->loc.line);
+  }
   const char *label = arena_strdup(arena, text_get(&text));
   text_free(&text);
   return label;
