@@ -211,9 +211,15 @@ static void join_readers(Fuser *fuser, const Node *value) {
 }
 
 static bool is_small(const Fuser *fuser, int set) {
-  const Node *node = member(fuser, set, 0);
-  return node_needs_kernel(node) && shape_elements(node->shape) < SMALL_ELEMENTS &&
-         has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+  if (!is_light(fuser, set)) return false;
+  for (int i = 0; i < size_of(fuser, set); i++) {
+    const Node *node = member(fuser, set, i);
+    if (shape_elements(node->shape) >= SMALL_ELEMENTS) return false;
+    for (int k = 0; k < node->n_in; k++) {
+      if (shape_elements(node->in[k]->shape) >= SMALL_ELEMENTS) return false;
+    }
+  }
+  return true;
 }
 
 static bool has_room(Fuser *fuser, int a, int b) {
@@ -221,7 +227,7 @@ static bool has_room(Fuser *fuser, int a, int b) {
   return group.n_ins + group.n_outs <= MAX_POINTERS;
 }
 
-// Small element-wise kernels of the same shape, such as the updates of vectors of one length: one kernel for many.
+// Small kernels of the same shape, such as the updates of vectors of one length: one kernel for many.
 static void join_small(Fuser *fuser) {
   enum { OPEN = 64 };
   int open[OPEN], n_open = 0;
