@@ -134,6 +134,8 @@ typedef struct IrFunction {
   bool may_alias; // results may stand in the memory of arguments
   IrVar *task;
   int64_t n_tasks;
+  // If not 0, tasks are stretches of one loop: `task` runs from flat * begin while < flat * end by flat_step.
+  int64_t flat, flat_step;
   int64_t scratch; // floats
   IrStmt *body;
 } IrFunction;

@@ -14,6 +14,7 @@
 typedef struct Spelling {
   const char *open;                    // the function's head; %s is the symbol
   const char *task_loop;               // %s is the task's variable, twice used by position
+  const char *flat_loop;               // variable, stretch, variable, stretch, variable, step
   const char *argument;                // of a read argument: `apart` or nothing, name, number
   const char *result;                  // of a written argument: the same
   const char *apart;                   // says that nothing else refers to the memory
@@ -25,6 +26,7 @@ typedef struct Spelling {
 static const Spelling c_spelling = {
     .open = "KERNEL(%s) {\n",
     .task_loop = "for (i64 %s = begin; %s < end; %s++) {\n",
+    .flat_loop = "for (i64 %s = begin * %lld; %s < end * %lld; %s += %lld) {\n",
     .argument = "const float *%s%s = arg[%d]",
     .result = "float *%s%s = arg[%d]",
     .apart = "restrict ",
@@ -490,7 +492,10 @@ static void put_body(Printer *p) {
   put_buffers(p);
   put_indent(p);
   const char *task = var_name(p, f->task);
-  text_printf(p->out, p->spell->task_loop, task, task, task);
+  if (f->flat)
+    text_printf(p->out, p->spell->flat_loop, task, (long long)f->flat, task, (long long)f->flat, task,
+                (long long)f->flat_step);
+  else text_printf(p->out, p->spell->task_loop, task, task, task);
   p->indent++;
   put_block(p, f->body);
   text_put(p->out, "  }\n}\n\n");

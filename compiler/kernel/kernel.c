@@ -74,7 +74,7 @@ static void put_sizes(Text *out, Shape shape) {
 }
 
 // The ops in order, each run of equal ones once, and the sizes of the first result.
-static const char *kernel_name(Arena *arena, const Group *group) {
+static const char *kernel_name(Arena *arena, const Group *group, bool has_sizes) {
   Text name = {0};
   const char *last = "";
   for (int k = 0, n = 0; k < group->n_nodes; k++) {
@@ -89,7 +89,7 @@ static const char *kernel_name(Arena *arena, const Group *group) {
   }
   const Node *top = group->nodes[0];
   if (op_info(top->op)->cls == CLASS_CONTRACT) put_sizes(&name, top->in[1]->shape);
-  put_sizes(&name, group->outs[0]->shape);
+  if (has_sizes) put_sizes(&name, group->outs[0]->shape);
   const char *result = arena_strdup(arena, text_get(&name));
   text_free(&name);
   return result;
@@ -144,6 +144,11 @@ static void schedule(const Target *target, Lower *lower) {
   IrFunction *function = lower->ir->function;
   Map map;
   map_outputs(&map, lower);
+  if (map_is_flat(&map)) {
+    function->name = kernel_name(lower->ir->arena, group, false);
+    map_put_flat(&map);
+    return;
+  }
   function->n_tasks = map.n_tasks;
   function->task->hi = map.n_tasks - 1;
   map_put(&map, function->body, ir_ref(lower->ir, function->task));
@@ -155,7 +160,7 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
   measure(group, info);
   Ir *ir = ir_new(scratch, target);
   Lower *lower = lower_new(ir, group);
-  ir->function->name = kernel_name(scratch, group);
+  ir->function->name = kernel_name(scratch, group, true);
   ir->function->about = kernel_about(scratch, group, info);
   ir->function->may_alias = group_is_pointwise(group);
   schedule(target, lower);

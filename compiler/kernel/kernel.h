@@ -18,10 +18,10 @@ typedef struct Group {
 } Group;
 
 typedef struct KernelInfo {
-  const char *symbol;    // the function's name: op names and sizes, unique in the program
-  int64_t n_tasks;       // independent pieces of work; the pool hands out ranges of them
-  int64_t scratch;       // floats of scratch memory a worker needs
-  int64_t flops, bytes;  // for the comment, `sgc explain` and the bench
+  const char *symbol;   // the function's name: op names and sizes, unique in the program
+  int64_t n_tasks;      // independent pieces of work; the pool hands out ranges of them
+  int64_t scratch;      // floats of scratch memory a worker needs
+  int64_t flops, bytes; // for the comment, `sgc explain` and the bench
 } KernelInfo;
 
 // Whether the code generator can compute all of `group` (which includes the candidate) as one kernel; when it cannot
@@ -29,7 +29,8 @@ typedef struct KernelInfo {
 bool kernel_can_fuse(const Target *target, const Group *group, Text *why);
 
 // Appends the C text of the group's function to `source`; `arena` holds info->symbol. Arguments of the function are
-// pointers to the storage of ins, then outs, in their order (see runtime/kernel_abi.h). A group that is equal to an
+// pointers to the first element of each of ins, then outs, in their order (see runtime/kernel_abi.h). Buffers hold a
+// multiple of PROGRAM_ALIGN floats: kernels over whole buffers read and write up to there. A group that is equal to an
 // earlier one but for its buffers yields the same text but for the symbol: `kernel_key` finds those.
 void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info);
 

@@ -5,108 +5,7 @@
 
 #include "compiler/kernel/lower.h"
 
-enum {
-  TASK_COST = 40000, // operations that are worth a task of their own
-  COST_MATH = 10,    // exp, log, ...
-};
-
-// ---- cost
-
-int64_t map_op_price(Op op) {
-  switch (op) {
-  case OP_exp:
-  case OP_log:
-  case OP_tanh:
-  case OP_sigmoid:
-  case OP_elu:
-  case OP_sin:
-  case OP_cos: return COST_MATH;
-  case OP_div:
-  case OP_sqrt:
-  case OP_rsqrt: return COST_MATH / 2;
-  default: return 1;
-  }
-}
-
-// Reductions around the expression being priced.
-typedef struct Around {
-  const IrExpr *reduction;
-  const struct Around *outer;
-} Around;
-
-// Which loops and reductions an expression depends on, as bits: loop k is bit k, reductions follow.
-typedef struct Pricer {
-  Map *map;
-  IrMap masks, seen;
-  const IrVar *reduced[64 - MAP_LOOPS];
-  int64_t n[64 - MAP_LOOPS];
-  int n_reduced;
-  int64_t total;
-} Pricer;
-
-static uint64_t bit_of(Pricer *p, const IrVar *var) {
-  for (int k = 0; k < p->map->n_loops; k++) {
-    if (p->map->loop[k].var == var) return 1ull << k;
-  }
-  for (int k = 0; k < p->n_reduced; k++) {
-    if (p->reduced[k] == var) return 1ull << (MAP_LOOPS + k);
-  }
-  const ChannelVar *channel = lower_channel(p->map->lower, var);
-  return channel && channel->var != var ? bit_of(p, channel->var) : 0;
-}
-
-static uint64_t mask_of(Pricer *p, const IrExpr *e) {
-  if (e->kind == IR_REF) return bit_of(p, e->var);
-  if (e->n_args == 0) return 0;
-  uint64_t *known = ir_map_get(&p->masks, e);
-  if (known) return *known;
-  if (e->kind == IR_REDUCE && bit_of(p, e->var) == 0 && p->n_reduced < 64 - MAP_LOOPS) {
-    p->reduced[p->n_reduced] = e->var;
-    p->n[p->n_reduced++] = e->i;
-  }
-  uint64_t mask = 0;
-  for (int k = 0; k < e->n_args; k++) mask |= mask_of(p, e->arg[k]);
-  if (e->kind == IR_REDUCE) mask &= ~bit_of(p, e->var);
-  known = arena_memdup(p->map->lower->ir->arena, &mask, sizeof mask);
-  ir_map_set(&p->masks, p->map->lower->ir->arena, e, known);
-  return mask;
-}
-
-// Elements that loop k walks over.
-static int64_t loop_elements(const Map *map, int k) {
-  const ChannelVar *channel = lower_channel(map->lower, map->loop[k].var);
-  bool is_lanes = map->lanes == MAP_CHANNELS && channel && channel->block == map->loop[k].var;
-  return map->loop[k].n * (is_lanes ? channel->layout->block : 1);
-}
-
-// An expression is computed once for each turn of the loops down to the innermost one that it depends on.
-static int64_t turns(const Pricer *p, uint64_t mask) {
-  int64_t n = 1;
-  for (int k = 0; k < p->map->n_loops && (mask & (((1ull << MAP_LOOPS) - 1) >> k << k)); k++)
-    n *= loop_elements(p->map, k);
-  for (int k = 0; k < p->n_reduced; k++) {
-    if (mask >> (MAP_LOOPS + k) & 1) n *= p->n[k];
-  }
-  return n;
-}
-
-static void add_price(Pricer *p, const IrExpr *e) {
-  if (e->type == IR_INDEX || e->n_args == 0 || ir_map_get(&p->seen, e)) return;
-  ir_map_set(&p->seen, p->map->lower->ir->arena, e, p);
-  int64_t each = e->kind == IR_OP ? map_op_price(e->op) : e->kind == IR_LOAD ? COST_LOAD : 0;
-  if (each) p->total += each * turns(p, mask_of(p, e));
-  for (int k = 0; k < e->n_args; k++) add_price(p, e->arg[k]);
-}
-
-static int64_t price(Map *map) {
-  Pricer p = {.map = map};
-  int64_t n = COST_LOAD * map->n_stores;
-  for (int k = 0; k < map->n_loops; k++) n *= loop_elements(map, k);
-  p.total = n;
-  for (int k = 0; k < map->n_stores; k++) mask_of(&p, map->store[k].value);
-  for (int k = 0; k < map->n_stores; k++) add_price(&p, map->store[k].value);
-  return p.total;
-}
+enum { TASK_COST = 40000 }; // operations that are worth a task of their own
 
 // ---- lanes
 
@@ -161,7 +60,7 @@ static bool channels_to_lanes(Map *map, MapLoop *loop) {
   map->store = stores ? stores : scalar;
   if (!stores) return false;
   map->lanes = MAP_CHANNELS;
-  *loop = (MapLoop){channel->block, channel->block->hi + 1};
+  *loop = (MapLoop){channel->block, channel->block->hi + 1, channel->layout->block};
   return true;
 }
 
@@ -218,7 +117,7 @@ static void merge_loops(Map *map) {
     IrVar *merged = ir_var(ir, IR_INDEX, "i", 0, n - 1);
     substitute_all(map, outer->var, ir_int(ir, 0));
     substitute_all(map, inner->var, ir_ref(ir, merged));
-    *outer = (MapLoop){merged, n};
+    *outer = (MapLoop){merged, n, outer->lanes * inner->lanes};
     remove_loop(map, k + 1);
   }
 }
@@ -288,7 +187,7 @@ static int order_by_reductions(Map *map) {
 
 static void split_tasks(Map *map, int n_may_split) {
   Ir *ir = map->lower->ir;
-  map->cost = price(map);
+  map->cost = map_price(map);
   int64_t wanted = map->cost / TASK_COST;
   if (wanted > MAP_TASKS) wanted = MAP_TASKS;
   map->n_tasks = 1;
@@ -311,7 +210,9 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   Ir *ir = lower->ir;
   *map = (Map){.lower = lower, .n_stores = n_stores, .stepped = -1};
   for (int k = 0; k < n_loops; k++) {
-    if (loops[k].n != 1) map->loop[map->n_loops++] = loops[k];
+    if (loops[k].n == 1) continue;
+    map->loop[map->n_loops] = loops[k];
+    map->loop[map->n_loops++].lanes = 1;
   }
   map->store = arena_memdup(ir->arena, stores, sizeof(MapStore) * (size_t)n_stores);
   for (int k = 0; k < map->n_loops && map->lanes == MAP_SCALAR; k++) channels_to_lanes(map, &map->loop[k]);
@@ -330,7 +231,7 @@ void map_outputs(Map *map, Lower *lower) {
   MapLoop loop[MAP_LOOPS];
   IrExpr *index[MAX_RANK];
   for (int k = 0; k < shape.rank; k++) {
-    loop[k] = (MapLoop){ir_var(ir, IR_INDEX, lower_axis_name(shape.rank, k), 0, shape.dim[k] - 1), shape.dim[k]};
+    loop[k] = (MapLoop){ir_var(ir, IR_INDEX, lower_axis_name(shape.rank, k), 0, shape.dim[k] - 1), shape.dim[k], 1};
     index[k] = ir_ref(ir, loop[k].var);
   }
   MapStore *stores = ARENA_ARRAY(ir->arena, MapStore, n);
@@ -339,6 +240,44 @@ void map_outputs(Map *map, Lower *lower) {
     stores[k] = (MapStore){lower->out[k], offset, lower_value(lower, nodes[k], index), NULL};
   }
   map_stores(map, lower, shape.rank, loop, n, stores);
+}
+
+// ---- flat kernels: one loop over whole buffers, whose text does not say how long they are
+
+// An index of the one loop that is anything but "this vector".
+static bool is_elsewhere(const IrExpr *e, const void *context) {
+  const Map *map = context;
+  if (e->kind == IR_REDUCE) return true;
+  bool is_vector = e->kind == IR_LOAD && e->type == IR_VECTOR;
+  for (int k = 0; k < e->n_args; k++) {
+    if (e->arg[k]->type != IR_INDEX || !ir_uses(e->arg[k], map->loop[0].var)) continue;
+    if (!is_vector || !ir_same(e->arg[k], map->store[0].offset)) return true;
+  }
+  return false;
+}
+
+bool map_is_flat(Map *map) {
+  Ir *ir = map->lower->ir;
+  const Group *group = map->lower->group;
+  if (map->n_loops != 1 || map->lanes == MAP_SCALAR) return false;
+  IrExpr *whole = ir_scale(ir, ir_ref(ir, map->loop[0].var), map->loop[0].lanes);
+  for (int k = 0; k < map->n_stores; k++) {
+    if (storage_root(group->outs[k]) != group->outs[k]) return false;
+    if (!ir_same(map->store[k].offset, whole) || ir_any(ir, map->store[k].value, is_elsewhere, map)) return false;
+  }
+  return true;
+}
+
+void map_put_flat(Map *map) {
+  IrFunction *function = map->lower->ir->function;
+  int64_t floats = map->loop[0].n * map->loop[0].lanes;
+  function->task = map->loop[0].var;
+  function->n_tasks = (floats + FLAT_TASK - 1) / FLAT_TASK;
+  function->flat = FLAT_TASK / map->loop[0].lanes;
+  function->flat_step = map->stepped == 0 ? map->lower->ir->target->vector : 1;
+  map->n_loops = map->n_split = 0;
+  map->tail = NULL;
+  map_put(map, function->body, NULL);
 }
 
 // ---- the nest

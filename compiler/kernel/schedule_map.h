@@ -4,10 +4,12 @@
 #define SG_KERNEL_SCHEDULE_MAP_H
 
 #include "compiler/kernel/emit.h"
+#include "runtime/program.h"
 
 typedef struct MapLoop {
   IrVar *var;
   int64_t n;
+  int64_t lanes; // elements a turn: the channels of a block, or 1
 } MapLoop;
 
 typedef struct MapStore {
@@ -43,6 +45,14 @@ void map_outputs(Map *map, Lower *lower);
 // The same for given stores over given loops.
 void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n_stores, const MapStore *stores);
 
+// Whether the kernel is one loop over whole buffers that are computed element by element. map_put_flat then fills the
+// function so that its text holds no size: a task is FLAT_TASK floats, the last one reaches into the buffer's padding.
+bool map_is_flat(Map *map);
+void map_put_flat(Map *map);
+enum { FLAT_TASK = PROGRAM_ALIGN };
+
+// Operations of the whole nest.
+int64_t map_price(Map *map);
 // Operations that one value of an elementwise op counts for.
 int64_t map_op_price(Op op);
 

@@ -13,7 +13,7 @@ typedef struct Copy {
 } Copy;
 
 static MapLoop axis_loop(Ir *ir, Shape shape, int k) {
-  return (MapLoop){ir_var(ir, IR_INDEX, lower_axis_name(shape.rank, k), 0, shape.dim[k] - 1), shape.dim[k]};
+  return (MapLoop){ir_var(ir, IR_INDEX, lower_axis_name(shape.rank, k), 0, shape.dim[k] - 1), shape.dim[k], 1};
 }
 
 static void copy_input(Lower *lower, Node *node, int k, int64_t start, Map *out) {
@@ -46,6 +46,10 @@ static void schedule_concat(Lower *lower, Node *node) {
     start += node->in[k]->shape.dim[node_attr(node, "axis").i];
   }
   IrFunction *function = ir->function;
+  if (n_tasks == n) { // all are small
+    for (int k = 0; k < n; k++) map_put(&copies[k].map, function->body, ir_int(ir, 0));
+    return;
+  }
   function->n_tasks = n_tasks;
   function->task->hi = n_tasks - 1;
   IrExpr *task = ir_ref(ir, function->task);

@@ -13,6 +13,7 @@
 #include "compiler/target.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel_abi.h"
+#include "runtime/program.h"
 #include "tests/check.h"
 
 typedef struct KernelCase {
@@ -106,7 +107,7 @@ static float *case_buffer(float **buffers, const Node *node) {
   const Node *root = storage_root(node);
   if (!buffers[root->id]) {
     int64_t n = layout_elements(root->shape, root->layout);
-    buffers[root->id] = aligned_alloc(64, (size_t)(4 * n + 127) / 64 * 64);
+    buffers[root->id] = aligned_alloc(64, (size_t)(n + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN * 4);
     for (int64_t i = 0; i < n; i++) buffers[root->id][i] = NAN;
   }
   return buffers[root->id];
