@@ -1,7 +1,8 @@
 // Rooms: a ray caster of random furnished rooms with metric depth, the data set that needs no files.
 //
-// (seed, index) names a room: the same bits on every machine of one kind, whatever thread renders it. Picture and depth
-// have the projection of an upright pin-hole camera like that of NYU Depth v2 (fx near 519 at 640 pixels).
+// (seed, index) names a room: the same bits from one build on every machine of one kind, whatever thread renders it.
+// Picture and depth have the projection of an upright pin-hole camera like that of NYU Depth v2 (fx near 519 at 640
+// pixels).
 #ifndef SG_DATA_ROOMS_H
 #define SG_DATA_ROOMS_H
 

@@ -1,25 +1,25 @@
-// The furniture of rooms, put together from boxes, rounds and balls.
+// Furniture to sit, lie and work at, put together from boxes, rounds and balls.
 //
 // Each piece finds its place, and leaves without a trace if there is none. Local x runs along the wall, z into the
 // room.
 #include "runtime/data/rooms_scene.h"
 
-static Material plain(Builder *b, Vec colour, float shine) {
+Material material_plain(Builder *b, Vec colour, float shine) {
   return material_make(b, TEXTURE_PLAIN, colour, vec_scale(colour, 0.6f), 1, shine);
 }
 
 // A material with some colour of its own, for small things.
-static Material paint(Builder *b, float shine) { return plain(b, material_fabric(b).a, shine); }
+Material material_paint(Builder *b, float shine) { return material_plain(b, material_fabric(b).a, shine); }
 
-static Material fronts(const Material *wood, float across) {
+Material material_fronts(const Material *wood, float across) {
   Material out = *wood;
   out.texture = TEXTURE_PANELS;
   out.scale = across;
   return out;
 }
 
-static void legs(Builder *b, Frame f, float width, float depth, float height, float inset, float thick,
-                 Material material) {
+void add_legs(Builder *b, Frame f, float width, float depth, float height, float inset, float thick,
+              Material material) {
   bool is_round = thick < 0.05f;
   for (int i = 0; i < 4; i++) {
     float x = (i & 1 ? 1.f : -1.f) * (width / 2 - inset), z = (i & 2 ? 1.f : -1.f) * (depth / 2 - inset);
@@ -30,50 +30,36 @@ static void legs(Builder *b, Frame f, float width, float depth, float height, fl
 
 // Cups, bowls, books, bottles and fruit on a top of width x depth at height y. Each a thing of its own would cost too
 // many groups; together they are one.
-static void clutter(Builder *b, Frame f, float y, float width, float depth, int most) {
+void add_clutter(Builder *b, Frame f, float y, float width, float depth, int most) {
   int n = pick(b, most + 1);
   if (n == 0) return;
   group_begin(b);
   for (int i = 0; i < n; i++) {
     float x = draw(b, -0.42f, 0.42f) * width, z = draw(b, -0.38f, 0.38f) * depth;
     switch (pick(b, 6)) {
-    case 0: add_round(b, f, x, y, z, 0.035f, 0.042f, 0.09f, paint(b, 0.4f)); break;
-    case 1: add_round(b, f, x, y, z, 0.05f, 0.11f, 0.07f, paint(b, 0.4f)); break;
+    case 0: add_round(b, f, x, y, z, 0.035f, 0.042f, 0.09f, material_paint(b, 0.4f)); break;
+    case 1: add_round(b, f, x, y, z, 0.05f, 0.11f, 0.07f, material_paint(b, 0.4f)); break;
     case 2:
       for (int k = 0; k <= pick(b, 3); k++)
         add_box(b, frame_move(f, x, y + 0.03f * (float)k, z, draw(b, -0.4f, 0.4f)), 0, 0, 0, 0.2f, 0.028f, 0.15f,
-                paint(b, 0));
+                material_paint(b, 0));
       break;
     case 3:
-      add_round(b, f, x, y, z, 0.035f, 0.035f, 0.18f, paint(b, 0.6f));
+      add_round(b, f, x, y, z, 0.035f, 0.035f, 0.18f, material_paint(b, 0.6f));
       add_round(b, f, x, y + 0.18f, z, 0.035f, 0.013f, 0.05f, b->metal);
       break;
-    case 4: add_ball(b, f, x, y, z, 0.09f, 0.085f, 0.09f, paint(b, 0.2f)); break;
+    case 4: add_ball(b, f, x, y, z, 0.09f, 0.085f, 0.09f, material_paint(b, 0.2f)); break;
     default:
       add_box(b, frame_move(f, x, y, z, draw(b, -1, 1)), 0, 0, 0, draw(b, 0.08f, 0.25f), draw(b, 0.04f, 0.18f), 0.12f,
-              paint(b, 0));
+              material_paint(b, 0));
       break;
     }
   }
   group_end(b, true);
 }
 
-static void books(Builder *b, Frame f, float y, float width, float height, float depth) {
-  float x = -width / 2;
-  while (x < width / 2 - 0.05f) {
-    float w = draw(b, 0.025f, 0.075f), h = height * draw(b, 0.6f, 0.93f);
-    if (chance(b, 0.12f)) {
-      x += draw(b, 0.05f, 0.25f);
-      continue;
-    }
-    if (x + w > width / 2) break;
-    add_box(b, f, x + w / 2, y, 0.5f * depth, w - 0.004f, h, depth * draw(b, 0.6f, 0.85f), paint(b, 0.05f));
-    x += w;
-  }
-}
-
-static void lamp(Builder *b, Frame f, float y, float height, float radius, bool is_on) {
-  Material shade = plain(b, colour_srgb(0xfbe8c8), 0);
+void add_lamp(Builder *b, Frame f, float y, float height, float radius, bool is_on) {
+  Material shade = material_plain(b, colour_srgb(0xfbe8c8), 0);
   shade.glow = is_on ? 1.3f : 0;
   group_begin(b);
   add_round(b, f, 0, y, 0, radius * 0.7f, radius * 0.6f, 0.025f, b->metal);
@@ -90,7 +76,7 @@ static void lamp(Builder *b, Frame f, float y, float height, float radius, bool 
 static void seat(Builder *b, Frame f, Material frame, Material cushion) {
   float style = draw(b, 0, 1), high = draw(b, 0.42f, 0.47f), wide = draw(b, 0.4f, 0.46f);
   group_begin(b);
-  legs(b, f, wide, wide, high, 0.025f, chance(b, 0.5f) ? 0.035f : 0.05f, frame);
+  add_legs(b, f, wide, wide, high, 0.025f, chance(b, 0.5f) ? 0.035f : 0.05f, frame);
   add_box(b, f, 0, high, 0, wide, style < 0.5f ? 0.035f : 0.06f, wide, cushion);
   float back = draw(b, 0.38f, 0.52f);
   for (int side = -1; side <= 1; side += 2)
@@ -103,7 +89,8 @@ static void seat(Builder *b, Frame f, Material frame, Material cushion) {
 }
 
 static void swivel_chair(Builder *b, Frame f) {
-  Material black = plain(b, vec(0.02f, 0.02f, 0.022f), 0.2f), cloth = chance(b, 0.5f) ? black : material_fabric(b);
+  Material black = material_plain(b, vec(0.02f, 0.02f, 0.022f), 0.2f),
+           cloth = chance(b, 0.5f) ? black : material_fabric(b);
   group_begin(b);
   for (int i = 0; i < 5; i++) {
     Frame arm = frame_move(f, 0, 0, 0, (float)i * 1.2566f);
@@ -173,11 +160,11 @@ void furnish_coffee_table(Builder *b) {
     add_round(b, f, 0, 0, 0, 0.2f, 0.2f, 0.02f, b->metal);
   } else {
     add_box(b, f, 0, high - 0.04f, 0, width, 0.04f, depth, b->wood);
-    legs(b, f, width, depth, high - 0.04f, 0.05f, draw(b, 0.03f, 0.08f), chance(b, 0.3f) ? b->metal : b->wood);
+    add_legs(b, f, width, depth, high - 0.04f, 0.05f, draw(b, 0.03f, 0.08f), chance(b, 0.3f) ? b->metal : b->wood);
     if (chance(b, 0.4f)) add_box(b, f, 0, 0.12f, 0, width - 0.1f, 0.02f, depth - 0.1f, b->wood);
   }
   group_end(b, true);
-  clutter(b, f, high, width, depth, 5);
+  add_clutter(b, f, high, width, depth, 5);
 }
 
 void furnish_dining(Builder *b) {
@@ -193,10 +180,10 @@ void furnish_dining(Builder *b) {
   } else {
     add_box(b, f, 0, high - 0.035f, 0, width, 0.035f, depth, b->wood);
     add_box(b, f, 0, high - 0.11f, 0, width - 0.12f, 0.075f, depth - 0.12f, b->wood);
-    legs(b, f, width, depth, high - 0.035f, 0.06f, draw(b, 0.05f, 0.09f), b->wood);
+    add_legs(b, f, width, depth, high - 0.035f, 0.06f, draw(b, 0.05f, 0.09f), b->wood);
   }
   group_end(b, true);
-  clutter(b, f, high, width, depth, 7);
+  add_clutter(b, f, high, width, depth, 7);
   Material cushion = chance(b, 0.5f) ? b->wood : b->fabric2;
   int a_side = is_round ? 1 : width > 1.4f ? 2 : 1;
   for (int side = 0; side < 2; side++)
@@ -216,14 +203,14 @@ void furnish_desk(Builder *b) {
   group_begin(b);
   add_box(b, middle, 0, high - 0.03f, 0, width, 0.03f, depth, b->wood);
   if (chance(b, 0.5f)) {
-    legs(b, middle, width, depth, high - 0.03f, 0.04f, 0.045f, b->metal);
+    add_legs(b, middle, width, depth, high - 0.03f, 0.04f, 0.045f, b->metal);
   } else {
-    Material drawers = fronts(&b->wood, 1);
+    Material drawers = material_fronts(&b->wood, 1);
     add_box(b, middle, width / 2 - 0.22f, 0.02f, 0, 0.4f, high - 0.05f, depth - 0.04f, drawers);
     add_box(b, middle, -width / 2 + 0.03f, 0, 0, 0.03f, high - 0.03f, depth, b->wood);
   }
   group_end(b, true);
-  Material black = plain(b, vec(0.025f, 0.025f, 0.028f), 0.3f);
+  Material black = material_plain(b, vec(0.025f, 0.025f, 0.028f), 0.3f);
   Material screen = material_make(b, TEXTURE_SCREEN, vec(0.01f, 0.012f, 0.016f), vec(0.05f, 0.09f, 0.16f), 1, 0.9f);
   if (chance(b, 0.4f)) screen.glow = draw(b, 1, 5);
   float x = draw(b, -0.25f, 0.25f);
@@ -237,41 +224,13 @@ void furnish_desk(Builder *b) {
     add_box(b, middle, x, high, 0.16f, 0.42f, 0.02f, 0.14f, chance(b, 0.5f) ? black : b->white);
   }
   group_end(b, true);
-  clutter(b, middle, high, width, depth, 5);
-  if (chance(b, 0.35f)) lamp(b, frame_move(middle, -0.42f * width, 0, -0.15f, 0), high, 0.42f, 0.1f, chance(b, 0.5f));
+  add_clutter(b, middle, high, width, depth, 5);
+  if (chance(b, 0.35f))
+    add_lamp(b, frame_move(middle, -0.42f * width, 0, -0.15f, 0), high, 0.42f, 0.1f, chance(b, 0.5f));
   Frame chair =
       frame_move(middle, draw(b, -0.15f, 0.15f), 0, depth / 2 + draw(b, 0, 0.3f), (float)M_PI + draw(b, -0.6f, 0.6f));
   if (chance(b, 0.65f)) swivel_chair(b, chair);
   else seat(b, chair, b->wood2, b->fabric2);
-}
-
-void furnish_shelf(Builder *b) {
-  Frame f;
-  float width = draw(b, 0.6f, 1.5f), depth = draw(b, 0.26f, 0.36f),
-        high = fminf(draw(b, 0.9f, 2.15f), b->scene->size.y - 0.1f);
-  if (!place_at_wall(b, width, depth, high, &f)) return;
-  int rows = (int)(high / 0.36f);
-  float step = (high - 0.1f) / (float)rows;
-  Material wood = b->wood2, inside = wood;
-  inside.a = vec_scale(inside.a, 0.8f);
-  group_begin(b);
-  add_box(b, f, 0, 0, 0.01f, width, high, 0.015f, inside);
-  for (int side = -1; side <= 1; side += 2)
-    add_box(b, f, (float)side * (width / 2 - 0.011f), 0, depth / 2, 0.022f, high, depth, wood);
-  for (int i = 0; i <= rows; i++)
-    add_box(b, f, 0, 0.06f + step * (float)i, depth / 2, width - 0.04f, 0.024f, depth - 0.01f, wood);
-  group_end(b, true);
-  for (int i = 0; i < rows; i++) {
-    float y = 0.084f + step * (float)i;
-    group_begin(b);
-    if (chance(b, 0.72f)) books(b, f, y, width - 0.06f, step - 0.03f, depth);
-    else if (chance(b, 0.6f))
-      for (int k = 0; k < 3; k++)
-        add_round(b, f, draw(b, -0.4f, 0.4f) * width, y, depth * 0.55f, 0.05f, draw(b, 0.03f, 0.08f),
-                  step * draw(b, 0.3f, 0.8f), paint(b, 0.3f));
-    else add_box(b, f, draw(b, -0.2f, 0.2f) * width, y, depth * 0.5f, 0.32f, step * 0.7f, depth * 0.8f, paint(b, 0));
-    group_end(b, true);
-  }
 }
 
 void furnish_bed(Builder *b) {
@@ -302,185 +261,9 @@ void furnish_bed(Builder *b) {
   for (int side = -1; side <= 1; side += 2) {
     Frame stand = frame_move(f, (float)side * (width / 2 + 0.25f), 0, 0.2f, 0);
     group_begin(b);
-    add_box(b, stand, 0, 0.08f, 0, 0.4f, 0.42f, 0.36f, fronts(&b->wood, 1));
-    legs(b, stand, 0.38f, 0.34f, 0.08f, 0.03f, 0.04f, b->wood);
+    add_box(b, stand, 0, 0.08f, 0, 0.4f, 0.42f, 0.36f, material_fronts(&b->wood, 1));
+    add_legs(b, stand, 0.38f, 0.34f, 0.08f, 0.03f, 0.04f, b->wood);
     group_end(b, true);
-    if (chance(b, 0.6f)) lamp(b, stand, 0.5f, 0.42f, 0.13f, chance(b, 0.5f));
-  }
-}
-
-void furnish_wardrobe(Builder *b) {
-  Frame f;
-  float width = draw(b, 0.9f, 2), high = fminf(draw(b, 1.8f, 2.3f), b->scene->size.y - 0.05f);
-  if (!place_at_wall(b, width, 0.6f, high, &f)) return;
-  int doors = (int)(width / 0.45f);
-  group_begin(b);
-  add_box(b, f, 0, 0, 0.29f, width - 0.03f, 0.08f, 0.5f, plain(b, vec(0.03f, 0.03f, 0.03f), 0));
-  add_box(b, f, 0, 0.07f, 0.29f, width, high - 0.07f, 0.58f,
-          fronts(chance(b, 0.35f) ? &b->white : &b->wood2, (float)doors));
-  for (int i = 1; i < doors; i += 2)
-    for (int side = -1; side <= 1; side += 2)
-      add_box(b, f, width * ((float)i / (float)doors - 0.5f) + (float)side * 0.04f, high * 0.48f, 0.595f, 0.015f, 0.14f,
-              0.025f, b->metal);
-  group_end(b, true);
-}
-
-void furnish_dresser(Builder *b) {
-  Frame f;
-  float width = draw(b, 0.7f, 1.5f), high = draw(b, 0.65f, 1.05f), depth = draw(b, 0.36f, 0.46f);
-  if (!place_at_wall(b, width, depth, high + 0.2f, &f)) return;
-  int rows = 2 + pick(b, 3), across = width > 1 ? 2 : 1;
-  float step = (high - 0.14f) / (float)rows, each = (width - 0.04f) / (float)across;
-  group_begin(b);
-  add_box(b, f, 0, 0.08f, depth / 2, width, high - 0.08f, depth - 0.02f, b->wood);
-  add_box(b, f, 0, high, depth / 2, width + 0.03f, 0.025f, depth + 0.02f, b->wood);
-  legs(b, frame_move(f, 0, 0, depth / 2, 0), width, depth, 0.08f, 0.04f, 0.05f, b->wood);
-  for (int r = 0; r < rows; r++)
-    for (int c = 0; c < across; c++) {
-      float x = -width / 2 + 0.02f + each * ((float)c + 0.5f), y = 0.12f + step * (float)r;
-      Material front = b->wood;
-      front.a = vec_scale(front.a, 1.1f);
-      add_box(b, f, x, y, depth - 0.005f, each - 0.03f, step - 0.025f, 0.02f, front);
-      add_ball(b, f, x, y + step * 0.4f, depth + 0.02f, 0.035f, 0.035f, 0.035f, b->metal);
-    }
-  group_end(b, true);
-  Frame top = frame_move(f, 0, 0, depth / 2, 0);
-  clutter(b, top, high + 0.025f, width, depth, 6);
-  if (chance(b, 0.3f))
-    lamp(b, frame_move(top, width * draw(b, -0.35f, 0.35f), 0, 0, 0), high + 0.025f, 0.45f, 0.13f, chance(b, 0.5f));
-}
-
-void furnish_television(Builder *b) {
-  Frame f;
-  float width = draw(b, 1.1f, 1.9f), high = draw(b, 0.4f, 0.6f), wide = draw(b, 0.8f, 1.3f), tall = wide * 0.58f;
-  if (!place_at_wall(b, width, 0.45f, 1.3f, &f)) return;
-  Material black = plain(b, vec(0.015f, 0.015f, 0.017f), 0.4f);
-  Material screen = material_make(b, TEXTURE_SCREEN, vec(0.008f, 0.009f, 0.011f), vec(0.03f, 0.035f, 0.045f), 1, 1);
-  group_begin(b);
-  add_box(b, f, 0, 0.05f, 0.22f, width, high - 0.05f, 0.42f, fronts(&b->wood2, 3));
-  add_box(b, f, 0, 0, 0.22f, width - 0.06f, 0.06f, 0.36f, black);
-  group_end(b, true);
-  group_begin(b);
-  add_box(b, f, 0, high, 0.22f, 0.4f, 0.015f, 0.2f, black);
-  add_box(b, f, 0, high, 0.2f, 0.08f, 0.08f, 0.03f, black);
-  add_box(b, f, 0, high + 0.06f, 0.2f, wide, tall, 0.045f, black);
-  add_box(b, f, 0, high + 0.075f, 0.21f, wide - 0.03f, tall - 0.03f, 0.035f, screen);
-  group_end(b, true);
-}
-
-void furnish_floor_lamp(Builder *b) {
-  Frame f;
-  if (!place_at_wall(b, 0.5f, 0.5f, 1.6f, &f)) return;
-  lamp(b, frame_move(f, 0, 0, 0.25f, 0), 0, draw(b, 1.4f, 1.75f), draw(b, 0.17f, 0.25f), chance(b, 0.6f));
-}
-
-void furnish_plant(Builder *b) {
-  Frame f;
-  if (!place_at_wall(b, 0.55f, 0.55f, 1.3f, &f)) return;
-  f = frame_move(f, 0, 0, 0.28f, 0);
-  float pot = draw(b, 0.12f, 0.2f), high = draw(b, 0.2f, 0.4f), crown = draw(b, 0.5f, 1.2f);
-  Vec tone = colour_jitter(b, colour_srgb(0x3f6b2f), 0.35f);
-  Material leaf = material_make(b, TEXTURE_LEAF, tone, tone, 1, 0), soil = plain(b, vec(0.03f, 0.02f, 0.015f), 0);
-  group_begin(b);
-  add_round(b, f, 0, 0, 0, pot * 0.75f, pot, high, chance(b, 0.5f) ? plain(b, colour_srgb(0xa85f3f), 0) : b->white);
-  add_round(b, f, 0, high - 0.02f, 0, pot * 0.9f, pot * 0.9f, 0.03f, soil);
-  add_round(b, f, 0, high, 0, 0.02f, 0.012f, crown * 0.7f, b->wood);
-  int n = 9 + pick(b, 10);
-  for (int i = 0; i < n; i++) {
-    float turn = draw(b, 0, 6.283f), out = draw(b, 0.02f, 0.24f), y = high + crown * draw(b, 0.15f, 1);
-    add_ball(b, frame_move(f, 0, 0, 0, turn), 0, y - 0.05f, out, draw(b, 0.08f, 0.16f), draw(b, 0.08f, 0.25f),
-             draw(b, 0.16f, 0.34f), leaf);
-  }
-  group_end(b, true);
-}
-
-// A row of cupboards with a worktop; the upper cupboards above it.
-static void cupboards(Builder *b, Frame f, float width, bool has_upper, bool has_hob) {
-  Material front = fronts(chance(b, 0.5f) ? &b->white : &b->wood2, floorf(width / 0.5f));
-  Material top = material_make(b, chance(b, 0.5f) ? TEXTURE_MARBLE : TEXTURE_WOOD, b->wood.a, b->wood.b, 1, 0.35f);
-  if (top.texture == TEXTURE_MARBLE)
-    top.a = colour_srgb(chance(b, 0.5f) ? 0xdedad2 : 0x3a3a3c), top.b = vec_scale(top.a, 0.6f);
-  Material dark = plain(b, vec(0.03f, 0.03f, 0.03f), 0.3f);
-  group_begin(b);
-  add_box(b, f, 0, 0, 0.27f, width - 0.02f, 0.1f, 0.5f, dark);
-  add_box(b, f, 0, 0.1f, 0.29f, width, 0.76f, 0.58f, front);
-  add_box(b, f, 0, 0.86f, 0.305f, width + 0.02f, 0.04f, 0.63f, top);
-  if (has_hob) {
-    float x = width * draw(b, -0.3f, 0.3f);
-    add_box(b, f, x, 0.9f, 0.3f, 0.56f, 0.008f, 0.5f, dark);
-    add_box(b, f, x, 0.2f, 0.585f, 0.54f, 0.55f, 0.02f, dark);
-    add_box(b, f, x, 0.78f, 0.61f, 0.44f, 0.02f, 0.03f, b->metal);
-    if (chance(b, 0.6f)) add_round(b, f, x - 0.13f, 0.908f, 0.2f, 0.1f, 0.1f, 0.13f, b->metal);
-    if (has_upper) add_box(b, f, x, 1.6f, 0.25f, 0.6f, 0.1f, 0.48f, b->metal);
-  } else {
-    float x = width * draw(b, -0.25f, 0.25f);
-    add_box(b, f, x, 0.897f, 0.31f, 0.5f, 0.006f, 0.4f, b->metal);
-    add_round(b, f, x, 0.9f, 0.08f, 0.015f, 0.012f, 0.28f, b->metal);
-    add_box(b, f, x, 1.17f, 0.16f, 0.02f, 0.02f, 0.18f, b->metal);
-  }
-  group_end(b, true);
-  if (has_upper) {
-    group_begin(b);
-    add_box(b, f, 0, 1.42f, 0.17f, width, fminf(0.7f, b->scene->size.y - 1.5f), 0.34f, front);
-    group_end(b, true);
-  }
-  clutter(b, frame_move(f, 0, 0, 0.3f, 0), 0.9f, width, 0.5f, 8);
-}
-
-void furnish_kitchen(Builder *b) {
-  Frame f;
-  float width = draw(b, 1.6f, 3.2f), high = draw(b, 1.45f, 1.9f);
-  bool is_tall = chance(b, 0.75f);
-  if (!place_at_wall(b, width, 0.64f, is_tall ? 2.2f : 1, &f)) return;
-  cupboards(b, f, width, is_tall, true);
-  if (!place_at_wall(b, 0.65f, 0.66f, high, &f)) return;
-  Material steel = chance(b, 0.5f) ? b->white : b->metal;
-  group_begin(b);
-  add_box(b, f, 0, 0.02f, 0.3f, 0.6f, high * 0.36f, 0.6f, steel);
-  add_box(b, f, 0, 0.03f + high * 0.36f, 0.3f, 0.6f, high * 0.62f, 0.6f, steel);
-  add_box(b, f, -0.25f, high * 0.5f, 0.62f, 0.02f, 0.35f, 0.03f, b->metal);
-  group_end(b, true);
-}
-
-void furnish_counter(Builder *b) {
-  Frame f;
-  float width = draw(b, 0.7f, 1.6f);
-  bool has_upper = chance(b, 0.3f);
-  if (!place_at_wall(b, width, 0.64f, has_upper ? 2.2f : 1, &f)) return;
-  cupboards(b, f, width, has_upper, false);
-}
-
-void furnish_boxes(Builder *b) {
-  Frame f;
-  if (!place_free(b, 0.6f, 0.5f, &f)) return;
-  Material card = plain(b, colour_jitter(b, colour_srgb(0xb08858), 0.15f), 0);
-  float y = 0;
-  group_begin(b);
-  for (int i = 0; i <= pick(b, 3); i++) {
-    float high = draw(b, 0.18f, 0.4f);
-    add_box(b, frame_move(f, draw(b, -0.05f, 0.05f), y, 0, draw(b, -0.3f, 0.3f)), 0, 0, 0, draw(b, 0.35f, 0.55f), high,
-            draw(b, 0.3f, 0.42f), card);
-    y += high;
-  }
-  group_end(b, true);
-}
-
-void furnish_bath(Builder *b) {
-  Frame f;
-  if (place_at_wall(b, 1.65f, 0.75f, 0.7f, &f)) {
-    group_begin(b);
-    add_box(b, f, 0, 0, 0.37f, 1.6f, 0.5f, 0.72f, b->white);
-    for (int side = 0; side < 2; side++) add_box(b, f, 0, 0.5f, side ? 0.71f : 0.04f, 1.6f, 0.06f, 0.06f, b->white);
-    for (int side = -1; side <= 1; side += 2)
-      add_box(b, f, (float)side * 0.77f, 0.5f, 0.37f, 0.06f, 0.06f, 0.72f, b->white);
-    add_round(b, f, -0.7f, 0.5f, 0.06f, 0.02f, 0.02f, 0.2f, b->metal);
-    group_end(b, true);
-  }
-  if (place_at_wall(b, 0.5f, 0.7f, 0.9f, &f)) {
-    group_begin(b);
-    add_box(b, f, 0, 0.38f, 0.1f, 0.4f, 0.38f, 0.18f, b->white);
-    add_round(b, f, 0, 0, 0.4f, 0.12f, 0.19f, 0.4f, b->white);
-    add_round(b, f, 0, 0.4f, 0.4f, 0.2f, 0.2f, 0.035f, b->white);
-    group_end(b, true);
+    if (chance(b, 0.6f)) add_lamp(b, stand, 0.5f, 0.42f, 0.13f, chance(b, 0.5f));
   }
 }

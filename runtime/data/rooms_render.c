@@ -45,37 +45,44 @@ static void set_camera(Renderer *r) {
   r->camera = (RoomCamera){s->focal * (float)r->width, (float)r->width / 2, (float)r->height / 2, s->eye.y, s->pitch};
 }
 
-// The rectangle that the corners of a solid's bounds project to; all of the picture if it reaches behind the camera.
-static void find_bounds(Renderer *r) {
-  const Scene *scene = r->scene;
-  for (int i = 0; i < scene->n_solids; i++) {
-    const Solid *s = &scene->solid[i];
-    float wide = s->kind == SOLID_ROUND && s->taper > 1 ? s->taper : 1;
-    struct Bound bound = {1e9f, 1e9f, -1e9f, -1e9f, 1e9f};
-    bool is_behind = false, is_before = false;
-    for (int k = 0; k < 8; k++) {
-      Vec p = vec((k & 1 ? 1.f : -1.f) * s->half.x * wide, (k & 2 ? 1.f : -1.f) * s->half.y,
-                  (k & 4 ? 1.f : -1.f) * s->half.z * wide);
-      p = vec(s->cosine * p.x + s->sine * p.z, p.y, -s->sine * p.x + s->cosine * p.z);
-      p = vec_sub(vec_add(p, s->centre), scene->eye);
-      float z = vec_dot(p, r->forward);
-      bound.z = minf(bound.z, z);
-      if (z < 0.05f) {
-        is_behind = true;
-        continue;
-      }
-      is_before = true;
-      float x = r->camera.cx + r->camera.f * vec_dot(p, r->right) / z,
-            y = r->camera.cy + r->camera.f * vec_dot(p, r->down) / z;
-      bound.x0 = minf(bound.x0, x);
-      bound.x1 = maxf(bound.x1, x);
-      bound.y0 = minf(bound.y0, y);
-      bound.y1 = maxf(bound.y1, y);
+// Widens the rectangle to hold the projection of a point in camera axes.
+static void bound_add(struct Bound *bound, const RoomCamera *camera, Vec p) {
+  float x = camera->cx + camera->f * p.x / p.z, y = camera->cy + camera->f * p.y / p.z;
+  bound->x0 = minf(bound->x0, x);
+  bound->x1 = maxf(bound->x1, x);
+  bound->y0 = minf(bound->y0, y);
+  bound->y1 = maxf(bound->y1, y);
+}
+
+// The rectangle of a solid's box, cut off just before the camera: its corners there, and where its edges pass through.
+static struct Bound bound_of(const Renderer *r, const Solid *s) {
+  const float near = 0.02f;
+  float wide = s->kind == SOLID_ROUND && s->taper > 1 ? s->taper : 1;
+  struct Bound bound = {1e9f, 1e9f, -1e9f, -1e9f, 1e9f};
+  Vec corner[8];
+  for (int k = 0; k < 8; k++) {
+    Vec p = vec((k & 1 ? 1.f : -1.f) * s->half.x * wide, (k & 2 ? 1.f : -1.f) * s->half.y,
+                (k & 4 ? 1.f : -1.f) * s->half.z * wide);
+    p = vec(s->cosine * p.x + s->sine * p.z, p.y, -s->sine * p.x + s->cosine * p.z);
+    p = vec_sub(vec_add(p, s->centre), r->scene->eye);
+    corner[k] = vec(vec_dot(p, r->right), vec_dot(p, r->down), vec_dot(p, r->forward));
+    bound.z = minf(bound.z, corner[k].z);
+    if (corner[k].z >= near) bound_add(&bound, &r->camera, corner[k]);
+  }
+  for (int k = 0; k < 8; k++)
+    for (int axis = 1; axis < 8; axis *= 2) {
+      Vec a = corner[k], b = corner[k | axis];
+      if (k & axis || (a.z >= near) == (b.z >= near)) continue;
+      bound_add(&bound, &r->camera, vec_mix(a, b, (near - a.z) / (b.z - a.z)));
     }
-    if (is_behind && is_before) bound = (struct Bound){-1e9f, -1e9f, 1e9f, 1e9f, maxf(bound.z, 0)};
-    r->bound[i] = bound;
+  return bound;
+}
+
+static void find_bounds(Renderer *r) {
+  for (int i = 0; i < r->scene->n_solids; i++) {
+    r->bound[i] = bound_of(r, &r->scene->solid[i]);
     int at = i;
-    for (; at > 0 && r->bound[r->order[at - 1]].z > bound.z; at--) r->order[at] = r->order[at - 1];
+    for (; at > 0 && r->bound[r->order[at - 1]].z > r->bound[i].z; at--) r->order[at] = r->order[at - 1];
     r->order[at] = i;
   }
 }
@@ -173,11 +180,8 @@ static Vec pixel_colour(const Renderer *r, int x, int y) {
   return vec_scale(sum, 1.f / (N_OFFSETS + 1));
 }
 
-// Roughly normal, mean 0 and deviation 1, from the 24 bits of a lattice number.
-static float grain(float random) {
-  int bits = (int)(random * 0x1p24f);
-  return (float)((bits & 255) + (bits >> 8 & 255) + (bits >> 16) - 382) * (1 / 128.f);
-}
+// A triangular random number of mean 0 and deviation 1 from two bytes.
+static float grain(uint32_t a, uint32_t b) { return ((float)((a & 255) + (b & 255)) - 255) * (1 / 104.5f); }
 
 static uint8_t to_byte(float value, const uint8_t *gamma) { return gamma[(int)(clampf(value, 0, 1) * 4095)]; }
 
@@ -187,9 +191,10 @@ static void finish_pixel(const Renderer *r, int x, int y, Vec c, const uint8_t *
   float dim = 1 - scene->vignette * 2 * (dx * dx + dy * dy);
   c = vec_scale(vec_mul(c, scene->tint), dim);
   float noise = scene->noise;
-  out[0] = to_byte(c.x + noise * sqrtf(c.x + 0.004f) * grain(lattice(x, y, scene->seed)), gamma);
-  out[1] = to_byte(c.y + noise * sqrtf(c.y + 0.004f) * grain(lattice(x, y, scene->seed + 1)), gamma);
-  out[2] = to_byte(c.z + noise * sqrtf(c.z + 0.004f) * grain(lattice(x, y, scene->seed + 2)), gamma);
+  uint32_t bits = lattice_bits(x, y, scene->seed);
+  out[0] = to_byte(c.x + noise * sqrtf(c.x + 0.004f) * grain(bits, bits >> 8), gamma);
+  out[1] = to_byte(c.y + noise * sqrtf(c.y + 0.004f) * grain(bits >> 16, bits >> 24), gamma);
+  out[2] = to_byte(c.z + noise * sqrtf(c.z + 0.004f) * grain(bits >> 4, bits >> 20), gamma);
 }
 
 // ---- Depth ----
@@ -219,7 +224,8 @@ static void sense_depth(const Renderer *r, DepthMap *out) {
       if (vec_dot(to, p->normal) < 0.06f * vec_length(to)) is_hole = true;
       if (z > 6.5f) is_hole |= patch < (z - 6.5f) * 0.16f;
       if (z > ROOM_FAR - 0.02f) is_hole = true;
-      z += 0.0013f * z * z * grain(lattice(x, y, scene->seed ^ 0x77));
+      uint32_t bits = lattice_bits(x, y, scene->seed ^ 0x77);
+      z += 0.0013f * z * z * grain(bits, bits >> 16);
       out->metres[i] = is_hole ? 0 : clampf(roundf(z * 1000) / 1000, 0.05f, ROOM_FAR - 0.001f);
     }
   }

@@ -113,7 +113,7 @@ typedef struct Scene {
 // Furnishes room `index` of `seed`.
 void scene_build(uint64_t seed, uint64_t index, Scene *scene);
 
-// ---- Building (rooms_scene.c, rooms_furniture.c) ----
+// ---- Building (rooms_build.c) ----
 
 // Where a thing stands: local x to its right, z to its front.
 typedef struct Frame {
@@ -176,7 +176,18 @@ bool place_free(Builder *b, float width, float depth, Frame *out);
 // frame is on the floor below its middle, facing in.
 bool place_on_wall(Builder *b, int wall, float width, float low, float high, Frame *out);
 
-// The pieces (rooms_furniture.c). Each is a thing of its own with what stands on it.
+// Parts that several pieces share (rooms_furniture.c): one colour; some colour; doors and drawers of a wood, `across`
+// side by side; four legs under a top of width x depth; cups, books and fruit on a top at height y; a lamp standing at
+// height y.
+Material material_plain(Builder *b, Vec colour, float shine);
+Material material_paint(Builder *b, float shine);
+Material material_fronts(const Material *wood, float across);
+void add_legs(Builder *b, Frame frame, float width, float depth, float height, float inset, float thick,
+              Material material);
+void add_clutter(Builder *b, Frame frame, float y, float width, float depth, int most);
+void add_lamp(Builder *b, Frame frame, float y, float height, float radius, bool is_on);
+
+// The pieces (rooms_furniture.c, rooms_storage.c). Each is a thing of its own with what stands on it.
 typedef void FurnishFn(Builder *b);
 FurnishFn furnish_sofa, furnish_armchair, furnish_coffee_table, furnish_dining, furnish_desk, furnish_shelf,
     furnish_bed, furnish_wardrobe, furnish_dresser, furnish_television, furnish_floor_lamp, furnish_plant,
@@ -188,8 +199,20 @@ FurnishFn furnish_window, furnish_picture, furnish_door, furnish_pillar, furnish
 // The colour of a material at (u, v) metres on its face; details below `footprint` metres are faded.
 Vec texture_colour(const Material *material, float u, float v, float footprint);
 
-// Hash of two lattice numbers to [0, 1), and smooth noise of about that range over it.
-float lattice(int32_t x, int32_t y, uint32_t seed);
+// Hash of 32 bits; of two lattice numbers; the latter to [0, 1); and smooth noise of about that range over the lattice.
+static inline uint32_t mix_bits(uint32_t h) {
+  h ^= h >> 16;
+  h *= 0x7feb352du;
+  h ^= h >> 15;
+  h *= 0x846ca68bu;
+  return h ^ h >> 16;
+}
+static inline uint32_t lattice_bits(int32_t x, int32_t y, uint32_t seed) {
+  return mix_bits((uint32_t)x * 0x9e3779b1u ^ mix_bits((uint32_t)y * 0x85ebca77u ^ seed));
+}
+static inline float lattice(int32_t x, int32_t y, uint32_t seed) {
+  return (float)(lattice_bits(x, y, seed) >> 8) * 0x1p-24f;
+}
 float smooth_noise(float x, float y, uint32_t seed);
 
 // ---- Rays (rooms_trace.c) ----

@@ -1,26 +1,16 @@
 // Textures of rooms: procedural colours over a face, faded where they are finer than a pixel.
 #include "runtime/data/rooms_scene.h"
 
-static uint32_t mix_bits(uint32_t h) {
-  h ^= h >> 16;
-  h *= 0x7feb352du;
-  h ^= h >> 15;
-  h *= 0x846ca68bu;
-  return h ^ h >> 16;
-}
-
-float lattice(int32_t x, int32_t y, uint32_t seed) {
-  return (float)(mix_bits((uint32_t)x * 0x9e3779b1u ^ mix_bits((uint32_t)y * 0x85ebca77u ^ seed)) >> 8) * 0x1p-24f;
-}
-
 float smooth_noise(float x, float y, uint32_t seed) {
   float fx = floorf(x), fy = floorf(y), u = x - fx, v = y - fy;
-  int32_t i = (int32_t)fx, j = (int32_t)fy;
+  uint32_t i = (uint32_t)(int32_t)fx * 0x9e3779b1u, j = (uint32_t)(int32_t)fy * 0x85ebca77u;
+  uint32_t low = mix_bits(j ^ seed), high = mix_bits((j + 0x85ebca77u) ^ seed); // as in lattice_bits, rows shared
   u = u * u * (3 - 2 * u);
   v = v * v * (3 - 2 * v);
-  float low = lattice(i, j, seed) * (1 - u) + lattice(i + 1, j, seed) * u;
-  float high = lattice(i, j + 1, seed) * (1 - u) + lattice(i + 1, j + 1, seed) * u;
-  return low * (1 - v) + high * v;
+  float a = (float)(mix_bits(i ^ low) >> 8), b = (float)(mix_bits((i + 0x9e3779b1u) ^ low) >> 8);
+  float c = (float)(mix_bits(i ^ high) >> 8), d = (float)(mix_bits((i + 0x9e3779b1u) ^ high) >> 8);
+  float below = a + (b - a) * u, above = c + (d - c) * u;
+  return (below + (above - below) * v) * 0x1p-24f;
 }
 
 // Smooth noise minus its mean, faded out as the footprint nears the size of its cells.
