@@ -17,14 +17,14 @@ fail() {
 expect() {
   want=$1 pattern=$2
   shift 2
-  "$@" >out 2>err </dev/null
+  "$@" >.out 2>.err </dev/null
   code=$?
   if [ "$code" != "$want" ]; then
     fail "$*: exit status $code, expected $want"
-    head -5 err
-  elif ! cat out err | grep -qE -- "$pattern"; then
+    head -5 .err
+  elif [ -n "$pattern" ] && ! cat .out .err | grep -qE -- "$pattern"; then
     fail "$*: no '$pattern' in the output"
-    cat out err | head -12
+    cat .out .err | head -12
   else
     pass
   fi
