@@ -29,7 +29,7 @@ void contract_schedule(Lower *lower) {
   case CONTRACT_DX: schedule_depthwise_dx(&schedule); return;
   case CONTRACT_DW_DENSE: schedule_grad_dense(&schedule); return;
   case CONTRACT_DW_DEPTHWISE: schedule_grad_depthwise(&schedule); return;
-  default: BUG("a form without a schedule");
+  case CONTRACT_MATMUL: schedule_matmul(&schedule); return;
   }
 }
 
@@ -38,6 +38,7 @@ void contract_preamble(const Target *target, Text *source) {
   micro_common(target, source);
   micro_gemm(target, source);
   micro_conv(target, source);
+  micro_matmul(target, source);
   micro_few(target, source);
   micro_depthwise(target, source);
   micro_resize(target, source);

@@ -163,11 +163,24 @@ static bool match_weight_gradient(const Target *target, const Node *node, Contra
   return contract_is_blocked(x) || contract_is_blocked(g) || refuse(why, "both values are plain");
 }
 
-static bool match_node(const Target *target, const Node *node, ContractForm *form, Text *why) {
-  for (int i = 0; i < node->shape.rank; i++) {
-    if (node->shape.dim[i] == 0) return refuse(why, "an empty value");
+// The tables of the micro-kernels hold ints.
+static bool fits_tables(const Node *node) {
+  const int64_t most = (int64_t)1 << 30;
+  bool fits = layout_elements(node->shape, node->layout) <= most * node->shape.dim[0];
+  for (int k = 0; k < node->n_in; k++) {
+    const Node *in = node->in[k];
+    fits &= layout_elements(in->shape, in->layout) <= most * (in->shape.dim[0] ? in->shape.dim[0] : 1);
   }
+  return fits;
+}
+
+static bool match_node(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  if (shape_elements(node->shape) == 0 || shape_elements(node->in[0]->shape) == 0) return refuse(why, "an empty value");
+  if (!fits_tables(node)) return refuse(why, "values of more than 2^30 elements an image");
   switch (node->op) {
+  case OP_matmul:
+    *form = CONTRACT_MATMUL;
+    return (is_plain(node) && is_plain(node->in[0]) && is_plain(node->in[1])) || refuse(why, "matrices are not plain");
   case OP_conv2d: return match_conv2d(target, node, form, why);
   case OP_conv2d_dx: return match_dx(target, node, form, why);
   case OP_conv2d_dw: return match_weight_gradient(target, node, form, why);

@@ -13,6 +13,7 @@
 void micro_common(const Target *target, Text *out);    // vector types, loads, activation
 void micro_gemm(const Target *target, Text *out);      // the register tile, pixels x output blocks
 void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
+void micro_matmul(const Target *target, Text *out);    // sg_matmul: products of plain matrices; after micro_conv
 void micro_few(const Target *target, Text *out);       // sg_few_*: few output channels; after micro_conv
 void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
 
@@ -62,6 +63,9 @@ enum {
 // sg_few_gemm(c, x, w, y, bias, slope, n, inputs, positions, pack), sg_few_conv(c, x, w, y, bias, slope, y0, y1,
 // positions, pack): the tables of sg_gemm and sg_conv, for a plain result with at most half a vector of channels;
 // positions = lanes of all blocks of x.
+// sg_matmul(c, a, b, y, m0, m1, n0, n1, pack): rows m0 .. m1 - 1, columns n0 .. n1 - 1 of y [M, N] = a b; pack has room
+// for K * (n1 - n0, rounded up to vectors) + 48 * K floats.
+enum { MICRO_MATMUL_M, MICRO_MATMUL_N, MICRO_MATMUL_K, MICRO_MATMUL_TA, MICRO_MATMUL_TB, MICRO_MATMUL };
 // sg_dw_K_S(c, x, w, y, bias, slope, y0, y1): rows of one channel block; kernel K, stride S, or `any`.
 enum {
   MICRO_DW_H,

@@ -5,6 +5,7 @@
 static const char *const loops =
     "SG_INLINE void sg_tile_set(SgTile *t, const int *c, float slope) {\n"
     "  t->xb = c[0], t->wb = c[1], t->yb = c[2], t->rb = c[3], t->act = c[4], t->add_after = c[5], t->slope = slope;\n"
+    "  t->yp = 1;\n"
     "}\n"
     "// Output blocks to compute at once when `left` are to come and `most` is what the registers hold.\n"
     "SG_INLINE int sg_vectors(int64_t left, int most) {\n"

@@ -95,11 +95,22 @@ static void put_tile(Text *out, int pixels, int vectors, int vl) {
   text_put(out, "  }\n  if (t->lanes == 0) {\n");
   snprintf(line, sizeof line, "SG_ST(y + J * yb + P * %d, aP_J);", vl);
   put_each(out, pixels, vectors, line);
-  text_printf(out, "  } else {\n   float z[%d][%d][%d];\n", vectors, pixels, vl);
-  put_each(out, pixels, vectors, "SG_ST(z[J][P], aP_J);");
-  // Plain result: lanes are channels, yb apart; the last block may hold fewer channels than lanes.
-  text_printf(out, "   for (int64_t l = 0; l < t->lanes; l++)\n");
-  text_printf(out, "    for (int p = 0; p < %d; p++) y[l * yb + p] = z[l / %d][p][l %% %d];\n  }\n}\n", pixels, vl, vl);
+  // Elsewhere: rows of a matrix (pixels are rows), or channels of a plain picture, yb apart; the last block may hold
+  // fewer lanes.
+  text_printf(out, "  } else {\n   float z[%d][%d];\n", pixels, vectors * vl);
+  snprintf(line, sizeof line, "SG_ST(z[P] + J * %d, aP_J);", vl);
+  put_each(out, pixels, vectors, line);
+  text_printf(out,
+              "   if (t->yp == 1) {\n"
+              "    for (int64_t l = 0; l < t->lanes; l++)\n"
+              "     for (int p = 0; p < %d; p++) y[l * yb + p] = z[p][l];\n"
+              "   } else {\n"
+              "    for (int p = 0; p < %d; p++, y += t->yp) {\n"
+              "     int64_t l = 0;\n"
+              "     for (; l + SG_VL <= t->lanes; l += SG_VL) SG_ST(y + l, SG_LD(z[p] + l));\n"
+              "     for (; l < t->lanes; l++) y[l] = z[p][l];\n"
+              "    }\n   }\n  }\n}\n",
+              pixels, pixels);
 }
 
 // The tiles as functions with a fixed distance between the scalars of neighbouring pixels (0: as t->pp says), and
@@ -136,7 +147,7 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
   text_put(out, "};\n"
                 "  int i = 0;\n"
                 "  while (size[vectors - 1][i] > n) i++;\n"
-                "  const int64_t full = size[vectors - 1][i], yp = t->lanes ? 1 : SG_VL, pp = t->pp;\n"
+                "  const int64_t full = size[vectors - 1][i], yp = t->lanes ? t->yp : SG_VL, pp = t->pp;\n"
                 "  for (int64_t p = 0;;) {\n"
                 "    fn[vectors - 1][i](t, x + p * pp, w, y + p * yp, b, r ? r + p * yp : r);\n"
                 "    if (p + full >= n) break;\n"
@@ -150,7 +161,8 @@ static const char *const types =
     "  const int *chunk;          // offset in x, offset in w, channels\n"
     "  int64_t n_chunks, xb, wb;      // pitches in floats of the blocks of x and w\n"
     "  int64_t yb, rb;                // of the blocks of y and r; of its channels if y is plain\n"
-    "  int64_t act, add_after, lanes; // activation; r is added after it; channels to store if y is plain, else 0\n"
+    "  int64_t act, add_after, lanes; // activation; r is added after it; lanes to store if y is not blocked, else 0\n"
+    "  int64_t yp;                    // pitch of the pixels of y, if it is not blocked\n"
     "  int64_t pp;                    // pitch of the pixels of x\n"
     "  float slope;\n"
     "} SgTile;\n"

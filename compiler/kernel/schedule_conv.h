@@ -29,6 +29,7 @@ void schedule_depthwise(Schedule *schedule);
 void schedule_depthwise_dx(Schedule *schedule);   // CONTRACT_DX
 void schedule_grad_dense(Schedule *schedule);     // CONTRACT_DW_DENSE
 void schedule_grad_depthwise(Schedule *schedule); // CONTRACT_DW_DEPTHWISE
+void schedule_matmul(Schedule *schedule);
 
 // ---- operands
 

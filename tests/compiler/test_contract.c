@@ -302,6 +302,52 @@ static const Grad grads[] = {
 };
 // clang-format on
 
+// ---- matrix products ------------------------------------------------------------------------------------------------
+
+typedef struct Product {
+  int a[5], b[5]; // sizes, 0 ends
+  bool ta, tb;
+} Product;
+
+static Shape shape_from(const int *sizes) {
+  Shape shape = {0};
+  while (shape.rank < 5 && sizes[shape.rank]) {
+    shape.dim[shape.rank] = sizes[shape.rank];
+    shape.rank++;
+  }
+  return shape;
+}
+
+static void add_product(KernelCases *cases, const Product *c) {
+  Arena *arena = cases->arena;
+  char a[SHAPE_TEXT], b[SHAPE_TEXT];
+  Shape sa = shape_from(c->a), sb = shape_from(c->b);
+  const char *name = arena_printf(arena, "matmul %s%s %s%s", shape_text(sa, a), c->ta ? "'" : "", shape_text(sb, b),
+                                  c->tb ? "'" : "");
+  Graph *graph = graph_new(arena, "product");
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  set_int(attrs, OP_matmul, "transpose_a", c->ta);
+  set_int(attrs, OP_matmul, "transpose_b", c->tb);
+  Node *y = graph_add(graph, OP_matmul, (Node *[]){graph_input(graph, "a", sa), graph_input(graph, "b", sb)}, 2, attrs);
+  graph_output(graph, "y", y, false);
+  cases_add(cases, graph, name, 1e-5);
+}
+
+static const Product products[] = {
+    {{5, 7}, {7, 9}, false, false},
+    {{1, 33}, {33, 40}, false, false},
+    {{100, 64}, {64, 250}, false, false},
+    {{7, 100}, {7, 50}, true, false},
+    {{60, 30}, {19, 30}, false, true},
+    {{30, 70}, {5, 30}, true, true},
+    {{13, 8}, {8, 1}, false, false},
+    {{2, 3, 20, 12}, {2, 3, 12, 16}, false, false},
+    {{2, 1, 20, 12}, {3, 31, 12}, false, true},
+    {{4, 9, 6}, {6, 24}, false, false},
+    {{6, 24}, {2, 6, 10}, true, false},
+    {{300, 1}, {1, 300}, false, false},
+};
+
 static void test_target(const Target *target) {
   KernelCases cases;
   cases_begin(&cases, target);
@@ -318,6 +364,7 @@ static void test_target(const Target *target) {
     if (!c.dilation) c.dilation = 1;
     add_grad(&cases, &c);
   }
+  for (size_t i = 0; i < sizeof products / sizeof *products; i++) add_product(&cases, &products[i]);
   cases_run(&cases);
   // With a small cache, so that fusing is worth while and tiles are small.
   Target small = *target;
