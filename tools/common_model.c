@@ -188,6 +188,18 @@ Graph *model_graph(const Cli *cli, Model *model, bool is_training, bool with_los
   return graph;
 }
 
+Graph *model_step_graph(const Cli *cli, Model *model, const StepOptions *options) {
+  if (!model->info->has_train) {
+    cli_fail(cli, EXIT_MODEL, "%s: the model %s has no train block; add `train %s { ... }`", model->path,
+             model->info->name, model->info->name);
+    return NULL;
+  }
+  Graph *graph = model_graph(cli, model, true, true);
+  if (!graph || step_build(graph, options, model->diag)) return graph;
+  model_print_diag(model);
+  return NULL;
+}
+
 const char *model_bundle_json(const Model *model) {
   LangBundle bundle = lang_bundle(model->file);
   Text text = {0};

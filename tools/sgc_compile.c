@@ -13,17 +13,10 @@ static double now(void) {
 
 // The graph of the operand, as inference or as a training step.
 static ExitCode build(const Cli *cli, Model *model, Graph **out) {
-  bool is_training = cli_flag(cli, "training", false);
+  static const StepOptions step = {0.999, 1e-8, 1e-4, 0.1, NULL, 0};
   model_bind_sizes(model, cli_integer(cli, "batch", 1, 1, 4096));
-  *out = model_graph(cli, model, is_training, is_training);
-  if (!*out) return EXIT_MODEL;
-  if (!is_training) return EXIT_DONE;
-  if (!graph_find_output(*out, "loss"))
-    return cli_fail(cli, EXIT_MODEL, "the model %s has no train block, so there is no training step", (*out)->name);
-  StepOptions options = {0.999, 1e-8, 1e-4, 0.1, NULL, 0};
-  if (step_build(*out, &options, model->diag)) return EXIT_DONE;
-  model_print_diag(model);
-  return EXIT_MODEL;
+  *out = cli_flag(cli, "training", false) ? model_step_graph(cli, model, &step) : model_graph(cli, model, false, false);
+  return *out ? EXIT_DONE : EXIT_MODEL;
 }
 
 static void print_account(const Graph *graph, const Program *program, double compiled, double loaded) {

@@ -52,10 +52,12 @@ static ExitCode print_kernels(const Cli *cli, Exec *exec) {
 static ExitCode run(const Cli *cli, Model *model, Device *device) {
   model_bind_sizes(model, cli_integer(cli, "batch", 1, 1, 4096));
   double started = now();
-  Graph *graph = model_graph(cli, model, false, false);
+  static const StepOptions step = {0.999, 1e-8, 1e-4, 0.1, NULL, 0};
+  bool is_training = cli_flag(cli, "training", false);
+  Graph *graph = is_training ? model_step_graph(cli, model, &step) : model_graph(cli, model, false, false);
   if (!graph) return EXIT_MODEL;
   Runner runner = {0};
-  ExitCode code = runner_open(cli, graph, false, device, 1, &runner);
+  ExitCode code = runner_open(cli, graph, is_training, device, 1, &runner);
   if (code) {
     runner_close(&runner);
     return code;
@@ -106,6 +108,7 @@ static ExitCode bench(const Cli *cli) {
 
 static const CliOption options[] = {{"runs", 'n', "N", "timed runs (default 20)"},
                                     {"batch", 'b', "N", "pictures a run (default 1)"},
+                                    {"training", 0, NULL, "the training step instead of inference"},
                                     {"per-kernel", 'k', NULL, "also time each kernel"},
                                     {"json", 0, NULL, "one JSON object on stdout"},
                                     DEVICE_OPTIONS,

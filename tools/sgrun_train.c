@@ -57,27 +57,21 @@ static ExitCode check_graph(const Cli *cli, const Graph *graph, const char *what
 static ExitCode build_programs(const Cli *cli, Training *run) {
   const TrainSettings *settings = &run->settings;
   Model *model = &run->model;
-  if (!model->info->has_train)
-    return cli_fail(cli, EXIT_MODEL, "%s: the model %s has no train block; add `train %s { ... }`", model->path,
-                    model->info->name, model->info->name);
   model_bind(model, "H", "%.0f", settings->height);
   model_bind(model, "W", "%.0f", settings->width);
   model_bind(model, "N", "%.0f", settings->batch);
-  Graph *step = model_graph(cli, model, true, true), *evaluation = step ? model_graph(cli, model, false, false) : NULL;
+  const char *frozen[SETTINGS_MAX_FROZEN];
+  for (int i = 0; i < settings->n_frozen; i++) frozen[i] = settings->frozen[i];
+  StepOptions options = {settings->beta2, settings->eps, settings->weight_decay,
+                         settings->clip,  frozen,        settings->n_frozen};
+  Graph *step = model_step_graph(cli, model, &options);
+  Graph *evaluation = step ? model_graph(cli, model, false, false) : NULL;
   if (!evaluation) return EXIT_MODEL;
   ExitCode code = check_graph(cli, step, "loss");
   if (!code) code = check_graph(cli, evaluation, "depth");
   if (!code && !graph_find_leaf(step, "gt"))
     code = cli_fail(cli, EXIT_MODEL, "the train block of %s has no target 'gt' to feed depth to", step->name);
   if (code) return code;
-  const char *frozen[SETTINGS_MAX_FROZEN];
-  for (int i = 0; i < settings->n_frozen; i++) frozen[i] = settings->frozen[i];
-  StepOptions options = {settings->beta2, settings->eps, settings->weight_decay,
-                         settings->clip,  frozen,        settings->n_frozen};
-  if (!step_build(step, &options, model->diag)) {
-    model_print_diag(model);
-    return EXIT_MODEL;
-  }
   code = runner_open(cli, step, true, run->device, (uint64_t)settings->seed, &run->step);
   if (!code) code = runner_open(cli, evaluation, false, run->device, (uint64_t)settings->seed, &run->evaluation);
   return code;
