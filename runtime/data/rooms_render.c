@@ -219,7 +219,7 @@ static void sense_depth(const Renderer *r, DepthMap *out) {
       if (m->glow > 0) is_hole |= patch < 0.8f;
       if (m->shine > 0.8f) is_hole |= patch < 0.72f;
       if (m->shine > 0.5f) is_hole |= patch < 0.35f;
-      if (light < 0.03f) is_hole |= patch < 0.42f;
+      if (light < 0.025f) is_hole |= patch < 0.33f;
       Vec to = vec_sub(scene->eye, p->at);
       if (vec_dot(to, p->normal) < 0.06f * vec_length(to)) is_hole = true;
       if (z > 6.5f) is_hole |= patch < (z - 6.5f) * 0.16f;
