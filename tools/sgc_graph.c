@@ -19,20 +19,31 @@ static ExitCode open_graph(const Cli *cli, Model *model, Graph **out) {
   return *out ? EXIT_DONE : EXIT_MODEL;
 }
 
+// The part of a row's path below the row that contains it.
+static const char *relative_path(const GraphSummary *summary, int row) {
+  const char *path = summary->rows[row].path;
+  int parent = row;
+  while (parent > 0 && summary->rows[parent].depth >= summary->rows[row].depth) parent--;
+  size_t length = strlen(summary->rows[parent].path);
+  return parent < row && length && !strncmp(path, summary->rows[parent].path, length) && path[length] == '.'
+             ? path + length + 1
+             : path;
+}
+
 static void print_rows(const GraphSummary *summary) {
   int width = 24;
   for (int i = 0; i < summary->n_rows; i++) {
-    int n = 2 * summary->rows[i].depth + (int)strlen(summary->rows[i].path) + (int)strlen(summary->rows[i].name) + 3;
+    int n =
+        2 * summary->rows[i].depth + (int)strlen(relative_path(summary, i)) + (int)strlen(summary->rows[i].name) + 2;
     if (n > width) width = n;
   }
   printf("%-*s %-22s %12s %16s\n", width, "module", "output", "parameters", "multiply-adds");
   for (int i = 0; i < summary->n_rows; i++) {
     const SummaryRow *row = &summary->rows[i];
     char shape[SHAPE_TEXT] = "", parameters[COUNT_TEXT], adds[COUNT_TEXT];
-    const char *slash = strrchr(row->path, '.');
-    const char *last = row->depth > 1 && slash ? slash + 1 : row->path;
+    const char *path = relative_path(summary, i);
     if (row->has_shape) shape_text(row->shape, shape);
-    int n = printf("%*s%s%s%s", 2 * row->depth, "", last, *last ? " " : "", row->name);
+    int n = printf("%*s%s%s%s", 2 * row->depth, "", path, *path ? " " : "", row->name);
     printf("%*s %-22s %12s %16s\n", n < width ? width - n : 0, "", shape, count_text(row->parameters, parameters),
            count_text(row->multiply_adds, adds));
   }
