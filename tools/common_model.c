@@ -2,6 +2,7 @@
 #include "tools/common_model.h"
 
 #include <cjson/cJSON.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,22 @@ void model_print_diag(const Model *model) {
   text_free(&text);
 }
 
+// The directory above the program's own with a slash, relative to the present one where it lies below it, so that
+// messages name short paths. NULL where it cannot be told.
+static const char *program_home(Arena *arena) {
+  char self[PATH_MAX], here[PATH_MAX];
+  ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+  self[length > 0 ? length : 0] = 0;
+  for (int i = 0; i < 2; i++) {
+    char *slash = strrchr(self, '/');
+    if (!slash) return NULL;
+    slash[i] = 0; // the slash after the home stays
+  }
+  size_t n = getcwd(here, sizeof here) ? strlen(here) : 0;
+  bool is_below = n && !strncmp(self, here, n) && self[n] == '/';
+  return arena_strdup(arena, is_below ? self + n + 1 : self);
+}
+
 // Where `use` looks: -I, then SGC_PATH, then stdlib and models beside the program.
 static LangPaths search_paths(const Cli *cli, Arena *arena) {
   const char **directories = NULL;
@@ -28,14 +45,10 @@ static LangPaths search_paths(const Cli *cli, Arena *arena) {
   char *rest = arena_strdup(arena, path ? path : "");
   for (char *item; (item = strsep(&rest, ":"));)
     if (*item) ARENA_PUSH(arena, directories, n, capacity, item);
-  char self[4096];
-  ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  self[length > 0 ? length : 0] = 0;
-  char *slash = strrchr(self, '/');
-  if (slash) *slash = 0;
-  static const char *const beside[] = {"../stdlib", "../models", "../share/sgc/stdlib", "../share/sgc/models"};
-  for (int i = 0; slash && i < 4; i++)
-    ARENA_PUSH(arena, directories, n, capacity, arena_printf(arena, "%s/%s", self, beside[i]));
+  static const char *const beside[] = {"stdlib", "models", "share/sgc/stdlib", "share/sgc/models"};
+  const char *home = program_home(arena);
+  for (int i = 0; home && i < 4; i++)
+    ARENA_PUSH(arena, directories, n, capacity, arena_printf(arena, "%s%s", home, beside[i]));
   return (LangPaths){directories, n, NULL};
 }
 
