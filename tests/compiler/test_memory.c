@@ -124,7 +124,7 @@ static Graph *random_network(Arena *arena, uint64_t seed) {
   int64_t images = 1 + random_below(&random, 2), size = 3 + random_below(&random, 6);
   for (int i = 0; i < 3; i++) {
     Shape shape = SHAPE(images, 1 + (int64_t)random_below(&random, 20), size, size);
-    char name[8];
+    char name[24];
     snprintf(name, sizeof name, "leaf%d", i);
     value[n++] = i == 2 ? graph_state(graph, name, shape, (Init){0}) : graph_input(graph, name, shape);
   }
@@ -150,7 +150,7 @@ static Graph *random_network(Arena *arena, uint64_t seed) {
       break;
     case 6: z = graph_sum(graph, x, (int[]){2, 3}, 2, true); break;
     case 7: {
-      char name[16];
+      char name[24];
       snprintf(name, sizeof name, "w%d", n);
       int64_t out = 1 + random_below(&random, 20);
       Node *w = graph_param(graph, name, SHAPE(out, channels, 1, 1), (Init){0});
@@ -316,7 +316,7 @@ int main(void) {
   test_order_chains();
   test_programs(target_reference(), 60, 60);
   char *compiler = kernel_cache_compiler();
-  if (compiler) test_programs(target_host(), 200, 12);
+  if (compiler) test_programs(target_host(), 200, 8);
   else CHECK_SKIP("generated code: no C compiler");
   free(compiler);
   return check_report("memory");
