@@ -31,10 +31,10 @@ static EmitLevel *push(Emit *emit, IrVar *var, IrStmt *body) {
   return level;
 }
 
-void emit_open(Emit *emit, IrVar *var, IrExpr *begin, IrExpr *end, int64_t step) {
+void emit_open(Emit *emit, IrVar *var, IrExpr *begin, IrExpr *end, int64_t step, IrLoop loop) {
   EmitLevel *outer = &emit->level[emit->n_levels - 1];
   IrStmt *after = outer->pre, *before = ir_block(emit->ir, after);
-  IrStmt *body = ir_for(emit->ir, after, var, begin, end, step, IR_SERIAL);
+  IrStmt *body = ir_for(emit->ir, after, var, begin, end, step, loop);
   outer->pre = before;
   outer->after = after;
   push(emit, var, body);

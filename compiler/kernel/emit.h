@@ -43,7 +43,7 @@ void emit_begin(Emit *emit, Lower *lower, IrStmt *body);
 void emit_expect(Emit *emit, IrExpr *e);
 
 // Opens a loop inside the innermost one.
-void emit_open(Emit *emit, IrVar *var, IrExpr *begin, IrExpr *end, int64_t step);
+void emit_open(Emit *emit, IrVar *var, IrExpr *begin, IrExpr *end, int64_t step, IrLoop loop);
 // Opens a block (such as the branch of an if) as a level without a variable; what does not depend on it goes to
 // `before`.
 void emit_open_block(Emit *emit, IrStmt *before, IrStmt *block);

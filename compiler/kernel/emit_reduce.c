@@ -8,7 +8,7 @@
 #include "compiler/kernel/emit.h"
 #include "runtime/base/status.h"
 
-enum { RUN = 128, MAX_CHAIN = 12, MAX_TOGETHER = 16 };
+enum { RUN = 128, UNROLLED = 5, MAX_CHAIN = 12, MAX_TOGETHER = 16 };
 
 typedef struct Axis {
   IrVar *var;
@@ -199,7 +199,7 @@ static void inner_loops(Emit *emit, Reduction *r, int from, IrVar **into) {
     Axis *axis = &r->axis[a];
     bool is_last = a == r->n_axes - 1;
     emit_open(emit, axis->var, ir_int(ir, 0), ir_int(ir, is_last ? axis->n - axis->n % r->step : axis->n),
-              is_last ? r->step : 1);
+              is_last ? r->step : 1, axis->n <= UNROLLED ? IR_UNROLLED : IR_SERIAL);
   }
   accumulate(emit, r, r->body, into);
   for (int a = from; a < r->n_axes; a++) emit_close(emit);
@@ -211,10 +211,11 @@ static void chunked_loop(Emit *emit, Reduction *r) {
   Axis *last = &r->axis[r->n_axes - 1];
   int64_t end = last->n - last->n % r->step;
   IrVar *chunk = ir_var(ir, IR_INDEX, "start", 0, end - 1);
-  emit_open(emit, chunk, ir_int(ir, 0), ir_int(ir, end), RUN * r->step);
+  emit_open(emit, chunk, ir_int(ir, 0), ir_int(ir, end), RUN * r->step, IR_SERIAL);
   begin_runs(emit, r);
   IrExpr *begin = ir_ref(ir, chunk);
-  emit_open(emit, last->var, begin, ir_min(ir, ir_offset(ir, begin, RUN * r->step), ir_int(ir, end)), r->step);
+  emit_open(emit, last->var, begin, ir_min(ir, ir_offset(ir, begin, RUN * r->step), ir_int(ir, end)), r->step,
+            IR_SERIAL);
   accumulate(emit, r, r->body, r->run);
   emit_close(emit);
   end_runs(emit, r);
@@ -226,7 +227,7 @@ static void rest_loop(Emit *emit, Reduction *r) {
   Ir *ir = emit->ir;
   Axis *last = &r->axis[r->n_axes - 1];
   if (last->n % r->step == 0) return;
-  emit_open(emit, last->var, ir_int(ir, last->n - last->n % r->step), ir_int(ir, last->n), 1);
+  emit_open(emit, last->var, ir_int(ir, last->n - last->n % r->step), ir_int(ir, last->n), 1, IR_SERIAL);
   accumulate(emit, r, r->scalar, r->rest);
   emit_close(emit);
 }
@@ -250,7 +251,7 @@ static void put_loops(Emit *emit, Reduction *r) {
     return;
   }
   if (has_rest) from = r->n_axes - 1;
-  for (int a = 0; a < from; a++) emit_open(emit, r->axis[a].var, ir_int(ir, 0), ir_int(ir, r->axis[a].n), 1);
+  for (int a = 0; a < from; a++) emit_open(emit, r->axis[a].var, ir_int(ir, 0), ir_int(ir, r->axis[a].n), 1, IR_SERIAL);
   if (has_runs && from == r->n_axes - 1 && last->n / r->step > RUN) {
     chunked_loop(emit, r);
   } else if (has_runs) {

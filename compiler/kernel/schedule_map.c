@@ -326,7 +326,7 @@ static void put_loop(Nest *nest, int k, const MapStore *stores) {
     from = ir_scale(ir, nest->task_part[k], map->chunk[k]);
     to = ir_min(ir, ir_offset(ir, from, map->chunk[k]), to);
   }
-  emit_open(emit, loop->var, from, to, step);
+  emit_open(emit, loop->var, from, to, step, IR_SERIAL);
   put_loop(nest, k + 1, stores);
   emit_close(emit);
   if (end == loop->n) return;
