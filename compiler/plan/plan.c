@@ -98,7 +98,8 @@ static void add_group(Plan *plan, const Group *group) {
                    .args = ARENA_ARRAY(plan->arena, PlanArg, group->n_ins + group->n_outs),
                    .n_args = group->n_ins + group->n_outs,
                    .n_read = group->n_ins};
-  for (int i = 0; i < group->n_nodes; i++) step.is_setup &= group->nodes[i]->is_setup;
+  for (int i = 0; i < group->n_nodes; i++) // setup may read numbers and counters, which depend on nothing
+    step.is_setup &= group->nodes[i]->is_setup || op_is_leaf(group->nodes[i]->op);
   for (int i = 0; i < group->n_outs; i++) plan->producer[group->outs[i]->id] = plan->n_steps;
   ARENA_PUSH(plan->arena, plan->steps, plan->n_steps, plan->cap_steps, step);
 }
