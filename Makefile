@@ -47,6 +47,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+$(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(libraries)
+	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
@@ -84,12 +86,16 @@ bench:
 	$(MAKE) -j2 all
 	sh tests/bench/bench.sh $(BUILD)
 
+# Speed of single contraction kernels against the multiply-add peak.
+bench-kernels: $(BUILD)/bench_contract
+	$(BUILD)/bench_contract
+
 format:
 	clang-format -i $(wildcard */*.[ch] */*/*.[ch])
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test golden bless bench format clean
+.PHONY: all programs demo test golden bless bench bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
