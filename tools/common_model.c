@@ -257,6 +257,17 @@ static ExitCode check_pass(const Cli *cli, const char *name) {
   return cli_fail(cli, EXIT_USAGE, "there is no pass '%s'", name);
 }
 
+static void print_notice(void *context, const char *text) {
+  (void)context;
+  fprintf(stderr, "note: %s\n", text);
+}
+
+ExitCode model_device(const Cli *cli, int threads, Device **out) {
+  ExitCode code = cli_status(cli, device_open_cpu(threads, out));
+  if (!code) (*out)->notice = print_notice;
+  return code;
+}
+
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out) {
   *out = (CompileOptions){.target = target_host(), .exact = cli_flag(cli, "exact", false)};
   const char *target = cli_option(cli, "target");
