@@ -231,6 +231,20 @@ static bool add_flipped(const Case *c, Exec *exec, WeightWriter *writer) {
   return true;
 }
 
+// Parameters and running statistics, as they are now, that the case stores whole.
+static void add_stored_leaves(const Case *c, const Exec *exec, WeightWriter *writer) {
+  const Program *program = exec_program(exec);
+  const cJSON *tensor;
+  cJSON_ArrayForEach(tensor, cJSON_GetObjectItem(c->json, "tensors")) {
+    int leaf = program_find(program, BUFFER_PARAM, tensor->string);
+    if (leaf < 0) continue;
+    Shape shape = program->buffers[leaf].shape;
+    float *values = ARENA_ARRAY(c->arena, float, shape_elements(shape) + 1);
+    status_free(exec_get(exec, tensor->string, values));
+    weight_writer_add(writer, tensor->string, WEIGHT_F32, shape, values);
+  }
+}
+
 // All outputs and taps that the case describes, and its losses.
 static bool save_tensors(const Case *c, Exec *exec) {
   const Program *program = exec_program(exec);
@@ -242,6 +256,7 @@ static bool save_tensors(const Case *c, Exec *exec) {
         arena_memdup(c->arena, exec_output(exec, buffer->name), (size_t)shape_elements(buffer->shape) * sizeof *values);
     weight_writer_add(writer, golden_name(c, buffer->name), WEIGHT_F32, buffer->shape, values);
   }
+  add_stored_leaves(c, exec, writer);
   bool is_ok = add_flipped(c, exec, writer);
   Status status = weight_writer_save(writer, arena_printf(c->arena, "%s/%s.safetensors", c->golden->out, c->name));
   if (status) printf("%s: %s\n", c->name, status_message(status));
