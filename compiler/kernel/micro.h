@@ -42,8 +42,8 @@ enum {
   MICRO_GEMM,     // where they begin
 };
 // sg_conv_X(c, x, w, y, bias, residual, slope, y0, y1, g0, g1, list): rows y0 .. y1 - 1; `list` has room for
-// 3 * kh * kw * (segments, or inputs if x is plain) ints. X: b1, b2 (blocked x, stride 1 or 2), p1, p2
-// (plain), any.
+// 3 * kh * kw * segments ints (3 * kh * inputs, if x is plain). X: b1, b2 (blocked x, stride 1 or 2), p1, p2
+// (plain), any, pany (plain).
 enum {
   MICRO_H = 8,
   MICRO_W,

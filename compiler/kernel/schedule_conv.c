@@ -181,8 +181,9 @@ static IrExpr *conv_numbers(const Schedule *schedule) {
 
 static const char *conv_function(const Node *y) {
   int64_t stride = node_attr(y, "stride").i;
-  if (stride > 2) return "sg_conv_any";
-  if (contract_is_blocked(y->in[0])) return stride == 1 ? "sg_conv_b1" : "sg_conv_b2";
+  bool is_blocked = contract_is_blocked(y->in[0]);
+  if (stride > 2) return is_blocked ? "sg_conv_any" : "sg_conv_pany";
+  if (is_blocked) return stride == 1 ? "sg_conv_b1" : "sg_conv_b2";
   return stride == 1 ? "sg_conv_p1" : "sg_conv_p2";
 }
 
