@@ -34,6 +34,49 @@ static bool is_in(Shape axes, int axis) {
   return false;
 }
 
+// The factors of a product, apart by whether the variables of a sum occur in them.
+typedef struct Factors {
+  Lower *lower;
+  Ir *ir;
+  IrVar *const *var;        // MAX_RANK, some NULL
+  IrExpr *inside, *outside; // products; NULL = 1
+} Factors;
+
+// A reference to one of the variables, or to the block or lane of a channel that one of them counts.
+static bool is_summed(const IrExpr *e, const void *factors) {
+  const Factors *f = factors;
+  if (e->kind != IR_REF) return false;
+  const ChannelVar *channel = lower_channel(f->lower, e->var);
+  for (int k = 0; k < MAX_RANK; k++) {
+    if (f->var[k] && (e->var == f->var[k] || (channel && channel->var == f->var[k]))) return true;
+  }
+  return false;
+}
+
+static void take_factors(Factors *f, IrExpr *e, bool is_divisor) {
+  Ir *ir = f->ir;
+  if (e->kind == IR_OP && (e->op == OP_mul || e->op == OP_div)) {
+    take_factors(f, e->arg[0], is_divisor);
+    take_factors(f, e->arg[1], is_divisor != (e->op == OP_div));
+    return;
+  }
+  IrExpr **product = ir_any(ir, e, is_summed, f) ? &f->inside : &f->outside;
+  if (*product) *product = ir_op2(ir, is_divisor ? OP_div : OP_mul, *product, e);
+  else *product = is_divisor ? ir_op2(ir, OP_div, ir_number(ir, 1), e) : e;
+}
+
+// Sums `value` over the variables; factors that do not depend on them are multiplied in once, afterwards.
+static IrExpr *sum_of(Lower *lower, const Node *x, IrVar *const *var, IrExpr *value) {
+  Ir *ir = lower->ir;
+  Factors f = {.lower = lower, .ir = ir, .var = var};
+  take_factors(&f, value, false);
+  if (f.outside && f.inside) value = f.inside;
+  for (int k = x->shape.rank - 1; k >= 0; k--) {
+    if (var[k]) value = ir_reduce(ir, OP_add, var[k], x->shape.dim[k], value);
+  }
+  return f.outside && f.inside ? ir_op2(ir, OP_mul, value, f.outside) : value;
+}
+
 static IrExpr *reduction(Lower *lower, const Node *node, IrExpr *const *index) {
   Ir *ir = lower->ir;
   const Node *x = node->in[0];
@@ -57,8 +100,9 @@ static IrExpr *reduction(Lower *lower, const Node *node, IrExpr *const *index) {
     IrExpr *value = lower_value(lower, x, at);
     for (int k = 0; is_free && k < x->shape.rank; k++) is_free = !var[k] || !binds(ir, value, var[k]);
     if (!is_free) continue;
+    if (node->op == OP_sum) return sum_of(lower, x, var, value);
     for (int k = x->shape.rank - 1; k >= 0; k--) {
-      if (var[k]) value = ir_reduce(ir, node->op == OP_max ? OP_maximum : OP_add, var[k], x->shape.dim[k], value);
+      if (var[k]) value = ir_reduce(ir, OP_maximum, var[k], x->shape.dim[k], value);
     }
     return value;
   }

@@ -156,7 +156,7 @@ IrExpr *lower_position(Lower *lower, const Layout *layout, IrExpr *channel) {
                    (int64_t)channel_blocks(layout) * layout->block - 1);
 }
 
-ChannelVar *lower_channel(Lower *lower, const IrVar *var) {
+ChannelVar *lower_channel(const Lower *lower, const IrVar *var) {
   for (int k = 0; k < lower->n_channels; k++) {
     ChannelVar *c = &lower->channels[k];
     if (c->var == var || c->block == var || c->lane == var) return c;

@@ -47,7 +47,7 @@ const IrBuffer *lower_in(const Lower *lower, const Node *node);
 const IrBuffer *lower_out(const Lower *lower, const Node *node);
 
 // The channel variable behind var (as var, block or lane), or NULL.
-ChannelVar *lower_channel(Lower *lower, const IrVar *var);
+ChannelVar *lower_channel(const Lower *lower, const IrVar *var);
 // The first logical channel of a block, and how many of its lanes hold channels.
 IrExpr *lower_block_start(Lower *lower, const Layout *layout, IrExpr *block);
 IrExpr *lower_block_lanes(Lower *lower, const Layout *layout, IrExpr *block);
