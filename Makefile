@@ -25,15 +25,15 @@ endef
 $(foreach room,$(rooms),$(eval $(call library,$(room))))
 
 $(BUILD)/sgc: $(call objects,$(wildcard tools/sgc*.c)) $(shared_tools) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/sgrun: $(call objects,$(wildcard tools/sgrun*.c)) $(shared_tools) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	@echo "cc $@" && $(CC) $(CFLAGS) -c -o $@ $<
 $(BUILD)/%.o: $(BUILD)/%.c
-	$(CC) $(CFLAGS) -Wno-sign-compare -Wno-unused-function -c -o $@ $<
+	@echo "cc $@" && $(CC) $(CFLAGS) -Wno-sign-compare -Wno-unused-function -c -o $@ $<
 
 $(BUILD)/lang/parse.c $(BUILD)/lang/parse.h &: lang/parse.y
 	@mkdir -p $(@D)
@@ -44,13 +44,13 @@ $(BUILD)/lang/lex.c $(BUILD)/lang/lex.h &: lang/lex.l $(BUILD)/lang/parse.h
 $(call objects,$(wildcard lang/*.c)): | $(BUILD)/lang/parse.h $(BUILD)/lang/lex.h
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 # ---- jobs
 

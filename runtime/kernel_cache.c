@@ -243,7 +243,7 @@ static void tidy(const char *directory) {
       if (!(n & (n - 1))) files = realloc(files, sizeof *files * (size_t)(n ? 2 * n : 1));
       if (!files) BUG("out of memory");
       files[n] = (KeptFile){.used = info.st_mtim, .bytes = info.st_size};
-      snprintf(files[n++].name, sizeof files->name, "%s", entry->d_name);
+      memcpy(files[n++].name, entry->d_name, strlen(entry->d_name) + 1); // is_kept: it fits
       total += info.st_size;
     }
   }
