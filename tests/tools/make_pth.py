@@ -194,6 +194,9 @@ def forms():
              "p": flat["transposed"]}
     write_safetensors("flat.safetensors", flat)
     write_safetensors("nested.safetensors", names)
+    changed = {**flat, "scalar": Tensor(shared, [], [], 9), "column": Tensor(shared, [2, 2], [12, 6], 5), "new": flat["int"]}
+    del changed["empty"]
+    write_safetensors("changed.safetensors", changed)
     for protocol in (2, 3, 4, 5):
         for name, value in (("flat", flat), ("nested", nested)):
             write_zip("%s.%d.zip.pth" % (name, protocol), value, zipfile.ZIP_STORED, protocol, [("byteorder", "little")])
