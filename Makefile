@@ -5,7 +5,7 @@ MODE ?= release
 CFLAGS_release = -O2
 CFLAGS_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS = -std=gnu11 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(BUILD) -MMD -MP $(CFLAGS_$(MODE))
-LDLIBS = -lpng -ljpeg -lcjson -lm -ldl -lpthread
+LDLIBS = -lpng -ljpeg -lcjson -lminizip -lz -lm -ldl -lpthread
 
 rooms = lang compiler runtime
 sources_lang = $(wildcard lang/*.c) $(BUILD)/lang/lex.c $(BUILD)/lang/parse.c

@@ -112,9 +112,11 @@ static ExitCode open_all(const Cli *cli, Training *run) {
   if (is_resume && !file_exists(checkpoint))
     return cli_fail(cli, EXIT_DATA, "nothing to resume: there is no %s", checkpoint);
   code = cli_status(cli, file_make_directory(run->directory)); // an unwritable place is found before the compiling
+  if (!code) code = sgrun_init_check(cli);
   if (!code) code = sgrun_device(cli, &run->device);
   if (!code) code = sgrun_datasets(cli, &run->settings, &run->training, &run->validation);
   if (!code) code = build_programs(cli, run);
+  if (!code && !is_resume) code = sgrun_init(cli, run->step.exec);
   if (!code) code = open_loaders(cli, run);
   return code;
 }
@@ -130,6 +132,7 @@ static const char *configuration(const Cli *cli, const Training *run) {
   text_put_json(&text, data ? data : "rooms");
   text_put(&text, ",\"settings\":");
   settings_format(&run->settings, &text);
+  sgrun_init_configuration(cli, &text);
   text_put(&text, "}");
   const char *copy = arena_strdup(run->model.arena, text_get(&text));
   text_free(&text);
@@ -223,6 +226,7 @@ static const CliOption options[] = {
     {"width", 0, "N", "of the network's input"},
     {"freeze", 0, "PATTERN", "parameters that are not trained, such as 'encoder.*'; may be repeated"},
     {"save-every", 0, "SECONDS", "between checkpoints within an epoch (default 60)"},
+    INIT_OPTIONS,
     DATA_OPTIONS,
     DEVICE_OPTIONS,
     MODEL_OPTIONS,

@@ -76,7 +76,6 @@ static const Family families[] = {
     {"combine", "y = sum(softmax(logits, axis=1) * preds, axes=[1], keep=true)", ""},
     {"laplacian",
      "maps = laplacian_pyramid(x, levels)\nL1 = maps[0]\nL2 = maps[1]\nL3 = maps[2]\nL4 = maps[3]\nL5 = maps[4]", ""},
-    {"stem_inflate", "w5 = concat(w, slice(w, axis=1, start=0, stop=2), axis=1)\nw6 = concat(w, w, axis=1)", ""},
     {"rgb_normalise", "const m: f32[3] = mean\nconst s: f32[3] = std\ny = (x / 255 - channelwise(m)) / channelwise(s)",
      ""},
     {"silog_author", "y = silog_author(pred, gt)", ""},

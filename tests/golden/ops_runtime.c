@@ -1,4 +1,4 @@
-// Operator cases of the runtime: one-cycle schedules, AdamW, clipping, metrics.
+// Operator cases of the runtime: one-cycle schedules, AdamW, clipping, metrics, the repeated stem.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,6 +6,7 @@
 #include "compiler/pass/pass.h"
 #include "runtime/train/metrics.h"
 #include "runtime/train/schedule.h"
+#include "runtime/weights_match.h"
 #include "tests/golden/ops.h"
 
 static double number(const cJSON *json, const char *key, double fallback) {
@@ -175,14 +176,30 @@ static bool run_metrics(const cJSON *test, const WeightFile *file, Arena *arena,
   return true;
 }
 
+// The kernel repeated to the input channels of each output.
+static bool run_inflate(const cJSON *test, const WeightFile *file, Arena *arena, WeightWriter *writer) {
+  Shape from;
+  const float *kernel = input(arena, file, test, "w", &from);
+  const cJSON *out;
+  cJSON_ArrayForEach(out, cJSON_GetObjectItem(test, "out")) {
+    Shape to = json_shape(cJSON_GetObjectItem(out, "shape"));
+    if (!kernel || !match_repeats(from, to)) return false;
+    float *repeated = ARENA_ARRAY(arena, float, shape_elements(to));
+    match_repeat(from, kernel, to, repeated);
+    add(writer, arena, test, out->string, to, repeated);
+  }
+  return true;
+}
+
 bool golden_is_runtime_op(const char *name) {
   return !strncmp(name, "onecycle", 8) || !strncmp(name, "adamw", 5) || !strncmp(name, "clip_", 5) ||
-         !strncmp(name, "metrics", 7);
+         !strncmp(name, "metrics", 7) || !strcmp(name, "stem_inflate");
 }
 
 bool golden_runtime_op(Golden *golden, const cJSON *test, const WeightFile *file, Arena *arena, WeightWriter *writer) {
   if (!strncmp(test->string, "onecycle", 8)) return run_schedule(test, file, arena, writer);
   if (!strncmp(test->string, "adamw", 5)) return run_adamw(golden, test, file, arena, writer);
   if (!strncmp(test->string, "clip_", 5)) return run_clip(golden, test, file, arena, writer);
+  if (!strcmp(test->string, "stem_inflate")) return run_inflate(test, file, arena, writer);
   return run_metrics(test, file, arena, writer);
 }
