@@ -35,7 +35,7 @@ photos() {
 
 case "$1" in
   build) install gcc libc6-dev make flex bison graphviz libpng-dev libjpeg-dev libcjson-dev libxxhash-dev libminizip-dev zlib1g-dev ;;
-  test) install python3 python3-numpy valgrind ;;
+  test) install python3 python3-numpy ;;
   photos) photos "$2" ;;
   *) echo "usage: setup.sh build|test|photos BUILD_DIR" >&2; exit 2 ;;
 esac
