@@ -27,15 +27,15 @@ endef
 $(foreach room,$(rooms),$(eval $(call library,$(room))))
 
 $(BUILD)/sgc: $(call objects,$(wildcard tools/sgc*.c)) $(shared_tools) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/sgrun: $(call objects,$(wildcard tools/sgrun*.c)) $(shared_tools) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	@echo "cc $@" && $(CC) $(CFLAGS) -c -o $@ $<
 $(BUILD)/%.o: $(BUILD)/%.c
-	$(CC) $(CFLAGS) -Wno-sign-compare -Wno-unused-function -c -o $@ $<
+	@echo "cc $@" && $(CC) $(CFLAGS) -Wno-sign-compare -Wno-unused-function -c -o $@ $<
 
 $(BUILD)/lang/parse.c $(BUILD)/lang/parse.h &: lang/parse.y
 	@mkdir -p $(@D)
@@ -46,11 +46,13 @@ $(BUILD)/lang/lex.c $(BUILD)/lang/lex.h &: lang/lex.l $(BUILD)/lang/parse.h
 $(call objects,$(wildcard lang/*.c)): | $(BUILD)/lang/parse.h $(BUILD)/lang/lex.h
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+$(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(libraries)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
-	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 # ---- jobs
 
@@ -86,12 +88,16 @@ bench:
 	$(MAKE) -j2 all
 	sh tests/bench/bench.sh $(BUILD)
 
+# Speed of single contraction kernels against the multiply-add peak.
+bench-kernels: $(BUILD)/bench_contract
+	$(BUILD)/bench_contract
+
 format:
 	clang-format -i $(wildcard */*.[ch] */*/*.[ch])
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test golden bless bench format clean
+.PHONY: all programs demo test golden bless bench bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -216,7 +216,6 @@ static void check_params(Check *check, const Decl *decl) {
       CHECK_ERROR(check, param->name.loc, "'%s' has no default, but stands behind one that has", param->name.text);
   }
   // A default sees the parameters before it and their dimensions; a type sees all parameters.
-  StrMap *before = check->locals;
   for (int i = 0; i < decl->params.n; i++) {
     const Param *param = &decl->params.items[i];
     if (param->fallback) check_expr(check, param->fallback);
@@ -226,7 +225,6 @@ static void check_params(Check *check, const Decl *decl) {
     }
     check_give(check, param->name, STMT_ASSIGN);
   }
-  check->locals = before;
 }
 
 void check_module(Check *check, Decl *decl) {

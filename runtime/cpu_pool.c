@@ -12,13 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 // The gate is one word, so that entering a job is one compare-and-swap and a worker that comes late stays out:
 // the job's number in the upper half, OPEN while it may be entered, and below it how many workers are inside.
 // A worker that misses a job because the number wrapped around merely leaves it to the others.
 enum { GATE_OPEN = 1 << 15, GATE_INSIDE = GATE_OPEN - 1, GATE_NUMBER = 1 << 16, MAX_THREADS = 1024 };
-enum { SPINS = 4000 }; // pauses before a thread sleeps: 50 to 200 us
+enum { SPIN_NANOSECONDS = 60000 }; // how long a thread waits awake before it sleeps
 
 // Each worker's share of the tasks; it and thieves take from the front. Alone on its cache lines.
 typedef struct Share {
@@ -189,6 +190,22 @@ static void pin_workers(Pool *pool) {
   }
 }
 
+// Pauses that take SPIN_NANOSECONDS: a pause is 10 to 150 cycles, by make of processor.
+static int count_spins(void) {
+  enum { TRIAL = 200 };
+  double least = 1e9;
+  for (int round = 0; round < 3; round++) { // the shortest: not the one in which the system took the core away
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (int i = 0; i < TRIAL; i++) pause_briefly();
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    double took = 1e9 * (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec);
+    if (took < least) least = took;
+  }
+  double spins = SPIN_NANOSECONDS * (double)TRIAL / (least > 1 ? least : 1);
+  return spins < 100000 ? (int)spins : 100000;
+}
+
 Status pool_open(int threads, Pool **out) {
   int cores = pool_cores();
   if (threads <= 0) threads = cores;
@@ -197,7 +214,7 @@ Status pool_open(int threads, Pool **out) {
   if (!pool) BUG("out of memory");
   memset(pool, 0, sizeof *pool);
   pool->threads = threads;
-  pool->spins = threads <= cores ? SPINS : 0; // spinning would keep a core from those who work
+  pool->spins = threads > 1 && threads <= cores ? count_spins() : 0; // spinning would keep a core from those who work
   pool->shares = aligned_alloc(128, (size_t)threads * sizeof *pool->shares);
   pool->workers = calloc((size_t)threads, sizeof *pool->workers);
   if (!pool->shares || !pool->workers) BUG("out of memory");

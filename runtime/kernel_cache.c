@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
@@ -205,6 +207,55 @@ Status kernel_cache_clear(void) {
   return status;
 }
 
+// ---- tidying --------------------------------------------------------------------------------------------------------
+
+enum { FORGOTTEN = 24 * 3600 }; // seconds after which what a failed or killed build left is removed
+static const int64_t most_bytes = (int64_t)1 << 30;
+
+typedef struct KeptFile {
+  char name[HASH_TEXT + sizeof KEPT_END];
+  struct timespec used; // loading a file sets its time
+  int64_t bytes;
+} KeptFile;
+
+static int compare_used(const void *a, const void *b) {
+  const struct timespec *x = &((const KeptFile *)a)->used, *y = &((const KeptFile *)b)->used;
+  if (x->tv_sec != y->tv_sec) return x->tv_sec < y->tv_sec ? -1 : 1;
+  return x->tv_nsec < y->tv_nsec ? -1 : x->tv_nsec > y->tv_nsec;
+}
+
+// Removes forgotten builds, and the files not used for longest while there is more than a gigabyte of them.
+static void tidy(const char *directory) {
+  DIR *listing = opendir(directory);
+  if (!listing) return;
+  KeptFile *files = NULL;
+  int n = 0;
+  int64_t total = 0;
+  for (struct dirent *entry; (entry = readdir(listing));) {
+    struct stat info;
+    if (fstatat(dirfd(listing), entry->d_name, &info, AT_SYMLINK_NOFOLLOW)) continue;
+    if (!strncmp(entry->d_name, BUILD_START, strlen(BUILD_START)) && time(NULL) - info.st_mtime > FORGOTTEN) {
+      char *build;
+      if (asprintf(&build, "%s/%s", directory, entry->d_name) < 0) BUG("out of memory");
+      kernel_build_remove(build);
+      free(build);
+    } else if (is_kept(entry->d_name)) {
+      if (!(n & (n - 1))) files = realloc(files, sizeof *files * (size_t)(n ? 2 * n : 1));
+      if (!files) BUG("out of memory");
+      files[n] = (KeptFile){.used = info.st_mtim, .bytes = info.st_size};
+      memcpy(files[n++].name, entry->d_name, strlen(entry->d_name) + 1); // is_kept: it fits
+      total += info.st_size;
+    }
+  }
+  if (total > most_bytes) qsort(files, (size_t)n, sizeof *files, compare_used);
+  for (int i = 0; total > most_bytes && i < n; i++) {
+    unlinkat(dirfd(listing), files[i].name, 0);
+    total -= files[i].bytes;
+  }
+  closedir(listing);
+  free(files);
+}
+
 // ---- loading --------------------------------------------------------------------------------------------------------
 
 static Status open_module(const char *path, bool was_cached, KernelModule **out) {
@@ -249,6 +300,7 @@ static Status build_in_cache(const char *directory, const char *path, const char
                              const char *source, bool *out_is_place, KernelModule **out) {
   *out_is_place = true;
   TRY(file_make_directory(directory));
+  tidy(directory);
   return build_below(directory, path, compiler, flags, source, out_is_place, out);
 }
 
@@ -264,6 +316,7 @@ Status kernel_module_load(const char *source, const char *flags, KernelNotice *n
 
   Status status;
   if (has_directory && is_sealed(text_get(&path))) {
+    utimensat(AT_FDCWD, text_get(&path), NULL, 0); // used now; refused: it looks older than it is
     status = open_module(text_get(&path), true, out);
   } else if (has_directory) {
     status = build_in_cache(text_get(&directory), text_get(&path), compiler, flags, source, &is_place, out);

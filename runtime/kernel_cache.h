@@ -21,7 +21,8 @@ char *kernel_cache_compiler(void);
 bool kernel_cache_directory(Text *out);
 // Number of kept files and their bytes; zeros if there is no such place.
 void kernel_cache_usage(int *out_files, int64_t *out_bytes);
-// Removes what the cache keeps, and nothing else in its directory.
+// Removes what the cache keeps, and nothing else in its directory. By itself the cache keeps at most a gigabyte: beyond
+// that the kernels not used for longest go when new ones come.
 Status kernel_cache_clear(void);
 
 // Told of what the user should know once though nothing failed, such as a cache that cannot be written.

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/file.h"
 #include "runtime/base/strmap.h"
 #include "runtime/kernel_cache.h"
 #include "runtime/train/settings.h"
@@ -19,17 +20,19 @@ void model_print_diag(const Model *model) {
   text_free(&text);
 }
 
-// The directory above the program's own with a slash, relative to the present one where it lies below it, so that
-// messages name short paths. NULL where it cannot be told.
+// The nearest directory above the program that holds a stdlib (itself, or in share/sgc), with a slash behind it;
+// relative to the present one where it lies below it, so that messages name short paths. NULL where there is none.
 static const char *program_home(Arena *arena) {
   char self[PATH_MAX], here[PATH_MAX];
   ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
   self[length > 0 ? length : 0] = 0;
-  for (int i = 0; i < 2; i++) {
-    char *slash = strrchr(self, '/');
-    if (!slash) return NULL;
-    slash[i] = 0; // the slash after the home stays
+  for (char *slash; (slash = strrchr(self, '/')); *slash = 0) {
+    slash[1] = 0;
+    bool is_home = file_is_directory(arena_printf(arena, "%sstdlib", self)) ||
+                   file_is_directory(arena_printf(arena, "%sshare/sgc/stdlib", self));
+    if (is_home) break;
   }
+  if (!*self) return NULL;
   size_t n = getcwd(here, sizeof here) ? strlen(here) : 0;
   bool is_below = n && !strncmp(self, here, n) && self[n] == '/';
   return arena_strdup(arena, is_below ? self + n + 1 : self);
@@ -255,6 +258,17 @@ static ExitCode check_pass(const Cli *cli, const char *name) {
   const char *near = nearest_name(name, names, (int)(sizeof names / sizeof *names));
   if (near) return cli_fail(cli, EXIT_USAGE, "there is no pass '%s'; did you mean '%s'?", name, near);
   return cli_fail(cli, EXIT_USAGE, "there is no pass '%s'", name);
+}
+
+static void print_notice(void *context, const char *text) {
+  (void)context;
+  fprintf(stderr, "note: %s\n", text);
+}
+
+ExitCode model_device(const Cli *cli, int threads, Device **out) {
+  ExitCode code = cli_status(cli, device_open_cpu(threads, out));
+  if (!code) (*out)->notice = print_notice;
+  return code;
 }
 
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out) {

@@ -65,6 +65,9 @@ const char *model_bindings_json(const Model *model);
 // Prints everything in the model's diagnostics to stderr.
 void model_print_diag(const Model *model);
 
+// Opens the CPU with that many threads (0 = all that the process may use); its notices go to stderr.
+ExitCode model_device(const Cli *cli, int threads, Device **out);
+
 // Options for compile() from the command line; EXIT_USAGE after saying what is wrong.
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out);
 

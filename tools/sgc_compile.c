@@ -65,7 +65,7 @@ static ExitCode compile_model(const Cli *cli) {
   } else if (!code && what) {
     code = emit(cli, what, graph, program);
   } else if (!code) {
-    code = cli_status(cli, device_open_cpu(1, &device));
+    code = model_device(cli, 1, &device);
     if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
     if (!code) print_account(graph, program, compiled, now() - started - compiled);
   }

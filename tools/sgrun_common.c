@@ -22,7 +22,7 @@ void runner_close(Runner *runner) {
 }
 
 ExitCode sgrun_device(const Cli *cli, Device **out) {
-  return cli_status(cli, device_open_cpu((int)cli_integer(cli, "threads", 0, 0, 1024), out));
+  return model_device(cli, (int)cli_integer(cli, "threads", 0, 0, 1024), out);
 }
 
 // One setting of the train block; false after reporting it at its place in the text.

@@ -305,6 +305,8 @@ IrExpr *emit_reduction(Emit *emit, IrExpr *e) {
   emit->n_levels = n_levels;
   emit->memo_kept = memo_kept;
   emit->levels = (IrMap){0};
+  // Where this level goes on after a loop that is still open is that loop's business.
+  emit->level[r.level].after = deeper[r.level].after;
   for (int l = r.level + 1; l < n_levels; l++) emit->level[l] = deeper[l];
   return emit_recall(emit, e);
 }

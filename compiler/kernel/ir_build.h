@@ -6,6 +6,8 @@
 
 // A node with room for n operands; everything else zero.
 IrExpr *ir_node(Ir *ir, IrKind kind, IrType type, int n_args);
+// The number e as the wider type (float to vector or double, vector to double vector, index to float).
+IrExpr *ir_widen(Ir *ir, IrType type, IrExpr *e);
 // Equal structure: the same value wherever both may be evaluated.
 bool ir_same(const IrExpr *a, const IrExpr *b);
 

@@ -172,20 +172,23 @@ static IrExpr *split(Ir *ir, IrExpr *a, int64_t d, IrExpr **out_quotient) {
   return sum_close(ir, &rest);
 }
 
-// The greatest g dividing d and every coefficient of e: e = g * e' + r with 0 <= r < g, where e' is *out_reduced.
-static int64_t common_factor(Ir *ir, IrExpr *e, int64_t d, IrExpr **out_reduced, int64_t *out_rest) {
-  *out_reduced = e;
-  *out_rest = 0;
-  if (e->kind != IR_SUM) return 1;
-  int64_t g = d;
-  for (int k = 0; k < e->n_args; k++) g = gcd(g, e->coef[k]);
-  if (g == 1) return 1;
-  Sum sum = {0};
-  for (int k = 0; k < e->n_args; k++) sum_term(ir, &sum, e->arg[k], e->coef[k] / g);
-  sum.i = floor_div(e->i, g);
-  *out_rest = e->i - g * sum.i;
-  *out_reduced = sum_close(ir, &sum);
-  return g;
+// Looks for a g > 1 dividing d with e = g * (*out_reduced) + (*out_rest), where the rest lies in 0 .. g - 1: then
+// floor(e / d) = floor(reduced / (d / g)), and e mod d = g * (reduced mod (d / g)) + rest. Returns g, or 1.
+static int64_t common_factor(Ir *ir, IrExpr *e, int64_t d, IrExpr **out_reduced, IrExpr **out_rest) {
+  for (int c = 0; e->kind == IR_SUM && c < e->n_args; c++) {
+    int64_t g = gcd(d, e->coef[c]);
+    if (g == 1) continue;
+    Sum reduced = {.i = floor_div(e->i, g)}, rest = {.i = e->i - g * reduced.i};
+    for (int k = 0; k < e->n_args; k++) {
+      if (e->coef[k] % g == 0) sum_term(ir, &reduced, e->arg[k], e->coef[k] / g);
+      else sum_term(ir, &rest, e->arg[k], e->coef[k]);
+    }
+    *out_rest = sum_close(ir, &rest);
+    if ((*out_rest)->lo < 0 || (*out_rest)->hi >= g) continue;
+    *out_reduced = sum_close(ir, &reduced);
+    return g;
+  }
+  return 1;
 }
 
 IrExpr *ir_div(Ir *ir, IrExpr *a, int64_t d) {
@@ -195,8 +198,8 @@ IrExpr *ir_div(Ir *ir, IrExpr *a, int64_t d) {
   IrExpr *rest = split(ir, a, d, &quotient);
   int64_t first = floor_div(rest->lo, d), last = floor_div(rest->hi, d);
   if (first == last) return ir_offset(ir, quotient, first);
-  IrExpr *reduced;
-  int64_t unused, g = common_factor(ir, rest, d, &reduced, &unused);
+  IrExpr *reduced, *unused;
+  int64_t g = common_factor(ir, rest, d, &reduced, &unused);
   if (g > 1) return ir_add(ir, quotient, ir_div(ir, reduced, d / g));
   if (rest->kind == IR_DIV) return ir_add(ir, quotient, ir_div(ir, rest->arg[0], rest->i * d));
   IrExpr *e = ir_node(ir, IR_DIV, IR_INDEX, 1);
@@ -214,9 +217,9 @@ IrExpr *ir_mod(Ir *ir, IrExpr *a, int64_t d) {
   IrExpr *rest = split(ir, a, d, &quotient);
   int64_t first = floor_div(rest->lo, d), last = floor_div(rest->hi, d);
   if (first == last) return ir_offset(ir, rest, -first * d);
-  IrExpr *reduced;
-  int64_t remainder, g = common_factor(ir, rest, d, &reduced, &remainder);
-  if (g > 1) return ir_offset(ir, ir_scale(ir, ir_mod(ir, reduced, d / g), g), remainder);
+  IrExpr *reduced, *small;
+  int64_t g = common_factor(ir, rest, d, &reduced, &small);
+  if (g > 1) return ir_add(ir, ir_scale(ir, ir_mod(ir, reduced, d / g), g), small);
   IrExpr *e = ir_node(ir, IR_MOD, IR_INDEX, 1);
   e->arg[0] = rest;
   e->i = d;

@@ -1,27 +1,9 @@
-// The printer: one function of the IR as C text.
-#include <ctype.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
+// The printer, second half: statements and functions.
+#include "compiler/kernel/ir_print.h"
+
 #include <string.h>
 
-#include "compiler/kernel/ir.h"
 #include "runtime/base/hash.h"
-#include "runtime/base/status.h"
-#include "runtime/base/strmap.h"
-
-// What targets spell differently. Everything else is the C that they share.
-typedef struct Spelling {
-  const char *open;                    // the function's head; %s is the symbol
-  const char *task_loop;               // %s is the task's variable, twice used by position
-  const char *flat_loop;               // variable, stretch, variable, stretch, variable, step
-  const char *argument;                // of a read argument: `apart` or nothing, name, number
-  const char *result;                  // of a written argument: the same
-  const char *apart;                   // says that nothing else refers to the memory
-  const char *stack;                   // name, floats
-  const char *table_int, *table_float; // name, size
-  const char *type[6];                 // by IrType
-} Spelling;
 
 static const Spelling c_spelling = {
     .open = "KERNEL(%s) {\n",
@@ -35,308 +17,6 @@ static const Spelling c_spelling = {
     .table_float = "static const float %s[%lld] = {",
     .type = {"i64", "float", "vf", "double", "vd", "const float *"},
 };
-
-typedef struct Printer {
-  Ir *ir;
-  const Spelling *spell;
-  Text *out;
-  bool is_canonical; // names are v0, v1, ... in order of appearance: the text that equal kernels share
-  int indent;
-  StrMap *taken; // names in use
-  const char **var_name;
-  StrMap *buffer_names; // by address
-  int n_canonical;
-} Printer;
-
-// ---- names
-
-// C keywords and names of the preamble: no variable may be called so.
-static const char *const reserved[] = {
-    "auto",     "break",   "case",      "char",      "const",  "continue", "default", "do",      "double",  "else",
-    "enum",     "extern",  "float",     "for",       "goto",   "if",       "inline",  "int",     "long",    "register",
-    "restrict", "return",  "short",     "signed",    "sizeof", "static",   "struct",  "switch",  "typedef", "union",
-    "unsigned", "void",    "volatile",  "while",     "asm",    "typeof",   "context", "arg",     "begin",   "end",
-    "scratch",  "i64",     "vf",        "vd",        "vi",     "vload",    "vstore",  "vgather", "dload",   "dstore",
-    "lanes",    "lane_id", "floor_div", "floor_mod", "imin",   "imax",     "splat",   "STACK",   "KERNEL",  "main",
-    "y0",       "y1",      "yn",        "j0",        "j1",     "jn",       "gamma",   "signbit", "unix",    "linux",
-    "vsplat",   "V",       "bool",      "true",      "false"};
-
-static bool is_reserved(const char *name) {
-  for (size_t k = 0; k < sizeof reserved / sizeof *reserved; k++) {
-    if (strcmp(reserved[k], name) == 0) return true;
-  }
-  // Functions of ops are called s, v, d or vd and the op's name.
-  const char *rest = strchr("svd", name[0]) ? name + 1 : name;
-  return op_by_name(name) != OP_COUNT || op_by_name(rest) != OP_COUNT ||
-         (rest[0] == 'd' && op_by_name(rest + 1) != OP_COUNT);
-}
-
-static const char *unique_name(Printer *p, const char *wish, bool is_buffer) {
-  Arena *arena = p->ir->arena;
-  if (p->is_canonical) return arena_printf(arena, "%c%d", is_buffer ? 'b' : 'v', p->n_canonical++);
-  char *name = arena_strdup(arena, wish && *wish ? wish : "t");
-  for (char *c = name; *c; c++) {
-    if (!isalnum((unsigned char)*c)) *c = '_';
-  }
-  if (isdigit((unsigned char)name[0])) name = arena_printf(arena, "_%s", name);
-  if (is_reserved(name)) name = arena_printf(arena, "%s_", name);
-  const char *base = name;
-  size_t n = strlen(base);
-  const char *joint = n && isdigit((unsigned char)base[n - 1]) ? "_" : "";
-  for (int k = 2; strmap_get(p->taken, name); k++) name = arena_printf(arena, "%s%s%d", base, joint, k);
-  strmap_set(p->taken, name, p);
-  return name;
-}
-
-static const char *var_name(Printer *p, const IrVar *var) {
-  if (!p->var_name[var->id]) p->var_name[var->id] = unique_name(p, var->name, false);
-  return p->var_name[var->id];
-}
-
-static const char *buffer_name(Printer *p, const IrBuffer *buffer) {
-  char key[32];
-  snprintf(key, sizeof key, "%p", (const void *)buffer);
-  const char *name = strmap_get(p->buffer_names, key);
-  if (!name) {
-    name = unique_name(p, buffer->name, true);
-    strmap_set(p->buffer_names, key, (void *)name);
-  }
-  return name;
-}
-
-// ---- expressions
-
-enum { P_TERNARY, P_AND, P_EQUAL, P_LESS, P_SUM, P_PRODUCT, P_UNARY, P_PRIMARY };
-
-static void put_expr(Printer *p, const IrExpr *e, int level);
-
-static void open_paren(Printer *p, int own, int level) {
-  if (own < level) text_put(p->out, "(");
-}
-static void close_paren(Printer *p, int own, int level) {
-  if (own < level) text_put(p->out, ")");
-}
-
-static void put_number(Printer *p, double value) {
-  float f = (float)value;
-  if (isnan(f)) {
-    text_put(p->out, "__builtin_nanf(\"\")");
-    return;
-  }
-  if (isinf(f)) {
-    text_put(p->out, f < 0 ? "-__builtin_inff()" : "__builtin_inff()");
-    return;
-  }
-  char digits[40];
-  for (int n = 6; n <= 9; n++) {
-    snprintf(digits, sizeof digits, "%.*g", n, (double)f);
-    if (strtof(digits, NULL) == f) break;
-  }
-  text_put(p->out, digits);
-  if (!strpbrk(digits, ".e")) text_put(p->out, ".0");
-  text_put(p->out, "f");
-}
-
-static void put_sum(Printer *p, const IrExpr *e, int level) {
-  bool is_single = e->n_args == 1 && e->i == 0;
-  int own = is_single ? P_PRODUCT : P_SUM;
-  open_paren(p, own, level);
-  bool is_first = true;
-  for (int sign = 1; sign >= -1; sign -= 2) { // what is added first
-    for (int k = 0; k < e->n_args; k++) {
-      int64_t c = e->coef[k];
-      if ((c > 0 ? 1 : -1) != sign) continue;
-      if (sign > 0) text_put(p->out, is_first ? "" : " + ");
-      else text_put(p->out, is_first ? "-" : " - ");
-      is_first = false;
-      bool is_scaled = c != 1 && c != -1;
-      put_expr(p, e->arg[k], is_scaled || sign < 0 ? P_PRODUCT : P_SUM);
-      if (is_scaled) text_printf(p->out, " * %lld", (long long)(c < 0 ? -c : c));
-    }
-    if (sign > 0 && e->i > 0) {
-      text_printf(p->out, is_first ? "%lld" : " + %lld", (long long)e->i);
-      is_first = false;
-    }
-    if (sign < 0 && e->i < 0) text_printf(p->out, " - %lld", (long long)-e->i);
-  }
-  close_paren(p, own, level);
-}
-
-static void put_infix(Printer *p, const IrExpr *a, const char *symbol, const IrExpr *b, int own, int level) {
-  open_paren(p, own, level);
-  put_expr(p, a, own);
-  text_put(p->out, symbol);
-  put_expr(p, b, own + 1);
-  close_paren(p, own, level);
-}
-
-static void put_call(Printer *p, const char *name, int n, IrExpr *const *arg) {
-  text_printf(p->out, "%s(", name);
-  for (int k = 0; k < n; k++) {
-    if (k) text_put(p->out, ", ");
-    put_expr(p, arg[k], P_TERNARY);
-  }
-  text_put(p->out, ")");
-}
-
-// An operand of + - * / on vectors: GCC spreads a scalar by itself if the other side is a vector.
-static const IrExpr *infix_operand(const IrExpr *e, const IrExpr *other) {
-  return e->kind == IR_SPLAT && other->kind != IR_SPLAT ? e->arg[0] : e;
-}
-
-static const char *attr_order(Op op) {
-  switch (op) {
-  case OP_leaky_relu:
-  case OP_elu: return "a";
-  case OP_clamp: return "ab";
-  default: return "";
-  }
-}
-
-static void put_op(Printer *p, const IrExpr *e, int level) {
-  const char *infix = NULL;
-  int own = P_SUM;
-  switch (e->op) {
-  case OP_add: infix = " + "; break;
-  case OP_sub: infix = " - "; break;
-  case OP_mul: infix = " * ", own = P_PRODUCT; break;
-  case OP_div: infix = " / ", own = P_PRODUCT; break;
-  case OP_neg:
-    open_paren(p, P_UNARY, level);
-    text_put(p->out, "-");
-    put_expr(p, e->arg[0], P_PRIMARY);
-    close_paren(p, P_UNARY, level);
-    return;
-  default: break;
-  }
-  if (infix) {
-    const IrExpr *a = infix_operand(e->arg[0], e->arg[1]), *b = infix_operand(e->arg[1], e->arg[0]);
-    put_infix(p, a, infix, b, own, level);
-    return;
-  }
-  const char *prefix = e->type == IR_VECTOR ? "v" : e->type == IR_FLOAT ? "s" : e->type == IR_DOUBLE ? "d" : "vd";
-  text_printf(p->out, "%s%s(", prefix, op_info(e->op)->name);
-  for (int k = 0; k < e->n_args; k++) {
-    if (k) text_put(p->out, ", ");
-    put_expr(p, e->arg[k], P_TERNARY);
-  }
-  const char *attrs = attr_order(e->op);
-  for (int k = 0; attrs[k]; k++) {
-    text_put(p->out, ", ");
-    put_number(p, e->attr[k].f);
-  }
-  text_put(p->out, ")");
-}
-
-// buffer + index, or just the buffer.
-static void put_address(Printer *p, const IrBuffer *buffer, const IrExpr *index, int level) {
-  const char *name = buffer_name(p, buffer);
-  if (index->kind == IR_INT && index->i == 0) {
-    text_put(p->out, name);
-    return;
-  }
-  open_paren(p, P_SUM, level);
-  text_printf(p->out, "%s + ", name);
-  bool is_negative = index->kind == IR_INT ? index->i < 0 : index->kind == IR_SUM && index->coef[0] < 0;
-  put_expr(p, index, is_negative ? P_PRIMARY : P_SUM);
-  close_paren(p, P_SUM, level);
-}
-
-static void put_memory(Printer *p, const char *function, const IrExpr *e) {
-  text_printf(p->out, "%s(", function);
-  put_address(p, e->buffer, e->arg[0], P_TERNARY);
-  if (e->kind == IR_GATHER) text_printf(p->out, ", %lld", (long long)e->i);
-  if (e->n_args > 1) {
-    text_put(p->out, ", ");
-    put_expr(p, e->arg[1], P_TERNARY);
-  }
-  text_put(p->out, ")");
-}
-
-static void put_divided(Printer *p, const IrExpr *e, int level) {
-  bool is_div = e->kind == IR_DIV;
-  if (e->arg[0]->lo < 0) {
-    text_put(p->out, is_div ? "floor_div(" : "floor_mod(");
-    put_expr(p, e->arg[0], P_TERNARY);
-    text_printf(p->out, ", %lld)", (long long)e->i);
-    return;
-  }
-  open_paren(p, P_PRODUCT, level);
-  put_expr(p, e->arg[0], P_PRODUCT);
-  text_printf(p->out, is_div ? " / %lld" : " %% %lld", (long long)e->i);
-  close_paren(p, P_PRODUCT, level);
-}
-
-static void put_expr(Printer *p, const IrExpr *e, int level) {
-  switch (e->kind) {
-  case IR_INT:
-    open_paren(p, e->i < 0 ? P_UNARY : P_PRIMARY, level);
-    text_printf(p->out, "%lld", (long long)e->i);
-    close_paren(p, e->i < 0 ? P_UNARY : P_PRIMARY, level);
-    return;
-  case IR_NUMBER: {
-    int own = signbit(e->f) ? P_UNARY : P_PRIMARY;
-    open_paren(p, own, level);
-    put_number(p, e->f);
-    close_paren(p, own, level);
-    return;
-  }
-  case IR_REF: text_put(p->out, var_name(p, e->var)); return;
-  case IR_SUM: put_sum(p, e, level); return;
-  case IR_PRODUCT: put_infix(p, e->arg[0], " * ", e->arg[1], P_PRODUCT, level); return;
-  case IR_DIV:
-  case IR_MOD: put_divided(p, e, level); return;
-  case IR_MIN: put_call(p, "imin", 2, e->arg); return;
-  case IR_MAX: put_call(p, "imax", 2, e->arg); return;
-  case IR_LESS: put_infix(p, e->arg[0], " < ", e->arg[1], P_LESS, level); return;
-  case IR_EQUAL: put_infix(p, e->arg[0], " == ", e->arg[1], P_EQUAL, level); return;
-  case IR_AND: put_infix(p, e->arg[0], " && ", e->arg[1], P_AND, level); return;
-  case IR_NOT:
-    text_put(p->out, "!");
-    put_expr(p, e->arg[0], P_PRIMARY);
-    return;
-  case IR_LOAD:
-    if (e->type == IR_VECTOR || e->type == IR_DVECTOR) {
-      put_memory(p, e->type == IR_VECTOR ? "vload" : "dload", e);
-      return;
-    }
-    text_printf(p->out, "%s[", buffer_name(p, e->buffer));
-    put_expr(p, e->arg[0], P_TERNARY);
-    text_put(p->out, "]");
-    return;
-  case IR_LOAD_N: put_memory(p, "vload_n", e); return;
-  case IR_GATHER: put_memory(p, e->n_args > 1 ? "vgather_n" : "vgather", e); return;
-  case IR_ADDRESS: put_address(p, e->buffer, e->arg[0], level); return;
-  case IR_OP: put_op(p, e, level); return;
-  case IR_SELECT:
-    open_paren(p, P_TERNARY, level);
-    put_expr(p, e->arg[0], P_AND);
-    text_put(p->out, " ? ");
-    put_expr(p, e->arg[1], P_AND);
-    text_put(p->out, " : ");
-    put_expr(p, e->arg[2], P_TERNARY);
-    close_paren(p, P_TERNARY, level);
-    return;
-  case IR_SPLAT: put_call(p, e->type == IR_VECTOR ? "vsplat" : "dsplat", 1, e->arg); return;
-  case IR_CONVERT:
-    if (e->type == IR_DVECTOR || e->type == IR_VECTOR) {
-      put_call(p, e->type == IR_DVECTOR ? "to_double" : "to_float", 1, e->arg);
-      return;
-    }
-    open_paren(p, P_UNARY, level);
-    text_printf(p->out, "(%s)", p->spell->type[e->type]);
-    put_expr(p, e->arg[0], P_PRIMARY);
-    close_paren(p, P_UNARY, level);
-    return;
-  case IR_LANES:
-    put_call(p, e->op == OP_add ? (e->type == IR_DOUBLE ? "dlanes_sum" : "lanes_sum") : "lanes_max", 2, e->arg);
-    return;
-  case IR_LANE_ID: text_put(p->out, "lane_id"); return;
-  case IR_CALL: put_call(p, e->name, e->n_args, e->arg); return;
-  case IR_REDUCE: break;
-  }
-  BUG("expression of kind %d in a finished kernel", e->kind);
-}
 
 // ---- statements
 
@@ -356,15 +36,15 @@ static void put_braced(Printer *p, const IrStmt *block) {
 }
 
 static void put_for(Printer *p, const IrStmt *s) {
-  const char *name = var_name(p, s->var);
+  const char *name = print_var_name(p, s->var);
   if (s->loop == IR_UNROLLED) {
     text_put(p->out, "#pragma GCC unroll 16\n");
     put_indent(p);
   }
   text_printf(p->out, "for (i64 %s = ", name);
-  put_expr(p, s->begin, P_TERNARY);
+  print_expr(p, s->begin, P_TERNARY);
   text_printf(p->out, "; %s < ", name);
-  put_expr(p, s->end, P_SUM);
+  print_expr(p, s->end, P_SUM);
   if (s->step == 1) text_printf(p->out, "; %s++) ", name);
   else text_printf(p->out, "; %s += %lld) ", name, (long long)s->step);
   put_braced(p, s->body[0]);
@@ -374,10 +54,10 @@ static void put_for(Printer *p, const IrStmt *s) {
 // x = x + y becomes x += y.
 static void put_assign(Printer *p, const IrStmt *s) {
   const IrExpr *v = s->value;
-  text_put(p->out, var_name(p, s->var));
+  text_put(p->out, print_var_name(p, s->var));
   bool is_own = v->kind == IR_OP && v->op == OP_add && v->arg[0]->kind == IR_REF && v->arg[0]->var == s->var;
   text_put(p->out, is_own ? " += " : " = ");
-  put_expr(p, is_own ? infix_operand(v->arg[1], v->arg[0]) : v, P_TERNARY);
+  print_expr(p, is_own ? print_infix_operand(v->arg[1], v->arg[0]) : v, P_TERNARY);
   text_put(p->out, ";\n");
 }
 
@@ -385,20 +65,20 @@ static void put_store(Printer *p, const IrStmt *s) {
   IrType type = s->value->type;
   if (type == IR_VECTOR || type == IR_DVECTOR) {
     text_put(p->out, s->kind == IR_STORE_N ? "vstore_n(" : type == IR_VECTOR ? "vstore(" : "dstore(");
-    put_address(p, s->buffer, s->index, P_TERNARY);
+    print_address(p, s->buffer, s->index, P_TERNARY);
     text_put(p->out, ", ");
-    put_expr(p, s->value, P_TERNARY);
+    print_expr(p, s->value, P_TERNARY);
     if (s->kind == IR_STORE_N) {
       text_put(p->out, ", ");
-      put_expr(p, s->end, P_TERNARY);
+      print_expr(p, s->end, P_TERNARY);
     }
     text_put(p->out, ");\n");
     return;
   }
-  text_printf(p->out, "%s[", buffer_name(p, s->buffer));
-  put_expr(p, s->index, P_TERNARY);
+  text_printf(p->out, "%s[", print_buffer_name(p, s->buffer));
+  print_expr(p, s->index, P_TERNARY);
   text_put(p->out, "] = ");
-  put_expr(p, s->value, P_TERNARY);
+  print_expr(p, s->value, P_TERNARY);
   text_put(p->out, ";\n");
 }
 
@@ -415,8 +95,8 @@ static void put_stmt(Printer *p, const IrStmt *s) {
   case IR_LET:
     if (!s->is_mutable && s->var->type != IR_POINTER) text_put(p->out, "const ");
     text_printf(p->out, "%s%s%s = ", p->spell->type[s->var->type], s->var->type == IR_POINTER ? "" : " ",
-                var_name(p, s->var));
-    put_expr(p, s->value, P_TERNARY);
+                print_var_name(p, s->var));
+    print_expr(p, s->value, P_TERNARY);
     text_put(p->out, ";\n");
     break;
   case IR_ASSIGN: put_assign(p, s); break;
@@ -424,7 +104,7 @@ static void put_stmt(Printer *p, const IrStmt *s) {
   case IR_STORE_N: put_store(p, s); break;
   case IR_IF:
     text_put(p->out, "if (");
-    put_expr(p, s->value, P_TERNARY);
+    print_expr(p, s->value, P_TERNARY);
     text_put(p->out, ") ");
     put_braced(p, s->body[0]);
     if (s->n_body > 1) {
@@ -434,7 +114,7 @@ static void put_stmt(Printer *p, const IrStmt *s) {
     text_put(p->out, "\n");
     break;
   case IR_DO:
-    put_call(p, s->value->name, s->value->n_args, s->value->arg);
+    print_call(p, s->value->name, s->value->n_args, s->value->arg);
     text_put(p->out, ";\n");
     break;
   case IR_COMMENT: text_printf(p->out, "// %s\n", s->text); break;
@@ -449,12 +129,12 @@ static void put_block(Printer *p, const IrStmt *s) {
 
 static void put_table(Printer *p, const IrBuffer *b) {
   put_indent(p);
-  text_printf(p->out, b->type == IR_INDEX ? p->spell->table_int : p->spell->table_float, buffer_name(p, b),
+  text_printf(p->out, b->type == IR_INDEX ? p->spell->table_int : p->spell->table_float, print_buffer_name(p, b),
               (long long)b->size);
   for (int64_t k = 0; k < b->size; k++) {
     text_put(p->out, k ? ", " : "");
     if (b->type == IR_INDEX) text_printf(p->out, "%lld", (long long)b->values[k]);
-    else put_number(p, b->values[k]);
+    else print_number(p, b->values[k]);
   }
   text_put(p->out, "};\n");
 }
@@ -465,7 +145,7 @@ static void put_buffers(Printer *p) {
     const IrBuffer *b = f->args[k];
     put_indent(p);
     text_printf(p->out, b->kind == IR_BUFFER_OUT ? p->spell->result : p->spell->argument,
-                f->may_alias ? "" : p->spell->apart, buffer_name(p, b), k);
+                f->may_alias ? "" : p->spell->apart, print_buffer_name(p, b), k);
     if (b->offset) text_printf(p->out, " + %lld", (long long)b->offset);
     text_put(p->out, ";\n");
   }
@@ -477,11 +157,11 @@ static void put_buffers(Printer *p) {
     }
     put_indent(p);
     if (b->kind == IR_BUFFER_STACK) {
-      text_printf(p->out, p->spell->stack, buffer_name(p, b), (long long)b->size);
+      text_printf(p->out, p->spell->stack, print_buffer_name(p, b), (long long)b->size);
     } else if (b->type == IR_DOUBLE) {
-      text_printf(p->out, "double *%s = (double *)(scratch + %lld);\n", buffer_name(p, b), (long long)b->offset);
+      text_printf(p->out, "double *%s = (double *)(scratch + %lld);\n", print_buffer_name(p, b), (long long)b->offset);
     } else {
-      text_printf(p->out, "float *%s = scratch + %lld;\n", buffer_name(p, b), (long long)b->offset);
+      text_printf(p->out, "float *%s = scratch + %lld;\n", print_buffer_name(p, b), (long long)b->offset);
     }
   }
 }
@@ -491,7 +171,7 @@ static void put_body(Printer *p) {
   p->indent = 1;
   put_buffers(p);
   put_indent(p);
-  const char *task = var_name(p, f->task);
+  const char *task = print_var_name(p, f->task);
   if (f->flat)
     text_printf(p->out, p->spell->flat_loop, task, (long long)f->flat, task, (long long)f->flat, task,
                 (long long)f->flat_step);
@@ -535,5 +215,5 @@ const char *ir_print(Ir *ir, Text *out) {
 
 void ir_print_expr(const Ir *ir, const IrExpr *e, Text *out) {
   Printer p = printer_new(ir, false, out);
-  put_expr(&p, e, P_TERNARY);
+  print_expr(&p, e, P_TERNARY);
 }

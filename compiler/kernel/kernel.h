@@ -30,8 +30,9 @@ bool kernel_can_fuse(const Target *target, const Group *group, Text *why);
 
 // Appends the C text of the group's function to `source`; `arena` holds info->symbol. Arguments of the function are
 // pointers to the first element of each of ins, then outs, in their order (see runtime/kernel_abi.h). Buffers hold a
-// multiple of PROGRAM_ALIGN floats: kernels over whole buffers read and write up to there. A group that is equal to an
-// earlier one but for its buffers yields the same text but for the symbol: `kernel_key` finds those.
+// multiple of PROGRAM_ALIGN floats: kernels over whole buffers read and write up to there. A group that is
+// equal to an earlier one but for its buffers, its names and its place yields the same symbol: its text is then not
+// needed again.
 void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info);
 
 // Text common to all kernels of a target: vector types, vector mathematics, micro-kernels.

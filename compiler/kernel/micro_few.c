@@ -37,7 +37,7 @@ static void put_pixels(Text *out, int vl, int pixels) {
     text_put(out, "  float z[SG_VL], s = b;\n"
                   "  SG_ST(z, a0);\n"
                   "  for (int l = 0; l < SG_VL; l++) s += z[l];\n"
-                  "  *y = act == 0 || s > 0 ? s : act == 1 ? 0 : s * slope;\n}\n");
+                  "  *y = act == 0 ? s : act == 1 ? (s < 0 ? 0 : s) : s > 0 ? s : s * slope;\n}\n");
     return;
   }
   for (int n = vl; n > 1; n /= 2)

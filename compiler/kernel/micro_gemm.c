@@ -62,7 +62,7 @@ static void put_tile(Text *out, int pixels, int vectors, int vl) {
   text_printf(
       out,
       "SG_INLINE void sg_tile_%dx%d(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
-      "                             const float *r, const int64_t pp) {\n"
+      "                             const float *r, const int64_t pp, const int has_runs) {\n"
       "  const int64_t wb = t->wb, yb = t->yb;\n",
       pixels, vectors);
   for (int j = 0; j < vectors; j++) {
@@ -75,7 +75,7 @@ static void put_tile(Text *out, int pixels, int vectors, int vl) {
                 "  for (const int *e = c + 3 * t->n_chunks; c < e; c += 3) {\n"
                 "   const float *q = x + c[0], *u = w + c[1];\n"
                 "   int64_t n = c[2];\n");
-  text_printf(out, "   for (; n >= %d; n -= %d, q += xb, u += %d) {\n", vl, vl, vl * vl);
+  text_printf(out, "   for (; has_runs && n >= %d; n -= %d, q += xb, u += %d) {\n", vl, vl, vl * vl);
   for (int k = 0; k < vl; k++) put_step(out, pixels, vectors, vl, k);
   text_printf(out, "   }\n   for (; n > 0; n--, q++, u += %d) {\n", vl);
   put_step(out, pixels, vectors, vl, 0);
@@ -113,8 +113,8 @@ static void put_tile(Text *out, int pixels, int vectors, int vl) {
               pixels, pixels);
 }
 
-// The tiles as functions with a fixed distance between the scalars of neighbouring pixels (0: as t->pp says), and
-// sg_panel_X, which covers n pixels with them; a last tile that would not be full is moved back over the one before.
+// The tiles as functions with a fixed distance between the scalars of neighbouring pixels, and sg_panel_X, which covers
+// n pixels with them; a last tile that would not be full is moved back over the one before.
 static void put_panel(const Target *target, Text *out, const char *suffix, const char *pitch) {
   int max = micro_max_vectors(target);
   for (int j = 1; j <= MAX_VECTORS; j++) {
@@ -124,8 +124,8 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
           out,
           "SG_SHARED void sg_tile_%dx%d_%s(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
           "                                const float *r) {\n"
-          "  sg_tile_%dx%d(t, x, w, y, b, r, %s);\n}\n",
-          sizes[i], j, suffix, sizes[i], j, pitch);
+          "  sg_tile_%dx%d(t, x, w, y, b, r, %s, %d);\n}\n",
+          sizes[i], j, suffix, sizes[i], j, pitch, suffix[0] != 'p'); // plain values have chunks of one channel
   }
   text_printf(out,
               "SG_SHARED void sg_panel_%s(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"

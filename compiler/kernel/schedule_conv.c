@@ -139,7 +139,7 @@ static void pointwise_behind_depthwise(Schedule *schedule) {
   int64_t images = y->shape.dim[0], height = height_of(y), width = width_of(y);
   int64_t inputs = blocks_of(schedule, lead), row = width * schedule->vl;
   // As many rows as the cache holds, but pieces enough for many workers, and pixels enough for the weights to pay.
-  int64_t fit = most(1, contract->target->l2 / 2 / (4 * inputs * row));
+  int64_t fit = most(1, contract->target->l2 * 3 / 4 / (4 * inputs * row));
   int64_t rows = least(least(8, fit), most(ceil_div(images * height, 16), ceil_div(48, width)));
   rows = even_pieces(height, rows);
   int64_t pitch = round_up(rows * row, 1024) + 16 + schedule->vl;

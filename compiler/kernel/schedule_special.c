@@ -104,7 +104,19 @@ static void schedule_cumsum(Lower *lower, Node *node) {
 
 // ---- rows that a function of the preamble computes whole
 
+// Numbers have no memory: a row of them is written out.
+static IrExpr *number_row(Lower *lower, const Node *node) {
+  Ir *ir = lower->ir;
+  int64_t n = node->shape.dim[1];
+  IrBuffer *numbers = ir_scratch(ir, "numbers", IR_FLOAT, n);
+  IrExpr *i;
+  IrStmt *loop = ir_count(ir, ir->function->body, "i", n, &i);
+  ir_store(ir, loop, numbers, i, ir_number(ir, node_attr(node, "value").f));
+  return ir_address(ir, numbers, ir_int(ir, 0));
+}
+
 static IrExpr *row_address(Lower *lower, const Node *node, IrExpr *row) {
+  if (node_is_number(node)) return number_row(lower, node);
   const IrBuffer *buffer = lower_out(lower, node) ? lower_out(lower, node) : lower_in(lower, node);
   if (node->layout && node->layout->kind != LAYOUT_PLAIN) BUG("an index op on a blocked value");
   IrExpr *index[] = {row, ir_int(lower->ir, 0)};

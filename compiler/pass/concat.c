@@ -63,6 +63,15 @@ static bool is_alone(const Graph *graph, const Node *concat) {
   return true;
 }
 
+// The kernels, then what was said before: the near misses.
+static void put_kernels_first(const Graph *graph, Text *explain) {
+  Text before = *explain;
+  *explain = (Text){0};
+  explain_kernels(graph, explain);
+  text_put(explain, text_get(&before));
+  text_free(&before);
+}
+
 bool pass_concat(const PassContext *context, Graph *graph) {
   Arena *arena = arena_new();
   bool changed = false;
@@ -79,7 +88,7 @@ bool pass_concat(const PassContext *context, Graph *graph) {
   for (int i = 0; i < n; i++) {
     for (int k = 0; k < groups[i].n_nodes; k++) groups[i].nodes[k]->group = i;
   }
-  if (context->explain) explain_kernels(graph, context->explain);
+  if (context->explain) put_kernels_first(graph, context->explain);
   arena_free(arena);
   return changed || n > 0;
 }

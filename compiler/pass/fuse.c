@@ -270,7 +270,7 @@ static void explain(Fuser *fuser, Text *out) {
     const Node *user = fuser->graph->nodes[i];
     for (int k = 0; k < user->n_in; k++) {
       const Node *value = user->in[k];
-      if (value->group == user->group || value->is_setup != user->is_setup || !is_read_once(fuser, value)) continue;
+      if (value->group == user->group || value->is_setup || !is_read_once(fuser, value)) continue;
       int set[8] = {fuse_set_of(fuser->sets, user), fuse_set_of(fuser->sets, value)}, n_sets = 2;
       if (is_depthwise(user) && k == 0) n_sets = front_of(fuser, user, set, 8);
       else if (!is_worth_joining(fuser, user, value)) continue;

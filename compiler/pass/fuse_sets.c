@@ -47,27 +47,35 @@ Node *const *fuse_set_members(const FuseSets *sets, int set, int *out_n) {
   return sets->members[set];
 }
 
-// Whether a set that carries the mark, or `other`, uses a member of `set`.
-static bool is_used_by_marked(const FuseSets *sets, int set, int mark, int other) {
+// Marks all sets between the places of a (earlier) and b (later) that b depends on.
+static int mark_between(FuseSets *sets, int a, int b) {
+  int mark = ++sets->n_marks, n = 0;
+  sets->scratch[n++] = b;
+  while (n) {
+    int set = sets->scratch[--n];
+    for (int i = 0; i < sets->n_members[set]; i++) {
+      const Node *node = sets->members[set][i];
+      for (int k = 0; k < node->n_in; k++) {
+        int needed = sets->set_of[node->in[k]->id];
+        if (needed == set || sets->mark[needed] == mark || sets->place[needed] <= sets->place[a]) continue;
+        sets->mark[needed] = mark;
+        sets->scratch[n++] = needed;
+      }
+    }
+  }
+  return mark;
+}
+
+// Whether a set that carries the mark uses a member of `set`.
+static bool is_used_by_marked(const FuseSets *sets, int set, int mark) {
   const GroupIndex *index = sets->index;
   for (int i = 0; i < sets->n_members[set]; i++) {
     int id = sets->members[set][i]->id;
     for (int k = index->first[id]; k < index->first[id + 1]; k++) {
-      int user = sets->set_of[index->user[k]->id];
-      if (user != set && (sets->mark[user] == mark || user == other)) return true;
+      if (sets->mark[sets->set_of[index->user[k]->id]] == mark) return true;
     }
   }
   return false;
-}
-
-// Marks all sets between the places of a (earlier) and b (later) that b depends on.
-static int mark_between(FuseSets *sets, int a, int b) {
-  int mark = ++sets->n_marks;
-  for (int place = sets->place[b] - 1; place > sets->place[a]; place--) {
-    int set = sets->order[place];
-    if (set >= 0 && is_used_by_marked(sets, set, mark, b)) sets->mark[set] = mark;
-  }
-  return mark;
 }
 
 bool fuse_sets_can_merge(FuseSets *sets, int a, int b) {
@@ -78,7 +86,7 @@ bool fuse_sets_can_merge(FuseSets *sets, int a, int b) {
     b = t;
   }
   int mark = mark_between(sets, a, b);
-  return !is_used_by_marked(sets, a, mark, -1);
+  return !is_used_by_marked(sets, a, mark);
 }
 
 static int by_id(const void *a, const void *b) { return (*(Node *const *)a)->id - (*(Node *const *)b)->id; }

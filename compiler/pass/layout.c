@@ -276,7 +276,7 @@ bool pass_layout(const PassContext *context, Graph *graph) {
   if (context->target->kind != TARGET_CPU) return false;
   bool is_prepared = layout_unpad_pointwise(graph);
   is_prepared |= layout_split_concats(graph);
-  is_prepared |= layout_split_reductions(graph, context->target->vector);
+  if (!context->exact) is_prepared |= layout_split_reductions(graph, context->target->vector);
   Arena *scratch = arena_new();
   Rewriter rewriter = {
       .graph = graph,

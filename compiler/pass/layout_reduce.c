@@ -7,6 +7,7 @@
 enum {
   WANTED_PARTS = 32,      // independent results that keep all threads busy
   LARGE_ELEMENTS = 16384, // reduced into one result; fewer are done faster than shared
+  SHORTEST_ROW = 32,      // that is worth a sum of its own
 };
 
 static bool is_reduced(Shape axes, int axis) {
@@ -57,21 +58,105 @@ static Node *reduce(Graph *graph, Op op, Node *x, Shape axes, bool keep) {
   return graph_add(graph, op, &x, 1, attrs);
 }
 
+// ---- squares of distances
+// ---------------------------------------------------------------------------------------------
+//
+// The sum of (x - m)^2 along a row is that of (x - r)^2 plus the row's length times (r - m)^2, r being the row's mean,
+// whatever m is. So the squares need not wait for m, which is the mean of everything where it matters: sum and squares
+// of each row are found while the row is in the cache, and x is read once.
+
+typedef struct Distance {
+  Node *x, *m;
+} Distance;
+
+// Whether the node is sum((x - m)^2), m being one value along all reduced axes.
+static bool match_distance(const Node *node, Distance *out) {
+  if (node->op != OP_sum || node->is_setup || node->in[0]->op != OP_mul) return false;
+  const Node *square = node->in[0];
+  if (square->in[0] != square->in[1] || square->in[0]->op != OP_sub) return false;
+  *out = (Distance){square->in[0]->in[0], square->in[0]->in[1]};
+  if (out->x->shape.rank != 4 || !shape_equal(out->x->shape, square->shape)) return false;
+  Shape axes = node_attr(node, "axes").ints;
+  for (int i = 0; i < axes.rank; i++) {
+    int axis = (int)axes.dim[i] - (4 - out->m->shape.rank);
+    if (axis >= 0 && out->m->shape.dim[axis] != 1) return false;
+  }
+  return true;
+}
+
+// Reduces over (N, H, W): rows, if there are enough elements to care.
+static bool has_rows(const Node *node) {
+  const Node *x = node->in[0];
+  Shape axes = node_attr(node, "axes").ints;
+  if (axes.rank != 3 || is_reduced(axes, 1) || x->shape.rank != 4) return false;
+  int64_t reduced = x->shape.dim[0] * x->shape.dim[2] * x->shape.dim[3];
+  return reduced >= LARGE_ELEMENTS && x->shape.dim[3] >= SHORTEST_ROW;
+}
+
+// Sums of the rows of x, made once.
+static Node *row_sums(Graph *graph, Node *x, Node **made) {
+  if (!made[x->id]) {
+    graph_at(graph, x);
+    made[x->id] = reduce(graph, OP_sum, x, SHAPE(3), true);
+  }
+  return made[x->id];
+}
+
+static Node *distance_by_rows(Graph *graph, const Node *node, Distance distance, Node **made) {
+  if (!has_rows(node)) return NULL;
+  double length = (double)distance.x->shape.dim[3];
+  Node *sums = row_sums(graph, distance.x, made);
+  graph_at(graph, node);
+  Node *mean = graph_binary(graph, OP_mul, sums, graph_scalar(graph, 1 / length));
+  Node *inner = graph_binary(graph, OP_sub, distance.x, mean);
+  Node *squares = reduce(graph, OP_sum, graph_binary(graph, OP_mul, inner, inner), SHAPE(3), true);
+  Node *outer = graph_binary(graph, OP_sub, mean, distance.m);
+  Shape axes = node_attr(node, "axes").ints;
+  bool keep = node_attr(node, "keep").i;
+  // two sums, so that the squares of the rows stay apart from m, which has to be waited for
+  Node *between = reduce(graph, OP_sum, graph_binary(graph, OP_mul, outer, outer), axes, keep);
+  between = graph_binary(graph, OP_mul, between, graph_scalar(graph, length));
+  return graph_binary(graph, OP_add, reduce(graph, OP_sum, squares, axes, keep), between);
+}
+
+// ---- the pass
+// ---------------------------------------------------------------------------------------------------------
+
+static Node *by_rows(Graph *graph, Node *node, int block) {
+  Shape first = first_axes(node, block);
+  if (first.rank == 0) return NULL;
+  graph_at(graph, node);
+  Node *rows = reduce(graph, node->op, node->in[0], first, true);
+  return reduce(graph, node->op, rows, node_attr(node, "axes").ints, node_attr(node, "keep").i);
+}
+
 bool layout_split_reductions(Graph *graph, int block) {
   int n = graph->n_nodes;
   bool changed = false;
+  Arena *scratch = arena_new();
+  Node **made = ARENA_ARRAY(scratch, Node *, n + 1); // row_sums, by x
+  Node **with = ARENA_ARRAY(scratch, Node *, n + 1);
+  for (int i = 0; i < n; i++) {
+    Distance distance;
+    if (match_distance(graph->nodes[i], &distance)) with[i] = distance_by_rows(graph, graph->nodes[i], distance, made);
+  }
   for (int i = 0; i < n; i++) {
     Node *node = graph->nodes[i];
-    if ((node->op != OP_sum && node->op != OP_max) || node->is_setup) continue;
-    Shape first = first_axes(node, block);
-    if (first.rank == 0) continue;
-    graph_at(graph, node);
-    Node *rows = reduce(graph, node->op, node->in[0], first, true);
-    Node *whole = reduce(graph, node->op, rows, node_attr(node, "axes").ints, node_attr(node, "keep").i);
-    whole->name = node->name;
-    graph_replace(graph, node, whole);
+    if ((node->op != OP_sum && node->op != OP_max) || node->is_setup || with[i]) continue;
+    if (node->op == OP_sum && made[node->in[0]->id] && has_rows(node)) {
+      graph_at(graph, node);
+      with[i] = reduce(graph, OP_sum, made[node->in[0]->id], node_attr(node, "axes").ints, node_attr(node, "keep").i);
+    } else {
+      with[i] = by_rows(graph, node, block);
+    }
+  }
+  for (int i = 0; i < n; i++) {
+    if (!with[i]) continue;
+    with[i]->name = graph->nodes[i]->name;
+    graph_replace(graph, graph->nodes[i], with[i]);
     changed = true;
   }
+  arena_free(scratch);
   if (changed) graph_sort(graph);
   return changed;
 }

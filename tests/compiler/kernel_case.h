@@ -32,25 +32,32 @@ typedef struct KernelCases {
   int n, cap;
 } KernelCases;
 
+// With sanitizers in the test, kernels are checked too.
+#ifdef __SANITIZE_ADDRESS__
+#define CASE_FLAGS "-fsanitize=address -g1"
+#else
+#define CASE_FLAGS ""
+#endif
+
 static uint64_t case_seed = 1;
-static double case_random(double lo, double hi) {
+static inline double case_random(double lo, double hi) {
   case_seed = case_seed * 6364136223846793005u + 1442695040888963407u;
   return lo + (hi - lo) * (double)(case_seed >> 40) / (double)(1 << 24);
 }
 
-static const Layout *case_layout(Arena *arena, LayoutKind kind, int block, int n, const int *segment) {
+static inline const Layout *case_layout(Arena *arena, LayoutKind kind, int block, int n, const int *segment) {
   Layout *layout = ARENA_ARRAY(arena, Layout, 1);
   *layout = (Layout){kind, block, {n, arena_memdup(arena, segment, sizeof *segment * (size_t)n)}};
   return layout;
 }
 
-static void cases_begin(KernelCases *cases, const Target *target) {
+static inline void cases_begin(KernelCases *cases, const Target *target) {
   *cases = (KernelCases){.arena = arena_new(), .target = target};
   kernel_preamble(target, &cases->source);
 }
 
 // Makes one group of everything but leaves, views and concats in place, and emits it.
-static void cases_add(KernelCases *cases, Graph *graph, const char *name, double tolerance) {
+static inline void cases_add(KernelCases *cases, Graph *graph, const char *name, double tolerance) {
   Arena *arena = cases->arena;
   graph_sort(graph);
   Node **members = ARENA_ARRAY(arena, Node *, graph->n_nodes + 1);
@@ -79,7 +86,7 @@ static void cases_add(KernelCases *cases, Graph *graph, const char *name, double
 }
 
 // Copies a value between plain order and its place in its root's buffer.
-static void case_copy(const Node *node, float *buffer, float *plain, bool is_load) {
+static inline void case_copy(const Node *node, float *buffer, float *plain, bool is_load) {
   Shape one = node->shape;
   int64_t images = 1, stride = 0;
   if (node->layout && node->layout->kind == LAYOUT_BLOCKED) {
@@ -103,17 +110,25 @@ static void case_copy(const Node *node, float *buffer, float *plain, bool is_loa
   }
 }
 
-static float *case_buffer(float **buffers, const Node *node) {
+// Exactly as many floats, so that a sanitizer sees what is read beyond them; all NaN.
+static inline float *case_alloc(int64_t n) {
+  void *memory = NULL;
+  if (posix_memalign(&memory, 64, (size_t)(4 * (n ? n : 1)))) BUG("out of memory");
+  for (int64_t i = 0; i < n; i++) ((float *)memory)[i] = NAN;
+  return memory;
+}
+
+static inline float *case_buffer(float **buffers, const Node *node) {
   const Node *root = storage_root(node);
   if (!buffers[root->id]) {
     int64_t n = layout_elements(root->shape, root->layout);
-    buffers[root->id] = aligned_alloc(64, (size_t)(n + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN * 4);
-    for (int64_t i = 0; i < n; i++) buffers[root->id][i] = NAN;
+    // As in programs, where kernels may touch what is left of the last PROGRAM_ALIGN floats.
+    buffers[root->id] = case_alloc((n + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN);
   }
   return buffers[root->id];
 }
 
-static void case_check(const KernelCase *c, SgKernel *function) {
+static inline void case_check(const KernelCase *c, SgKernel *function) {
   const Graph *graph = c->graph;
   Arena *arena = arena_new();
   const float **leaf = ARENA_ARRAY(arena, const float *, graph->n_nodes);
@@ -137,8 +152,7 @@ static void case_check(const KernelCase *c, SgKernel *function) {
     const Node *out = c->group.outs[i];
     args[c->group.n_ins + i] = case_buffer(buffers, out) + storage_offset(out);
   }
-  float *scratch = aligned_alloc(64, (size_t)(c->info.scratch * 4 + 127) / 64 * 64);
-  for (int64_t i = 0; i < c->info.scratch; i++) scratch[i] = NAN;
+  float *scratch = case_alloc(c->info.scratch);
   // Two ranges, the later one first: tasks are independent.
   int64_t middle = c->info.n_tasks / 2;
   function(NULL, args, middle, c->info.n_tasks, scratch);
@@ -169,12 +183,12 @@ static void case_check(const KernelCase *c, SgKernel *function) {
   arena_free(arena);
 }
 
-// Compiles all, runs each with random values and compares. Frees everything.
-static void cases_run(KernelCases *cases) {
+// Compiles all; NULL after a failed check.
+static inline void *cases_build(KernelCases *cases) {
   char directory[] = "/tmp/sg-kernel-XXXXXX";
   if (!mkdtemp(directory)) {
     CHECK(false, "no temporary directory");
-    return;
+    return NULL;
   }
   char source[64], object[64], command[512];
   snprintf(source, sizeof source, "%s/k.c", directory);
@@ -184,23 +198,34 @@ static void cases_run(KernelCases *cases) {
     fwrite(cases->source.data, 1, cases->source.size, file);
     fclose(file);
   }
-  snprintf(command, sizeof command, "cc -w %s -shared -fPIC -o %s %s -lm", cases->target->cc_flags, object, source);
+  snprintf(command, sizeof command, "cc -w %s " CASE_FLAGS " -shared -fPIC -o %s %s -lm", cases->target->cc_flags,
+           object, source);
   bool is_built = system(command) == 0;
   CHECK(is_built, "the kernels do not compile: %s", source);
-  void *library = is_built ? dlopen(object, RTLD_NOW | RTLD_LOCAL) : NULL;
+  if (!is_built) return NULL;
+  void *library = dlopen(object, RTLD_NOW | RTLD_LOCAL);
+  CHECK(library, "the kernels do not load: %s", dlerror());
+  unlink(source);
+  unlink(object);
+  rmdir(directory);
+  return library;
+}
+
+static inline void cases_end(KernelCases *cases, void *library) {
+  if (library) dlclose(library);
+  text_free(&cases->source);
+  arena_free(cases->arena);
+}
+
+// Compiles all, runs each with random values and compares. Frees everything.
+static inline void cases_run(KernelCases *cases) {
+  void *library = cases_build(cases);
   for (int i = 0; library && i < cases->n; i++) {
     void *symbol = dlsym(library, cases->list[i].info.symbol);
     CHECK(symbol, "%s: no function %s", cases->list[i].name, cases->list[i].info.symbol);
     if (symbol) case_check(&cases->list[i], (SgKernel *)symbol);
   }
-  if (library) dlclose(library);
-  if (is_built) {
-    unlink(source);
-    unlink(object);
-    rmdir(directory);
-  }
-  text_free(&cases->source);
-  arena_free(cases->arena);
+  cases_end(cases, library);
 }
 
 #endif

@@ -1,4 +1,5 @@
 // Layout pass: which values are blocked, with which segments, and what relayouts remain.
+#include "compiler/ops/eval.h"
 #include "tests/compiler/plan_case.h"
 
 static Arena *arena;
@@ -106,6 +107,43 @@ static void test_reductions(void) {
   if (!few || !many) return;
   CHECK(plan_count(few, OP_sum) == 3 && plan_count(few, OP_max) == 2, "%s", plan_text(arena, few));
   CHECK(plan_count(many, OP_sum) == 2 && plan_count(many, OP_max) == 2, "%s", plan_text(arena, many));
+}
+
+// The squares of batch norm are summed by rows around the row's mean, so that they do not wait for the mean of all.
+static void test_distances(void) {
+  const char *text = "graph variance\n"
+                     "%0 = input \"x\" : [2, 16, 96, 100]\n"
+                     "%1 = sum(%0) axes=[0, 2, 3] keep=true : [1, 16, 1, 1]\n"
+                     "%2 = fill() shape=[] value=5.2083333333333333e-5 : []\n"
+                     "%3 = mul(%1, %2) : [1, 16, 1, 1]\n"
+                     "%4 = sub(%0, %3) : [2, 16, 96, 100]\n"
+                     "%5 = mul(%4, %4) : [2, 16, 96, 100]\n"
+                     "%6 = sum(%5) axes=[0, 2, 3] keep=true : [1, 16, 1, 1]\n"
+                     "output \"m\" = %3\n"
+                     "output \"v\" = %6\n";
+  Graph *before = plan_parse(arena, text), *after = laid_out(text);
+  if (!before || !after) return;
+  float *x = ARENA_ARRAY(arena, float, 2 * 16 * 96 * 100);
+  for (int i = 0; i < 2 * 16 * 96 * 100; i++) x[i] = 100 + (float)(i % 1009 * 7919 % 1009) / 1009;
+  for (int i = 0; i < 2; i++) {
+    const float *const leaf_before[16] = {x}, *leaf_after[64] = {0};
+    for (int k = 0; k < after->n_nodes; k++) {
+      if (after->nodes[k]->op == OP_input) leaf_after[k] = x;
+    }
+    const float *want = graph_eval(before, arena, leaf_before)[before->outputs[i].node->id];
+    const float *got = graph_eval(after, arena, leaf_after)[after->outputs[i].node->id];
+    for (int c = 0; c < 16; c++) CHECK_NEAR(got[c], want[c], 1e-5 * fabs(want[c]), "%s", before->outputs[i].name);
+  }
+  CHECK(plan_count(after, OP_sum) == 5, "rows of x, rows of squares, three sums of rows: %d",
+        plan_count(after, OP_sum));
+  PassContext context = {.target = &plan_target};
+  pass_fuse(&context, after);
+  int n, n_reads = 0;
+  Group *groups = group_collect(after, arena, &n);
+  for (int i = 0; i < n; i++) {
+    for (int k = 0; k < groups[i].n_ins; k++) n_reads += groups[i].ins[k]->op == OP_input;
+  }
+  CHECK(n_reads == 1, "x is read by %d kernels\n%s", n_reads, plan_text(arena, after));
 }
 
 // Padding of a pointwise convolution is done to its result.
@@ -265,6 +303,7 @@ int main(void) {
   test_concat();
   test_split();
   test_reductions();
+  test_distances();
   test_pointwise();
   test_slices();
   test_batch_norm();

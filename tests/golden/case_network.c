@@ -37,26 +37,57 @@ static bool has_input(const cJSON *json, const char *name) {
   return false;
 }
 
+// How a network is called and what it gives.
+typedef struct Network {
+  const char *name, *file, *outputs; // outputs: the model's results in order; one of them is "depth"
+  bool is_meta, has_bins;
+} Network;
+
+static const Network networks[] = {
+    {"meta_", "meta_unet", "W, depth", true, false},
+    {"adabins", "adabins", "edges, depth_half, depth", false, true},
+    {"bts", "bts", "depth", false, false},
+    {"ldrn", "ldrn", "depth, res6, res5, res4, res3, res2, res1", false, false},
+};
+
+static const Network *find_network(const Case *c) {
+  const char *name = json_text(c->json, "network");
+  for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+    if (strncmp(name, networks[i].name, strlen(networks[i].name))) continue;
+    return file_exists(arena_printf(c->arena, "%s/%s.net", c->golden->models, networks[i].file)) ? &networks[i] : NULL;
+  }
+  return NULL;
+}
+
+// The losses of the README's section 4; `edges` has bins + 1 columns.
+static const char bin_losses[] =
+    "  k = shape(edges)[1]\n"
+    "  centres = (slice(edges, axis=1, start=0, stop=k - 1) + slice(edges, axis=1, start=1, stop=k)) / 2\n"
+    "  output chamfer_mean = chamfer(centres, gt, form=\"mean\")\n"
+    "  output chamfer_sum = chamfer(centres, gt, form=\"sum\")\n"
+    "  output total_author = silog_author + 0.1 * chamfer_mean\n"
+    "  output total_slides = silog_slides + chamfer_sum\n";
+
 // The case's network as a model with its losses as outputs; false where the network does not exist yet.
 static bool write_model(const Case *c, Text *text) {
-  const char *network = json_text(c->json, "network"), *file = network, *inputs = json_text(c->json, "meta_inputs");
-  bool is_meta = !strncmp(network, "meta_", 5);
-  if (is_meta) file = "meta_unet";
-  char *path = arena_printf(c->arena, "%s/%s.net", c->golden->models, file);
-  if (!is_meta || !file_exists(path)) return false;
+  const Network *network = find_network(c);
+  if (!network) return false;
   bool has_gt = has_input(c->json, "depth");
-  text_printf(text, "net 1\nuse %s (%s)\nuse losses (silog, silog_author)\n\nmodel golden_case() {\n", file, file);
-  text_printf(text, "  input rgb: f32[%lld, 3, %lld, %lld]\n", (long long)c->n, (long long)c->height,
-              (long long)c->width);
-  text_printf(text, "  input preds: f32[%lld, %d, %lld, %lld]\n", (long long)c->n, c->bases, (long long)c->height,
-              (long long)c->width);
+  long long n = c->n, height = c->height, width = c->width;
+  text_printf(text, "net 1\nuse %s (%s)\nuse losses\n\nmodel golden_case() {\n", network->file, network->file);
+  text_printf(text, "  input rgb: f32[%lld, 3, %lld, %lld]\n", n, height, width);
+  if (network->is_meta) text_printf(text, "  input preds: f32[%lld, %d, %lld, %lld]\n", n, c->bases, height, width);
+  if (has_gt) text_printf(text, "  input gt: f32[%lld, 1, %lld, %lld]\n", n, height, width);
+  text_printf(text, "  %s = %s(rgb", network->outputs, network->file);
+  if (network->is_meta)
+    text_printf(text, ", preds, inputs=\"%s\", bases=%d", json_text(c->json, "meta_inputs"), c->bases);
+  text_put(text, ")\n");
+  char *names = arena_strdup(c->arena, network->outputs), *rest = names;
+  for (char *name; (name = strsep(&rest, ", "));)
+    if (*name) text_printf(text, "  output %s = %s\n", name, name);
   if (has_gt)
-    text_printf(text, "  input gt: f32[%lld, 1, %lld, %lld]\n", (long long)c->n, (long long)c->height,
-                (long long)c->width);
-  text_printf(text, "  weights, combined = %s(rgb, preds, inputs=\"%s\", bases=%d)\n", file, inputs, c->bases);
-  text_put(text, "  output W = weights\n  output depth = combined\n");
-  if (has_gt)
-    text_put(text, "  output silog_slides = silog(combined, gt)\n  output silog_author = silog_author(combined, gt)\n");
+    text_put(text, "  output silog_slides = silog(depth, gt)\n  output silog_author = silog_author(depth, gt)\n");
+  if (has_gt && network->has_bins) text_put(text, bin_losses);
   text_put(text, "}\n");
   return true;
 }
@@ -128,21 +159,73 @@ static bool run(const Case *c, Exec *exec) {
   return is_ok;
 }
 
+// Taps are named by instance path; the golden files use the last part.
+static const char *golden_name(const Case *c, const char *name) {
+  const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+  return cJSON_GetObjectItem(cJSON_GetObjectItem(c->json, "losses"), last) ? arena_printf(c->arena, "loss/%s", last)
+                                                                           : last;
+}
+
+static void mirror(float *values, int64_t rows, int64_t width) {
+  for (int64_t row = 0; row < rows; row++) {
+    float *line = values + row * width;
+    for (int64_t a = 0, b = width - 1; a < b; a++, b--) {
+      float swap = line[a];
+      line[a] = line[b];
+      line[b] = swap;
+    }
+  }
+}
+
+static float limit(float depth) { return depth < 1e-3f ? 1e-3f : depth > 10 ? 10 : depth; }
+
+// The network on the mirrored picture, and the mean of both, for the cases that hold them.
+static bool add_flipped(const Case *c, Exec *exec, WeightWriter *writer) {
+  if (!cJSON_GetObjectItem(cJSON_GetObjectItem(c->json, "tensors"), "depth_flipped_input")) return true;
+  Shape shape = SHAPE(c->n, 1, c->height, c->width);
+  int64_t n = shape_elements(shape);
+  float *average = arena_memdup(c->arena, exec_output(exec, "depth"), (size_t)n * sizeof *average);
+  mirror(exec_input(exec, "rgb"), 3 * c->n * c->height, c->width);
+  if (!run(c, exec)) return false;
+  float *flipped = arena_memdup(c->arena, exec_output(exec, "depth"), (size_t)n * sizeof *flipped);
+  weight_writer_add(writer, "depth_flipped_input", WEIGHT_F32, shape,
+                    arena_memdup(c->arena, flipped, (size_t)n * sizeof *flipped));
+  mirror(flipped, c->n * c->height, c->width);
+  for (int64_t i = 0; i < n; i++) average[i] = (limit(average[i]) + limit(flipped[i])) / 2;
+  weight_writer_add(writer, "depth_flip_average", WEIGHT_F32, shape, average);
+  return true;
+}
+
+// Parameters and running statistics, as they are now, that the case stores whole.
+static void add_stored_leaves(const Case *c, const Exec *exec, WeightWriter *writer) {
+  const Program *program = exec_program(exec);
+  const cJSON *tensor;
+  cJSON_ArrayForEach(tensor, cJSON_GetObjectItem(c->json, "tensors")) {
+    int leaf = program_find(program, BUFFER_PARAM, tensor->string);
+    if (leaf < 0) continue;
+    Shape shape = program->buffers[leaf].shape;
+    float *values = ARENA_ARRAY(c->arena, float, shape_elements(shape) + 1);
+    status_free(exec_get(exec, tensor->string, values));
+    weight_writer_add(writer, tensor->string, WEIGHT_F32, shape, values);
+  }
+}
+
 // All outputs and taps that the case describes, and its losses.
-static bool save_tensors(const Case *c, const Exec *exec) {
+static bool save_tensors(const Case *c, Exec *exec) {
   const Program *program = exec_program(exec);
   WeightWriter *writer = weight_writer_new();
-  const cJSON *losses = cJSON_GetObjectItem(c->json, "losses");
   for (int i = 0; i < program->n_buffers; i++) {
     const Buffer *buffer = &program->buffers[i];
     if (buffer->kind != BUFFER_OUTPUT || strncmp(buffer->name, "grad/", 5) == 0) continue;
-    bool is_loss = cJSON_GetObjectItem(losses, buffer->name) != NULL;
-    const char *name = is_loss ? arena_printf(c->arena, "loss/%s", buffer->name) : buffer->name;
-    weight_writer_add(writer, name, WEIGHT_F32, buffer->shape, exec_output(exec, buffer->name));
+    const float *values =
+        arena_memdup(c->arena, exec_output(exec, buffer->name), (size_t)shape_elements(buffer->shape) * sizeof *values);
+    weight_writer_add(writer, golden_name(c, buffer->name), WEIGHT_F32, buffer->shape, values);
   }
+  add_stored_leaves(c, exec, writer);
+  bool is_ok = add_flipped(c, exec, writer);
   Status status = weight_writer_save(writer, arena_printf(c->arena, "%s/%s.safetensors", c->golden->out, c->name));
   if (status) printf("%s: %s\n", c->name, status_message(status));
-  bool is_ok = !status;
+  is_ok &= !status;
   status_free(status);
   return is_ok;
 }

@@ -1,7 +1,9 @@
 // The kernel cache: hits, damaged files, several processes at once, no compiler, failing compilers, unwritable places.
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
@@ -109,6 +111,28 @@ static void test_hits(void) {
   CHECK(!kernel_cache_clear(), "clear");
   kernel_cache_usage(&files, &bytes);
   CHECK(!files && !bytes, "%d files after clearing", files);
+}
+
+// A forgotten build goes when the next one comes, and beyond a gigabyte the files not used for longest.
+static void test_tidy(void) {
+  char build[128], source[192], old[160], older[160];
+  snprintf(build, sizeof build, "%s/build.forgotten", place);
+  snprintf(source, sizeof source, "%s/part0.c", build);
+  snprintf(old, sizeof old, "%s/0123456789abcdef0123456789abcdef.kernels.so", place);
+  snprintf(older, sizeof older, "%s/1123456789abcdef0123456789abcdef.kernels.so", place);
+  status_free(file_make_directory(build));
+  status_free(file_write(source, "x", 1));
+  status_free(file_write(old, "x", 1));
+  status_free(file_write(older, "x", 1));
+  CHECK(!truncate(old, 700 << 20) && !truncate(older, 700 << 20), "sparse files");
+  struct timespec yesterday[2] = {{.tv_sec = time(NULL) - 100000}, {.tv_sec = time(NULL) - 100000}};
+  utimensat(AT_FDCWD, build, yesterday, 0);
+  utimensat(AT_FDCWD, older, yesterday, 0);
+  Notes notes = {0};
+  CHECK(load("tidying", 1, 15, &notes) == 0, "new");
+  CHECK(!file_exists(build), "a forgotten build stays");
+  CHECK(file_exists(old) && !file_exists(older), "of two large files the older one should go");
+  CHECK(!kernel_cache_clear(), "clear");
 }
 
 static void damage(const char *path, int how) {
@@ -236,6 +260,7 @@ int main(void) {
   free(compiler);
   setenv("SGC_CACHE", place, 1);
   test_hits();
+  test_tidy();
   test_damage();
   test_race();
   test_compilers();

@@ -1,0 +1,295 @@
+// The printer, first half: names and expressions.
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/kernel/ir_print.h"
+#include "runtime/base/status.h"
+
+// ---- names
+
+// C keywords and names of the preamble: no variable may be called so.
+static const char *const reserved[] = {
+    "auto",     "break",   "case",      "char",      "const",  "continue", "default", "do",      "double",  "else",
+    "enum",     "extern",  "float",     "for",       "goto",   "if",       "inline",  "int",     "long",    "register",
+    "restrict", "return",  "short",     "signed",    "sizeof", "static",   "struct",  "switch",  "typedef", "union",
+    "unsigned", "void",    "volatile",  "while",     "asm",    "typeof",   "context", "arg",     "begin",   "end",
+    "scratch",  "i64",     "vf",        "vd",        "vi",     "vload",    "vstore",  "vgather", "dload",   "dstore",
+    "lanes",    "lane_id", "floor_div", "floor_mod", "imin",   "imax",     "splat",   "STACK",   "KERNEL",  "main",
+    "y0",       "y1",      "yn",        "j0",        "j1",     "jn",       "gamma",   "signbit", "unix",    "linux",
+    "vsplat",   "V",       "bool",      "true",      "false"};
+
+static bool is_reserved(const char *name) {
+  for (size_t k = 0; k < sizeof reserved / sizeof *reserved; k++) {
+    if (strcmp(reserved[k], name) == 0) return true;
+  }
+  // Functions of ops are called s, v, d or vd and the op's name.
+  const char *rest = strchr("svd", name[0]) ? name + 1 : name;
+  return op_by_name(name) != OP_COUNT || op_by_name(rest) != OP_COUNT ||
+         (rest[0] == 'd' && op_by_name(rest + 1) != OP_COUNT);
+}
+
+static const char *unique_name(Printer *p, const char *wish, bool is_buffer) {
+  Arena *arena = p->ir->arena;
+  if (p->is_canonical) return arena_printf(arena, "%c%d", is_buffer ? 'b' : 'v', p->n_canonical++);
+  char *name = arena_strdup(arena, wish && *wish ? wish : "t");
+  for (char *c = name; *c; c++) {
+    if (!isalnum((unsigned char)*c)) *c = '_';
+  }
+  if (isdigit((unsigned char)name[0])) name = arena_printf(arena, "_%s", name);
+  if (is_reserved(name)) name = arena_printf(arena, "%s_", name);
+  const char *base = name;
+  size_t n = strlen(base);
+  const char *joint = n && isdigit((unsigned char)base[n - 1]) ? "_" : "";
+  for (int k = 2; strmap_get(p->taken, name); k++) name = arena_printf(arena, "%s%s%d", base, joint, k);
+  strmap_set(p->taken, name, p);
+  return name;
+}
+
+const char *print_var_name(Printer *p, const IrVar *var) {
+  if (!p->var_name[var->id]) p->var_name[var->id] = unique_name(p, var->name, false);
+  return p->var_name[var->id];
+}
+
+const char *print_buffer_name(Printer *p, const IrBuffer *buffer) {
+  char key[32];
+  snprintf(key, sizeof key, "%p", (const void *)buffer);
+  const char *name = strmap_get(p->buffer_names, key);
+  if (!name) {
+    name = unique_name(p, buffer->name, true);
+    strmap_set(p->buffer_names, key, (void *)name);
+  }
+  return name;
+}
+
+// ---- expressions
+
+static void open_paren(Printer *p, int own, int level) {
+  if (own < level) text_put(p->out, "(");
+}
+static void close_paren(Printer *p, int own, int level) {
+  if (own < level) text_put(p->out, ")");
+}
+
+void print_number(Printer *p, double value) {
+  float f = (float)value;
+  if (isnan(f)) {
+    text_put(p->out, "__builtin_nanf(\"\")");
+    return;
+  }
+  if (isinf(f)) {
+    text_put(p->out, f < 0 ? "-__builtin_inff()" : "__builtin_inff()");
+    return;
+  }
+  char digits[40];
+  for (int n = 6; n <= 9; n++) {
+    snprintf(digits, sizeof digits, "%.*g", n, (double)f);
+    if (strtof(digits, NULL) == f) break;
+  }
+  text_put(p->out, digits);
+  if (!strpbrk(digits, ".e")) text_put(p->out, ".0");
+  text_put(p->out, "f");
+}
+
+static void put_sum(Printer *p, const IrExpr *e, int level) {
+  bool is_single = e->n_args == 1 && e->i == 0;
+  int own = is_single ? P_PRODUCT : P_SUM;
+  open_paren(p, own, level);
+  bool is_first = true;
+  for (int sign = 1; sign >= -1; sign -= 2) { // what is added first
+    for (int k = 0; k < e->n_args; k++) {
+      int64_t c = e->coef[k];
+      if ((c > 0 ? 1 : -1) != sign) continue;
+      if (sign > 0) text_put(p->out, is_first ? "" : " + ");
+      else text_put(p->out, is_first ? "-" : " - ");
+      is_first = false;
+      bool is_scaled = c != 1 && c != -1;
+      print_expr(p, e->arg[k], is_scaled || sign < 0 ? P_PRODUCT : P_SUM);
+      if (is_scaled) text_printf(p->out, " * %lld", (long long)(c < 0 ? -c : c));
+    }
+    if (sign > 0 && e->i > 0) {
+      text_printf(p->out, is_first ? "%lld" : " + %lld", (long long)e->i);
+      is_first = false;
+    }
+    if (sign < 0 && e->i < 0) text_printf(p->out, " - %lld", (long long)-e->i);
+  }
+  close_paren(p, own, level);
+}
+
+static void put_infix(Printer *p, const IrExpr *a, const char *symbol, const IrExpr *b, int own, int level) {
+  open_paren(p, own, level);
+  print_expr(p, a, own);
+  text_put(p->out, symbol);
+  print_expr(p, b, own + 1);
+  close_paren(p, own, level);
+}
+
+void print_call(Printer *p, const char *name, int n, IrExpr *const *arg) {
+  text_printf(p->out, "%s(", name);
+  for (int k = 0; k < n; k++) {
+    if (k) text_put(p->out, ", ");
+    print_expr(p, arg[k], P_TERNARY);
+  }
+  text_put(p->out, ")");
+}
+
+// An operand of + - * / on vectors: GCC spreads a scalar by itself if the other side is a vector.
+const IrExpr *print_infix_operand(const IrExpr *e, const IrExpr *other) {
+  return e->kind == IR_SPLAT && other->kind != IR_SPLAT ? e->arg[0] : e;
+}
+
+static const char *attr_order(Op op) {
+  switch (op) {
+  case OP_leaky_relu:
+  case OP_elu: return "a";
+  case OP_clamp: return "ab";
+  default: return "";
+  }
+}
+
+static void put_op(Printer *p, const IrExpr *e, int level) {
+  const char *infix = NULL;
+  int own = P_SUM;
+  switch (e->op) {
+  case OP_add: infix = " + "; break;
+  case OP_sub: infix = " - "; break;
+  case OP_mul: infix = " * ", own = P_PRODUCT; break;
+  case OP_div: infix = " / ", own = P_PRODUCT; break;
+  case OP_neg:
+    open_paren(p, P_UNARY, level);
+    text_put(p->out, "-");
+    print_expr(p, e->arg[0], P_PRIMARY);
+    close_paren(p, P_UNARY, level);
+    return;
+  default: break;
+  }
+  if (infix) {
+    const IrExpr *a = print_infix_operand(e->arg[0], e->arg[1]), *b = print_infix_operand(e->arg[1], e->arg[0]);
+    put_infix(p, a, infix, b, own, level);
+    return;
+  }
+  const char *prefix = e->type == IR_VECTOR ? "v" : e->type == IR_FLOAT ? "s" : e->type == IR_DOUBLE ? "d" : "vd";
+  text_printf(p->out, "%s%s(", prefix, op_info(e->op)->name);
+  for (int k = 0; k < e->n_args; k++) {
+    if (k) text_put(p->out, ", ");
+    print_expr(p, e->arg[k], P_TERNARY);
+  }
+  const char *attrs = attr_order(e->op);
+  for (int k = 0; attrs[k]; k++) {
+    text_put(p->out, ", ");
+    print_number(p, e->attr[k].f);
+  }
+  text_put(p->out, ")");
+}
+
+// buffer + index, or just the buffer.
+void print_address(Printer *p, const IrBuffer *buffer, const IrExpr *index, int level) {
+  const char *name = print_buffer_name(p, buffer);
+  if (index->kind == IR_INT && index->i == 0) {
+    text_put(p->out, name);
+    return;
+  }
+  open_paren(p, P_SUM, level);
+  text_printf(p->out, "%s + ", name);
+  bool is_negative = index->kind == IR_INT ? index->i < 0 : index->kind == IR_SUM && index->coef[0] < 0;
+  print_expr(p, index, is_negative ? P_PRIMARY : P_SUM);
+  close_paren(p, P_SUM, level);
+}
+
+static void put_memory(Printer *p, const char *function, const IrExpr *e) {
+  text_printf(p->out, "%s(", function);
+  print_address(p, e->buffer, e->arg[0], P_TERNARY);
+  if (e->kind == IR_GATHER) text_printf(p->out, ", %lld", (long long)e->i);
+  if (e->n_args > 1) {
+    text_put(p->out, ", ");
+    print_expr(p, e->arg[1], P_TERNARY);
+  }
+  text_put(p->out, ")");
+}
+
+static void put_divided(Printer *p, const IrExpr *e, int level) {
+  bool is_div = e->kind == IR_DIV;
+  if (e->arg[0]->lo < 0) {
+    text_put(p->out, is_div ? "floor_div(" : "floor_mod(");
+    print_expr(p, e->arg[0], P_TERNARY);
+    text_printf(p->out, ", %lld)", (long long)e->i);
+    return;
+  }
+  open_paren(p, P_PRODUCT, level);
+  print_expr(p, e->arg[0], P_PRODUCT);
+  text_printf(p->out, is_div ? " / %lld" : " %% %lld", (long long)e->i);
+  close_paren(p, P_PRODUCT, level);
+}
+
+void print_expr(Printer *p, const IrExpr *e, int level) {
+  switch (e->kind) {
+  case IR_INT:
+    open_paren(p, e->i < 0 ? P_UNARY : P_PRIMARY, level);
+    text_printf(p->out, "%lld", (long long)e->i);
+    close_paren(p, e->i < 0 ? P_UNARY : P_PRIMARY, level);
+    return;
+  case IR_NUMBER: {
+    int own = signbit(e->f) ? P_UNARY : P_PRIMARY;
+    open_paren(p, own, level);
+    print_number(p, e->f);
+    close_paren(p, own, level);
+    return;
+  }
+  case IR_REF: text_put(p->out, print_var_name(p, e->var)); return;
+  case IR_SUM: put_sum(p, e, level); return;
+  case IR_PRODUCT: put_infix(p, e->arg[0], " * ", e->arg[1], P_PRODUCT, level); return;
+  case IR_DIV:
+  case IR_MOD: put_divided(p, e, level); return;
+  case IR_MIN: print_call(p, "imin", 2, e->arg); return;
+  case IR_MAX: print_call(p, "imax", 2, e->arg); return;
+  case IR_LESS: put_infix(p, e->arg[0], " < ", e->arg[1], P_LESS, level); return;
+  case IR_EQUAL: put_infix(p, e->arg[0], " == ", e->arg[1], P_EQUAL, level); return;
+  case IR_AND: put_infix(p, e->arg[0], " && ", e->arg[1], P_AND, level); return;
+  case IR_NOT:
+    text_put(p->out, "!");
+    print_expr(p, e->arg[0], P_PRIMARY);
+    return;
+  case IR_LOAD:
+    if (e->type == IR_VECTOR || e->type == IR_DVECTOR) {
+      put_memory(p, e->type == IR_VECTOR ? "vload" : "dload", e);
+      return;
+    }
+    text_printf(p->out, "%s[", print_buffer_name(p, e->buffer));
+    print_expr(p, e->arg[0], P_TERNARY);
+    text_put(p->out, "]");
+    return;
+  case IR_LOAD_N: put_memory(p, "vload_n", e); return;
+  case IR_GATHER: put_memory(p, e->n_args > 1 ? "vgather_n" : "vgather", e); return;
+  case IR_ADDRESS: print_address(p, e->buffer, e->arg[0], level); return;
+  case IR_OP: put_op(p, e, level); return;
+  case IR_SELECT:
+    open_paren(p, P_TERNARY, level);
+    print_expr(p, e->arg[0], P_AND);
+    text_put(p->out, " ? ");
+    print_expr(p, e->arg[1], P_AND);
+    text_put(p->out, " : ");
+    print_expr(p, e->arg[2], P_TERNARY);
+    close_paren(p, P_TERNARY, level);
+    return;
+  case IR_SPLAT: print_call(p, e->type == IR_VECTOR ? "vsplat" : "dsplat", 1, e->arg); return;
+  case IR_CONVERT:
+    if (e->type == IR_DVECTOR || e->type == IR_VECTOR) {
+      print_call(p, e->type == IR_DVECTOR ? "to_double" : "to_float", 1, e->arg);
+      return;
+    }
+    open_paren(p, P_UNARY, level);
+    text_printf(p->out, "(%s)", p->spell->type[e->type]);
+    print_expr(p, e->arg[0], P_PRIMARY);
+    close_paren(p, P_UNARY, level);
+    return;
+  case IR_LANES:
+    print_call(p, e->op == OP_add ? (e->type == IR_DOUBLE ? "dlanes_sum" : "lanes_sum") : "lanes_max", 2, e->arg);
+    return;
+  case IR_LANE_ID: text_put(p->out, "lane_id"); return;
+  case IR_CALL: print_call(p, e->name, e->n_args, e->arg); return;
+  case IR_REDUCE: break;
+  }
+  BUG("expression of kind %d in a finished kernel", e->kind);
+}
