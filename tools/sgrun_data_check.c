@@ -135,7 +135,7 @@ ExitCode data_init(const Cli *cli) {
   if (!path) return EXIT_USAGE;
   Pairs pairs = {0};
   char *directory = file_is_directory(path) ? strdup(path) : path_directory(path);
-  char *manifest = out ? strdup(out) : path_join(directory, "dataset.json");
+  char *manifest = out ? strdup(out) : path_under(directory, "dataset.json");
   ExitCode code = EXIT_DONE;
   if (file_exists(manifest) && !cli_flag(cli, "force", false))
     code = cli_fail(cli, EXIT_USAGE, "%s is there already; --force replaces it", manifest);
@@ -206,7 +206,7 @@ ExitCode data_split(const Cli *cli) {
     char file[16];
     for (int64_t i = 0; i < pairs.n; i++) n += pairs.pair[i].split == (Split)split;
     snprintf(file, sizeof file, "%s.csv", split_name((Split)split));
-    char *list = path_join(out, file);
+    char *list = path_under(out, file);
     if (n) code = cli_status(cli, pairs_write_csv(&pairs, (Split)split, list));
     else remove(list); // of an earlier split
     if (n && !code) printf("%s  %lld pairs\n", list, (long long)n);

@@ -74,7 +74,7 @@ static void make_some(void *context, int worker, int64_t begin, int64_t end) {
 // Which rooms these are, beside them: other rooms in the same place would be mixed up with them.
 static Status agree_on_rooms(const char *directory, uint64_t seed, const char *split, int width, int height) {
   Text now = {0}, before = {0};
-  char *path = path_join(directory, "rooms.json");
+  char *path = path_under(directory, "rooms.json");
   text_printf(&now, "{\"schema\":\"sgrun.rooms/1\",\"seed\":%llu,\"split\":\"%s\",\"width\":%d,\"height\":%d}\n",
               (unsigned long long)seed, split, width, height);
   Status status = STATUS_OK;
@@ -93,7 +93,7 @@ static Status agree_on_rooms(const char *directory, uint64_t seed, const char *s
 }
 
 static Status make_directories(const char *directory) {
-  char *rgb = path_join(directory, "rgb"), *depth = path_join(directory, "depth");
+  char *rgb = path_under(directory, "rgb"), *depth = path_under(directory, "depth");
   Status status = file_make_directory(rgb);
   if (!status) status = file_make_directory(depth);
   free(rgb);

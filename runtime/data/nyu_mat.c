@@ -237,7 +237,7 @@ static Status read_split(const char *path, const char *variable, Split split, in
 // The choices that decide what the files hold, kept in DIRECTORY/import.json.
 static Status agree_on_choices(const NyuImport *import, const Labelled *mat) {
   Text now = {0}, before = {0};
-  char *path = path_join(import->directory, "import.json");
+  char *path = path_under(import->directory, "import.json");
   text_printf(&now,
               "{\"schema\":\"sgrun.import/1\",\"depth\":\"%s\",\"border\":\"%s\",\"pairs\":%lld,\"width\":%d,"
               "\"height\":%d}\n",
@@ -301,7 +301,7 @@ static Status make_directories(const NyuImport *import) {
   Status status = STATUS_OK;
   const char *const names[] = {"rgb", "depth"};
   for (int i = 0; i < 2 && !status; i++) {
-    char *path = path_join(import->directory, names[i]);
+    char *path = path_under(import->directory, names[i]);
     status = file_make_directory(path);
     free(path);
   }
@@ -313,7 +313,7 @@ Status nyu_import(const NyuImport *import, NyuImported *out) {
   Labelled mat;
   Split *splits = NULL;
   Pairs pairs = {.depth_scale = DEPTH_PNG_SCALE};
-  char *manifest = path_join(import->directory, "dataset.json");
+  char *manifest = path_under(import->directory, "dataset.json");
   Status status;
   TRY_GOTO(open_labelled(import, &mat));
   splits = calloc((size_t)mat.n + 1, sizeof *splits);

@@ -201,7 +201,7 @@ Status dataset_open_pairs(Pairs *pairs, Dataset **out) {
 
 // ---- Paths ----
 
-char *path_join(const char *root, const char *path) {
+char *path_under(const char *root, const char *path) {
   char *out;
   if (*path == '/' || !strcmp(root, ".")) return copy(path);
   size_t length = strlen(root);

@@ -96,7 +96,7 @@ Status pairs_read_csv(const char *path, const char *text, Split split, Pairs *ou
 Status pairs_read_manifest(const char *path, const char *text, Pairs *out);
 
 // root/path, or path alone where it is absolute; the caller's to free.
-char *path_join(const char *root, const char *path);
+char *path_under(const char *root, const char *path);
 // The path of an existing file as seen from an existing directory; absolute if they share nothing but "/".
 char *path_relative(const char *directory, const char *path);
 char *path_directory(const char *path); // "." for a bare name

@@ -48,7 +48,7 @@ static Status list_directory(const char *directory, Listing *out) {
     const char *dot = strrchr(item->d_name, '.');
     char *stem = strndup(item->d_name, dot ? (size_t)(dot - item->d_name) : strlen(item->d_name));
     if (!stem) BUG("out of memory");
-    char *path = path_join(directory, item->d_name);
+    char *path = path_under(directory, item->d_name);
     out->entry[out->n++] = (Entry){stem, path, file_is_directory(path)};
   }
   closedir(dir);
@@ -77,10 +77,10 @@ static Status list_files(const char *directory, Listing *out) {
 }
 
 Status pairs_read_folder(const char *directory, Pairs *out) {
-  char *pictures_path = path_join(directory, "rgb"), *depths_path = path_join(directory, "depth");
+  char *pictures_path = path_under(directory, "rgb"), *depths_path = path_under(directory, "depth");
   if (!file_is_directory(pictures_path)) {
     free(pictures_path);
-    pictures_path = path_join(directory, "images");
+    pictures_path = path_under(directory, "images");
   }
   Listing pictures = {0}, depths = {0};
   Status status = list_files(pictures_path, &pictures);
@@ -123,7 +123,7 @@ static Status walk(const char *directory, const char *name, Split split, int dep
   char *scene = scene_of(slash ? slash + 1 : name);
   for (int64_t i = 0; i < listing.n && !status; i++) {
     const Entry *entry = &listing.entry[i];
-    char *below = path_join(*name ? name : ".", strrchr(entry->path, '/') + 1), *partner = NULL;
+    char *below = path_under(*name ? name : ".", strrchr(entry->path, '/') + 1), *partner = NULL;
     if (entry->is_directory) {
       if (depth < DEEPEST) status = walk(entry->path, below, split, depth + 1, out);
     } else if (!strncmp(entry->stem, "rgb_", 4)) {
@@ -141,7 +141,7 @@ static Status walk(const char *directory, const char *name, Split split, int dep
 
 Status pairs_read_nyu(const char *directory, Pairs *out) {
   out->default_scale = 1000; // MODELS.md section 12
-  char *train = path_join(directory, "sync"), *test = path_join(directory, "official_splits/test");
+  char *train = path_under(directory, "sync"), *test = path_under(directory, "official_splits/test");
   bool has_train = file_is_directory(train), has_test = file_is_directory(test);
   Status status = STATUS_OK;
   if (has_train) status = walk(train, "sync", SPLIT_TRAIN, 0, out);

@@ -32,7 +32,7 @@ static Status read_comment(const char *path, int line, const char *text, Pairs *
 }
 
 static void add_row(Pairs *out, const char *rgb, const char *depth, const char *group, Split split) {
-  char *picture = path_join(out->root, rgb), *map = path_join(out->root, depth);
+  char *picture = path_under(out->root, rgb), *map = path_under(out->root, depth);
   char *found = *group ? NULL : group_of(rgb);
   pairs_add(out, rgb, picture, map, found ? found : group, split);
   free(found);
@@ -159,7 +159,7 @@ Status pairs_read_csv(const char *path, const char *text, Split split, Pairs *ou
 // ---- Recognising ----
 
 static bool has(const char *directory, const char *name, bool wants_directory) {
-  char *path = path_join(directory, name);
+  char *path = path_under(directory, name);
   bool found = wants_directory ? file_is_directory(path) : file_exists(path);
   free(path);
   return found;
@@ -172,7 +172,7 @@ static Status read_split_lists(const char *directory, Pairs *out) {
     char name[16];
     snprintf(name, sizeof name, "%s.csv", split_name((Split)split));
     if (!has(directory, name, false)) continue;
-    char *path = path_join(directory, name);
+    char *path = path_under(directory, name);
     Text text = {0};
     status = file_read(path, &text);
     if (!status) status = pairs_read_csv(path, text_get(&text), (Split)split, out);
@@ -185,7 +185,7 @@ static Status read_split_lists(const char *directory, Pairs *out) {
 static Status read_directory(const char *path, bool uses_manifest, Pairs *out) {
   if (uses_manifest && has(path, "dataset.json", false)) {
     out->kind = "manifest";
-    char *manifest = path_join(path, "dataset.json");
+    char *manifest = path_under(path, "dataset.json");
     Text text = {0};
     Status status = file_read(manifest, &text);
     if (!status) status = pairs_read_manifest(manifest, text_get(&text), out);

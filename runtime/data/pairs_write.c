@@ -30,7 +30,7 @@ static Status read_entry(const char *path, int64_t index, const cJSON *entry, Pa
   if (!split_find(get_text(entry, "split"), &split))
     return status_make(EXIT_DATA, "'%s': pair %lld has a split '%.40s'", path, (long long)index,
                        get_text(entry, "split"));
-  char *picture = path_join(out->root, rgb), *map = path_join(out->root, depth);
+  char *picture = path_under(out->root, rgb), *map = path_under(out->root, depth);
   Pair *pair = pairs_add(out, *name ? name : rgb, picture, map, get_text(entry, "group"), split);
   pair->picture_bytes = get_bytes(entry, "rgb_bytes");
   pair->depth_bytes = get_bytes(entry, "depth_bytes");
