@@ -38,8 +38,9 @@ static ExitCode open_split(const Cli *cli, Pairs *pairs, Split split, Dataset **
   pairs_keep(pairs, split);
   ExitCode code = EXIT_DONE;
   if (pairs->n == 0)
-    code = cli_fail(cli, EXIT_DATA, "%s has (or is) too few pairs: none is for '%s'", path, split_name(split));
+    code = cli_fail(cli, EXIT_DATA, "%s has too few pairs: none is for '%s'", path, split_name(split));
   if (!code) code = sgrun_drop_missing(cli, pairs);
+  if (!code) code = cli_status(cli, pairs_check_unit(pairs));
   if (!code) code = cli_status(cli, dataset_open_pairs(pairs, out));
   pairs_free(pairs);
   free(path);
@@ -50,7 +51,12 @@ static ExitCode open_part(const Cli *cli, const char *path, Split split, bool ho
   Pairs pairs = {0};
   ExitCode code = sgrun_pairs(cli, path, &pairs);
   if (code) return code;
-  if (holds_out) pairs_hold_out(&pairs);
+  if (holds_out) {
+    pairs_hold_out(&pairs);
+  } else {
+    for (int64_t i = 0; i < pairs.n; i++)
+      if (pairs.pair[i].split == SPLIT_NONE) pairs.pair[i].split = SPLIT_TRAIN;
+  }
   return open_split(cli, &pairs, split, out);
 }
 

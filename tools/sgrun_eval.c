@@ -47,14 +47,9 @@ static void mirror(const Image *from, Image *out) {
 
 // The network's depth resized to the picture.
 static ExitCode predict_full(Evaluation *e, const Image *picture, float *out) {
-  Preprocess policy = e->predictor.preprocess;
-  if (e->protocol->is_native) {
-    policy.width = picture->width;
-    policy.height = picture->height;
-  }
   int width, height;
   const float *values;
-  preprocess_size(&policy, picture->width, picture->height, &width, &height);
+  predictor_size(&e->predictor, e->protocol->is_native, picture, &width, &height);
   ExitCode code = predictor_run(&e->predictor, picture, width, height, &values, &width, &height);
   if (!code) resize_bilinear_corners(values, width, height, out, picture->width, picture->height);
   return code;

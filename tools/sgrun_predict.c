@@ -58,7 +58,7 @@ static ExitCode predict_one(Predictor *p, const char *picture) {
   if (code) return code;
   int width, height;
   const float *values;
-  preprocess_size(&p->preprocess, image.width, image.height, &width, &height);
+  predictor_size(p, cli_flag(p->cli, "own-size", false), &image, &width, &height);
   code = predictor_run(p, &image, width, height, &values, &width, &height);
   if (!code) {
     preprocess_depth(&p->preprocess, values, width, height, image.width, image.height, &depth);
@@ -93,6 +93,7 @@ static const CliOption options[] = {
     {"out", 'o', "DIR", "where the results go (default: here)"},
     {"format", 'f', "NAME", "of the depth file: png (default: 16 bit, millimetres), npy or pfm (metres)"},
     {"range", 'r', "METRES", "far end of the colours (default: the model's largest depth)"},
+    {"own-size", 0, NULL, "run at the picture's own size, not the one the network was trained at"},
     {"ply", 0, NULL, "also write NAME.ply, a cloud of coloured points; needs --fx"},
     {"fx", 0, "PIXELS", "the camera's focal length in pixels of the picture"},
     {"fy", 0, "PIXELS", "the vertical one (default: fx)"},

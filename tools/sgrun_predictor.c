@@ -40,6 +40,15 @@ static ExitCode prepare(Predictor *p, int width, int height) {
   return code ? code : cli_status(p->cli, checkpoint_restore(p->model.weights, p->runner.exec, NULL));
 }
 
+void predictor_size(const Predictor *p, bool is_native, const Image *picture, int *out_width, int *out_height) {
+  Preprocess policy = p->preprocess;
+  if (is_native) {
+    policy.width = picture->width;
+    policy.height = picture->height;
+  }
+  preprocess_size(&policy, picture->width, picture->height, out_width, out_height);
+}
+
 ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height, const float **out_depth,
                        int *out_width, int *out_height) {
   ExitCode code = prepare(p, width, height);

@@ -156,6 +156,25 @@ int64_t pairs_drop_missing(Pairs *pairs, Text *out) {
   return n_dropped;
 }
 
+// One file may be broken; that all of the first are without a unit says something of the rest.
+Status pairs_check_unit(const Pairs *pairs) {
+  enum { TRIES = 8 };
+  if (pairs->depth_scale > 0 || pairs->default_scale > 0) return STATUS_OK;
+  Status first = STATUS_OK;
+  for (int64_t i = 0; i < pairs->n && i < TRIES; i++) {
+    DepthMap depth = {0};
+    Status status = depth_read_png(pairs->pair[i].depth, 0, &depth);
+    depth_free(&depth);
+    if (!status) {
+      status_free(first);
+      return STATUS_OK;
+    }
+    if (first) status_free(status);
+    else first = status;
+  }
+  return first;
+}
+
 // ---- Data set ----
 
 typedef struct PairsDataset {

@@ -72,6 +72,9 @@ void pairs_keep(Pairs *pairs, Split split);
 enum { PAIRS_MESSAGES = 3 };
 int64_t pairs_drop_missing(Pairs *pairs, Text *out);
 
+// EXIT_DATA with a guess if neither the pairs nor the first depth maps themselves say how many values make a metre.
+Status pairs_check_unit(const Pairs *pairs);
+
 // Reads one pair, checking that picture and depth map are of one size. EXIT_DATA naming the file.
 Status pairs_sample(const Pairs *pairs, int64_t index, Sample *out);
 
