@@ -40,6 +40,7 @@ struct Node {
   const Layout *layout; // NULL = row-major; set by the layout pass
   const char *name;     // leaves: instance path or input name. Others: the user's variable, or NULL
   Init init;            // OP_PARAM, OP_STATE
+  bool is_frozen;       // OP_PARAM: not trained
   bool stored_as_i64;   // OP_STATE: kept as int64 in weight files (batch counters)
   bool is_setup;        // depends on parameters, state and constants only and is computed once after loading
   const float *data;    // OP_CONSTANT: row-major values, in the graph's arena

@@ -153,6 +153,7 @@ static Node *read_leaf(Reader *reader, Op op) {
   const char *name = scan_string(&reader->scan);
   Init init = op == OP_input ? (Init){0} : read_init(reader);
   bool is_i64 = op == OP_state && scan_accept(&reader->scan, "i64");
+  bool is_frozen = op == OP_param && scan_accept(&reader->scan, "frozen");
   scan_expect(&reader->scan, ":");
   Shape shape = scan_shape(&reader->scan);
   if (reader->scan.is_broken) return NULL;
@@ -162,9 +163,10 @@ static Node *read_leaf(Reader *reader, Op op) {
   text_free(&why);
   if (!is_ok) return NULL;
   if (op == OP_input) return graph_input(reader->graph, name, shape);
-  if (op == OP_param) return graph_param(reader->graph, name, shape, init);
-  Node *node = graph_state(reader->graph, name, shape, init);
+  Node *node =
+      op == OP_param ? graph_param(reader->graph, name, shape, init) : graph_state(reader->graph, name, shape, init);
   node->stored_as_i64 = is_i64;
+  node->is_frozen = is_frozen;
   return node;
 }
 

@@ -97,6 +97,7 @@ static void put_leaf(Text *out, const Node *node) {
   if (node->op != OP_param && node->op != OP_state) return;
   put_init(out, node->init);
   if (node->stored_as_i64) text_put(out, " i64");
+  if (node->is_frozen) text_put(out, " frozen");
 }
 
 static bool is_named_by_op(const Node *node) {

@@ -10,7 +10,7 @@
 //   module 1 NAME "instance.path" parent 0 [at PLACE]
 //   %0 = input "rgb" : [1, 3, 64, 96] [MARKS]
 //   %1 = param "w" init=uniform(-0.1, 0.1) : [16, 3, 3, 3]     init: constant(a), uniform(a, b), normal(a, b)
-//   %2 = state "n" init=constant(0) i64 : []
+//   %2 = state "n" init=constant(0) i64 : []             (also `frozen` behind the init: not trained)
 //   %3 = constant {0x1p+0, 0x1.8p+1} : [2]
 //   %4 = conv2d(%0, %1) [stride=2 padding=1] : [1, 16, 32, 48] [MARKS]
 //   output "depth" = %4

@@ -109,6 +109,15 @@ static Value call_rank(Call *call) {
   return value_int(call->args[0].node->shape.rank);
 }
 
+// ---- modules ----------------------------------------------------------------------------------------------------
+
+static Value call_frozen(Call *call) {
+  if (call->args[0].kind != VALUE_MODULE) return refuse(call, 0, "a module");
+  Value module = call->args[0];
+  module.is_frozen = true;
+  return module;
+}
+
 // ---- table ------------------------------------------------------------------------------------------------------
 
 static const struct {
@@ -127,6 +136,7 @@ static const struct {
     {"ceil", {"x"}, call_ceil, "the next integer upwards"},
     {"floor", {"x"}, call_floor, "the next integer downwards"},
     {"round", {"x"}, call_round, "the nearest integer, halves away from zero"},
+    {"frozen", {"module"}, call_frozen, "the module as it is in use: `training` is false in it, its parameters are not trained"},
     {"min", {"a", "b"}, call_min, "the smaller of two numbers"},
 };
 

@@ -121,7 +121,8 @@ static bool bind_module(Elab *el, Frame *frame, const Decl *decl, Value *given, 
   return is_good;
 }
 
-Results call_decl(Elab *el, Frame *frame, const Expr *expr, const Decl *decl, const Passed *args, int n) {
+Results call_module(Elab *el, Frame *frame, const Expr *expr, Value module, const Passed *args, int n) {
+  const Decl *decl = module.decl;
   Signature signature = signature_of_decl(el->arena, decl);
   Given given[n + 1];
   int slot_of[n + 1];
@@ -148,6 +149,7 @@ Results call_decl(Elab *el, Frame *frame, const Expr *expr, const Decl *decl, co
   }
   Frame *callee = frame_new(el, frame, decl, path, expr->loc);
   callee->inputs = values;
+  callee->is_frozen = frame->is_frozen || module.is_frozen;
   el->n_calls++;
   if (bind_module(el, callee, decl, values + n_inputs, passed + n_inputs, expr->loc) &&
       check_constraints(el, callee, &decl->where))
@@ -161,7 +163,7 @@ Results call_decl(Elab *el, Frame *frame, const Expr *expr, const Decl *decl, co
 
 static Results dispatch(Elab *el, Frame *frame, const Expr *expr, Value callee, const PassedList *args) {
   switch (callee.kind) {
-  case VALUE_MODULE: return call_decl(el, frame, expr, callee.decl, args->items, args->n);
+  case VALUE_MODULE: return call_module(el, frame, expr, callee, args->items, args->n);
   case VALUE_OP: return single(el, call_op(el, frame, expr, callee.op, args->items, args->n));
   case VALUE_BUILTIN: return single(el, call_builtin(el, frame, expr, callee.builtin, args->items, args->n));
   default: return poisoned(el);

@@ -147,9 +147,10 @@ static Node *make_leaf(Elab *el, Frame *frame, const Stmt *stmt, Shape shape) {
   const char *path = path_join(el->arena, frame->instance.path, name.text);
   if (!claim_path(el, frame, path, name.loc)) return NULL;
   elab_at(el, frame, name.loc);
-  if (stmt->kind == STMT_PARAM) return graph_param(el->graph, path, shape, init);
-  Node *node = graph_state(el->graph, path, shape, init);
-  node->stored_as_i64 = !strcmp(stmt->type->element.text, "i64");
+  bool is_param = stmt->kind == STMT_PARAM;
+  Node *node = is_param ? graph_param(el->graph, path, shape, init) : graph_state(el->graph, path, shape, init);
+  node->is_frozen = is_param && frame->is_frozen;
+  node->stored_as_i64 = !is_param && !strcmp(stmt->type->element.text, "i64");
   return node;
 }
 

@@ -21,6 +21,8 @@ Frame *frame_new(Elab *el, Frame *caller, const Decl *decl, const char *path, Sr
   return frame;
 }
 
+bool frame_is_training(const Elab *el, const Frame *frame) { return el->options->is_training && !frame->is_frozen; }
+
 Binding *frame_bind(Elab *el, Frame *frame, const char *name, Value value, SrcLoc loc) {
   Binding *binding = strmap_get(frame->names, name);
   if (!binding) {

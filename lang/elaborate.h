@@ -35,6 +35,7 @@ typedef struct Frame {
   int module;           // index in Graph.modules
   StrMap *names;        // -> Binding
   StrMap *dimensions; // -> Binding; in types these come first, so that an output may be called W beside f32[N, C, H, W]
+  bool is_frozen;     // called through frozen(), or within such a call
   bool is_model;      // the model that is being built, not one used as a module
   Value *inputs;      // of a model used as a module, in the order of its input statements
   int n_inputs_taken;
@@ -68,6 +69,8 @@ Frame *frame_new(Elab *el, Frame *caller, const Decl *decl, const char *path, Sr
 Binding *frame_bind(Elab *el, Frame *frame, const char *name, Value value, SrcLoc loc);
 Binding *frame_find(const Frame *frame, const char *name);
 void frame_bind_dimension(Elab *el, Frame *frame, const char *name, Value value, SrcLoc loc);
+// The value of `training` in this instance.
+bool frame_is_training(const Elab *el, const Frame *frame);
 // path.name, or name where the path is empty.
 const char *path_join(Arena *arena, const char *path, const char *name);
 // The value given on the command line for a parameter or dimension of the model; false if none is given.
@@ -105,7 +108,8 @@ typedef struct Passed {
   const Expr *expr; // it came from
 } Passed;
 Results eval_call(Elab *el, Frame *frame, const Expr *expr);
-Results call_decl(Elab *el, Frame *frame, const Expr *expr, const Decl *decl, const Passed *args, int n);
+// `module` is a VALUE_MODULE.
+Results call_module(Elab *el, Frame *frame, const Expr *expr, Value module, const Passed *args, int n);
 Value call_op(Elab *el, Frame *frame, const Expr *expr, Op op, const Passed *args, int n);
 Value call_builtin(Elab *el, Frame *frame, const Expr *expr, int builtin, const Passed *args, int n);
 // Runs an op on operands that are tensors or numbers. `exprs` say where the operands came from (NULL = unknown).

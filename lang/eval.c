@@ -48,7 +48,7 @@ static Value eval_name(Elab *el, Frame *frame, const Expr *expr) {
   const char *name = expr->text;
   const Binding *binding = frame_find(frame, name);
   if (binding) return binding->value;
-  if (!strcmp(name, "training")) return value_bool(el->options->is_training);
+  if (!strcmp(name, "training")) return value_bool(frame_is_training(el, frame));
   const Decl *decl = scope_find(frame->source, name);
   if (decl) return eval_decl(el, frame, decl, expr->loc);
   int builtin = builtin_by_name(name);

@@ -105,7 +105,7 @@ static void run_update(Elab *el, Frame *frame, const Stmt *stmt) {
     NOTE(el, binding->loc, "it got its value here");
     return;
   }
-  if (!el->options->is_training) {
+  if (!frame_is_training(el, frame)) {
     ERROR(el, frame, name.loc, "'%s' is updated outside of training", name.text);
     HINT(el, "put the update into `if training { ... }`");
     return;

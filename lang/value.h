@@ -24,6 +24,7 @@ typedef struct List List;
 
 typedef struct Value {
   ValueKind kind;
+  bool is_frozen; // MODULE: as frozen(module) gives it
   union {
     int64_t i; // BOOL, INT
     double f;

@@ -345,7 +345,10 @@ static IrExpr *resize_grad(Lower *lower, const Node *node, IrExpr *const *index)
 static IrExpr *gather(Lower *lower, const Node *node, IrExpr *const *index) {
   Ir *ir = lower->ir;
   const Node *x = node->in[0];
-  IrExpr *where = ir_convert(ir, IR_INDEX, lower_value(lower, node->in[1], index));
+  IrExpr *number = lower_value(lower, node->in[1], index), *zero = ir_number(ir, 0);
+  IrExpr *is_below = ir_op2(ir, OP_less, number, zero); // -0.5 would be cut to 0
+  number = ir_op(ir, OP_select, NULL, 3, (IrExpr *[]){is_below, ir_number(ir, -1), number});
+  IrExpr *where = ir_convert(ir, IR_INDEX, number);
   return ir_select(ir, ir_inside(ir, where, x->shape.dim[1]), lower_value(lower, x, (IrExpr *[]){index[0], where}),
                    ir_number(ir, 0));
 }

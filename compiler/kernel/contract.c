@@ -26,6 +26,7 @@ void contract_schedule(Lower *lower) {
   case CONTRACT_POINTWISE: schedule_pointwise(&schedule); return;
   case CONTRACT_DENSE: schedule_dense(&schedule); return;
   case CONTRACT_DEPTHWISE: schedule_depthwise(&schedule); return;
+  case CONTRACT_DX_DENSE: schedule_dense_dx(&schedule); return;
   case CONTRACT_DX: schedule_depthwise_dx(&schedule); return;
   case CONTRACT_DW_DENSE: schedule_grad_dense(&schedule); return;
   case CONTRACT_DW_DEPTHWISE: schedule_grad_depthwise(&schedule); return;
@@ -43,5 +44,6 @@ void contract_preamble(const Target *target, Text *source) {
   micro_depthwise(target, source);
   micro_resize(target, source);
   micro_depthwise_dx(target, source);
+  micro_dense_dx(target, source);
   micro_grad(target, source);
 }

@@ -135,8 +135,15 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
 
 static bool match_dx(const Target *target, const Node *node, ContractForm *form, Text *why) {
   const Node *g = node->in[0], *w = node->in[1];
+  if (node_attr(node, "groups").i == 1) {
+    *form = CONTRACT_DX_DENSE;
+    if (!contract_is_blocked(g) || !contract_is_blocked(node) || !is_plain(w))
+      return refuse(why, "dense needs blocked values and a plain weight");
+    return (g->layout->block == target->vector && node->layout->block == target->vector) ||
+           refuse(why, "blocks of another size");
+  }
   *form = CONTRACT_DX;
-  if (!is_depthwise(node, g, node)) return refuse(why, "only depthwise ones have a kernel for the gradient by x");
+  if (!is_depthwise(node, g, node)) return refuse(why, "grouped convolution");
   if (!contract_is_blocked(g) || !contract_is_blocked(node)) return refuse(why, "depthwise needs blocked values");
   if (!has_kind(w, LAYOUT_WEIGHT_DW)) return refuse(why, "the depthwise weight is not packed");
   if (!maps_equal(g->layout, node->layout) || !maps_equal(w->layout, node->layout))

@@ -10,6 +10,7 @@ typedef enum ContractForm {
   CONTRACT_DENSE,     // other conv2d with groups 1
   CONTRACT_DEPTHWISE, // conv2d, groups = C
   CONTRACT_DX,        // conv2d_dx, groups = C
+  CONTRACT_DX_DENSE,  // conv2d_dx, groups 1
   CONTRACT_DW_DENSE,  // conv2d_dw with groups 1
   CONTRACT_DW_DEPTHWISE,
   CONTRACT_MATMUL,

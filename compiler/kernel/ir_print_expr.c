@@ -10,35 +10,41 @@
 
 // ---- names
 
-// C keywords and names of the preamble: no variable may be called so.
+// C keywords, names that kernels are made of, and what compilers and libraries may define in small letters.
 static const char *const reserved[] = {
-    "auto",     "break",   "case",      "char",      "const",  "continue", "default", "do",      "double",  "else",
-    "enum",     "extern",  "float",     "for",       "goto",   "if",       "inline",  "int",     "long",    "register",
-    "restrict", "return",  "short",     "signed",    "sizeof", "static",   "struct",  "switch",  "typedef", "union",
-    "unsigned", "void",    "volatile",  "while",     "asm",    "typeof",   "context", "arg",     "begin",   "end",
-    "scratch",  "i64",     "vf",        "vd",        "vi",     "vload",    "vstore",  "vgather", "dload",   "dstore",
-    "lanes",    "lane_id", "floor_div", "floor_mod", "imin",   "imax",     "splat",   "STACK",   "KERNEL",  "main",
-    "y0",       "y1",      "yn",        "j0",        "j1",     "jn",       "gamma",   "signbit", "unix",    "linux",
-    "vsplat",   "V",       "bool",      "true",      "false"};
+    "auto",       "break",     "case",     "char",     "const",     "continue",  "default",     "do",
+    "double",     "else",      "enum",     "extern",   "float",     "for",       "goto",        "if",
+    "inline",     "int",       "long",     "register", "restrict",  "return",    "short",       "signed",
+    "sizeof",     "static",    "struct",   "switch",   "typedef",   "union",     "unsigned",    "void",
+    "volatile",   "while",     "asm",      "typeof",   "bool",      "true",      "false",       "context",
+    "arg",        "begin",     "end",      "scratch",  "i64",       "vf",        "vd",          "vi",
+    "vl",         "vload",     "vload_n",  "vstore",   "vstore_n",  "vgather",   "vgather_n",   "vpick",
+    "vpick_n",    "dload",     "dstore",   "vsplat",   "dsplat",    "vsel",      "vkeep",       "lanes_sum",
+    "lanes_max",  "lane_id",   "imin",     "imax",     "floor_div", "floor_mod", "nearest_row", "scatter_add_row",
+    "dlanes_sum", "to_double", "to_float", "unix",     "linux",     "i386"};
 
 static bool is_reserved(const char *name) {
   for (size_t k = 0; k < sizeof reserved / sizeof *reserved; k++) {
     if (strcmp(reserved[k], name) == 0) return true;
   }
+  if (strncmp(name, "sg_", 3) == 0 || strncmp(name, "__", 2) == 0) return true;
   // Functions of ops are called s, v, d or vd and the op's name.
   const char *rest = strchr("svd", name[0]) ? name + 1 : name;
   return op_by_name(name) != OP_COUNT || op_by_name(rest) != OP_COUNT ||
          (rest[0] == 'd' && op_by_name(rest + 1) != OP_COUNT);
 }
 
-static const char *unique_name(Printer *p, const char *wish, bool is_buffer) {
+const char *unique_name(Printer *p, const char *wish, bool is_buffer) {
   Arena *arena = p->ir->arena;
   if (p->is_canonical) return arena_printf(arena, "%c%d", is_buffer ? 'b' : 'v', p->n_canonical++);
   char *name = arena_strdup(arena, wish && *wish ? wish : "t");
+  bool is_macro = true; // names in capitals are macros' more often than not
   for (char *c = name; *c; c++) {
     if (!isalnum((unsigned char)*c)) *c = '_';
+    is_macro = is_macro && !islower((unsigned char)*c);
   }
-  if (isdigit((unsigned char)name[0])) name = arena_printf(arena, "_%s", name);
+  for (char *c = name; is_macro && *c; c++) *c = (char)tolower((unsigned char)*c);
+  if (isdigit((unsigned char)name[0]) || name[0] == '_') name = arena_printf(arena, "n%s", name);
   if (is_reserved(name)) name = arena_printf(arena, "%s_", name);
   const char *base = name;
   size_t n = strlen(base);

@@ -50,7 +50,8 @@ static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
   Arena *arena = arena_new();
   Map map;
   map_outputs(&map, lower_new(ir_new(arena, target), group));
-  bool is_vector = map.lanes != MAP_SCALAR || map.n_loops == 0 || map.loop[map.n_loops - 1].n < target->vector;
+  bool is_vector =
+      map.lanes != MAP_SCALAR || map.has_reductions || map.n_loops == 0 || map.loop[map.n_loops - 1].n < target->vector;
   int64_t cost = map.cost, n_tasks = map.n_tasks;
   arena_free(arena);
   if (cost <= SMALL) return true;

@@ -19,6 +19,7 @@ void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a dep
 
 void micro_resize(const Target *target, Text *out);       // sg_resize: rows of an interpolated picture
 void micro_depthwise_dx(const Target *target, Text *out); // sg_dwdx: gradient of a depthwise convolution by its input
+void micro_dense_dx(const Target *target, Text *out);     // sg_dx: likewise of a dense one; after micro_conv
 void micro_grad(const Target *target, Text *out);         // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
 
 // ---- what the schedules and the text agree on
@@ -41,8 +42,8 @@ enum {
   MICRO_GEMM,     // where they begin
 };
 // sg_conv_X(c, x, w, y, bias, residual, slope, y0, y1, g0, g1, list): rows y0 .. y1 - 1; `list` has room for
-// 3 * kh * kw * (segments, or inputs if x is plain) ints. X: b1, b2 (blocked x, stride 1 or 2), p1, p2
-// (plain), any.
+// 3 * kh * kw * segments ints (3 * kh * inputs, if x is plain). X: b1, b2 (blocked x, stride 1 or 2), p1, p2
+// (plain), any, pany (plain).
 enum {
   MICRO_H = 8,
   MICRO_W,
@@ -66,6 +67,23 @@ enum {
 // sg_matmul(c, a, b, y, m0, m1, n0, n1, pack): rows m0 .. m1 - 1, columns n0 .. n1 - 1 of y [M, N] = a b; pack has room
 // for K * (n1 - n0, rounded up to vectors) + 48 * K floats.
 enum { MICRO_MATMUL_M, MICRO_MATMUL_N, MICRO_MATMUL_K, MICRO_MATMUL_TA, MICRO_MATMUL_TB, MICRO_MATMUL };
+// sg_dx(c, g, w, y, y0, y1, b0, b1, line, list): rows of the gradient by the input. The table begins as that of sg_gemm
+// (XB: pitch of the blocks of g, WB: of w, YB: of y).
+enum {
+  MICRO_DX_OH = 8, // of the result of the convolution, and so of g
+  MICRO_DX_OW,
+  MICRO_DX_W, // of the input
+  MICRO_DX_KH,
+  MICRO_DX_KW,
+  MICRO_DX_STRIDE,
+  MICRO_DX_PAD,
+  MICRO_DX_DILATION,
+  MICRO_DX_ROW,         // pitch of the rows of g
+  MICRO_DX_INPUTS = 20, // channels
+  MICRO_DX_OUTPUTS,
+  MICRO_DX_SEGMENTS, // number of segments of g that follow: offset, channels
+  MICRO_DX,
+};
 // sg_dw_K_S(c, x, w, y, bias, slope, y0, y1): rows of one channel block; kernel K, stride S, or `any`.
 enum {
   MICRO_DW_H,

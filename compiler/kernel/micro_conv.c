@@ -32,8 +32,9 @@ static const char *const loops =
     "    }\n"
     "  }\n"
     "}\n"
-    "// The taps of output row oy whose column offset is at least kx0 and less than kx1 as chunks; returns their "
-    "number.\n"
+    "// The taps of output row oy in kernel columns kx0 .. kx1 - 1 as chunks; returns their number. Of a plain x a "
+    "chunk\n"
+    "// is a run of kernel columns of one channel, or of channels if the kernel is one column wide.\n"
     "SG_SHARED int64_t sg_taps(const int *c, int64_t oy, int64_t kx0, int64_t kx1, int *out) {\n"
     "  const int64_t h = c[8], kh = c[11], kw = c[12], stride = c[13], pad = c[14], dilation = c[15], row = c[16],\n"
     "                pixel = c[17], is_plain = c[18], inputs = c[20], segments = c[21];\n"
@@ -42,16 +43,18 @@ static const char *const loops =
     "  for (int64_t ky = 0; ky < kh; ky++) {\n"
     "    const int64_t iy = oy * stride - pad + ky * dilation;\n"
     "    if (iy < 0 || iy >= h) continue;\n"
+    "    if (is_plain) {\n"
+    "      for (int64_t i = 0; i < (kw == 1 ? 1 : inputs) && kx0 < kx1; i++, n++) {\n"
+    "        out[3 * n] = iy * row + (kx0 * dilation - pad) * pixel + i * c[0];\n"
+    "        out[3 * n + 1] = ((ky * kw + kx0) * inputs + i) * SG_VL, out[3 * n + 2] = kw == 1 ? inputs : kx1 - kx0;\n"
+    "      }\n"
+    "      continue;\n"
+    "    }\n"
     "    for (int64_t kx = kx0; kx < kx1; kx++) {\n"
     "      const int64_t at = iy * row + (kx * dilation - pad) * pixel;\n"
     "      int64_t w = (ky * kw + kx) * inputs * SG_VL;\n"
-    "      if (is_plain) {\n"
-    "        for (int64_t i = 0; i < inputs; i++, n++, w += SG_VL)\n"
-    "          out[3 * n] = at + i * c[0], out[3 * n + 1] = w, out[3 * n + 2] = 1;\n"
-    "      } else {\n"
-    "        for (int64_t i = 0; i < segments; w += s[2 * i + 1] * SG_VL, i++, n++)\n"
-    "          out[3 * n] = at + s[2 * i], out[3 * n + 1] = w, out[3 * n + 2] = s[2 * i + 1];\n"
-    "      }\n"
+    "      for (int64_t i = 0; i < segments; w += s[2 * i + 1] * SG_VL, i++, n++)\n"
+    "        out[3 * n] = at + s[2 * i], out[3 * n + 1] = w, out[3 * n + 2] = s[2 * i + 1];\n"
     "    }\n"
     "  }\n"
     "  return n;\n"
@@ -59,9 +62,9 @@ static const char *const loops =
     "// Rows y0 .. y1 - 1 of blocks g0 .. g1 - 1; all pointers are to row 0 of block 0. `list` holds the chunks.\n"
     "SG_INLINE void sg_conv_rows(const int *c, const float *x, const float *w, float *y, const float *b,\n"
     "                            const float *r, float slope, int64_t y0, int64_t y1, int64_t g0, int64_t g1,\n"
-    "                            int *list, int64_t pp, void (*panel)(const SgTile *, const float *, const float "
-    "*,\n"
-    "                            float *, const float *, const float *, int64_t, int)) {\n"
+    "                            int *list, int64_t pp,\n"
+    "                            void (*panel)(const SgTile *, const float *, const float *, float *, const float *,\n"
+    "                                          const float *, int64_t, int)) {\n"
     "  SgTile t;\n"
     "  sg_tile_set(&t, c, slope);\n"
     "  const int64_t channels = c[6], width = c[9], ow = c[10], kw = c[12], stride = c[13], pad = c[14], dilation = "
@@ -69,7 +72,8 @@ static const char *const loops =
     "                y_row = c[19];\n"
     "  const int64_t yp = channels ? 1 : SG_VL, yg = channels ? SG_VL * t.yb : t.yb, rg = channels ? SG_VL * t.rb : "
     "t.rb;\n"
-    "  t.pp = pp, t.chunk = list;\n"
+    "  t.pp = pp, t.chunk = list, t.xs = kw == 1 ? c[0] : dilation,\n"
+    "  t.ws = kw == 1 ? SG_VL : c[20] * SG_VL;\n"
     "  // Output columns lo .. hi - 1 see every tap.\n"
     "  int64_t lo = (pad + stride - 1) / stride, hi = width + pad - (kw - 1) * dilation;\n"
     "  hi = hi > 0 ? (hi - 1) / stride + 1 : 0;\n"
@@ -105,8 +109,9 @@ void micro_conv(const Target *target, Text *out) {
   text_put(out, loops);
   static const struct {
     const char *suffix, *pitch;
-  } forms[] = {{"b1", "SG_VL"}, {"b2", "2 * SG_VL"}, {"p1", "1"}, {"p2", "2"}, {"any", "c[13] * c[17]"}};
-  for (int i = 0; i < 5; i++)
+  } forms[] = {{"b1", "SG_VL"}, {"b2", "2 * SG_VL"},      {"p1", "1"},
+               {"p2", "2"},     {"any", "c[13] * c[17]"}, {"pany", "c[13]"}};
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
     text_printf(
         out,
         "SG_SHARED void sg_conv_%s(const int *c, const float *x, const float *w, float *y, const float *b,\n"

@@ -1,9 +1,9 @@
 // Micro-kernels of pointwise and dense convolution: a register tile of pixels x output vectors, and the loops over it.
 //
-// A tile's sum runs over chunks: runs of input channels that lie in consecutive blocks (or single channels of a plain
-// value), one or more for each tap of the kernel. Chunks are three integers: the offset in x of the run's first
-// channel, the offset in w of its weights, the number of channels. Taps that fall outside the picture are left out of
-// the list.
+// A tile's sum runs over chunks: runs of input channels that lie in consecutive blocks, one or more for each tap of the
+// kernel (of a plain value: runs of kernel columns of one channel). Chunks are three integers: the offset in x of the
+// run's first channel, the offset in w of its weights, the number of channels. Taps that fall outside the picture are
+// left out of the list.
 #include <stdio.h>
 
 #include "compiler/kernel/micro.h"
@@ -70,14 +70,14 @@ static void put_tile(Text *out, int pixels, int vectors, int vl) {
     for (int p = 1; p < pixels; p++)
       text_printf(out, "%s a%d_%d = a0_%d%s", p == 1 ? "  sg_f" : "", p, j, j, p + 1 < pixels ? "," : ";\n");
   }
-  text_put(out, "  const int64_t xb = t->xb;\n"
+  text_put(out, "  const int64_t xb = t->xb, xs = has_runs ? 1 : t->xs, ws = has_runs ? SG_VL : t->ws;\n"
                 "  const int *c = t->chunk;\n"
                 "  for (const int *e = c + 3 * t->n_chunks; c < e; c += 3) {\n"
                 "   const float *q = x + c[0], *u = w + c[1];\n"
                 "   int64_t n = c[2];\n");
   text_printf(out, "   for (; has_runs && n >= %d; n -= %d, q += xb, u += %d) {\n", vl, vl, vl * vl);
   for (int k = 0; k < vl; k++) put_step(out, pixels, vectors, vl, k);
-  text_printf(out, "   }\n   for (; n > 0; n--, q++, u += %d) {\n", vl);
+  text_printf(out, "   }\n   for (; n > 0; n--, q += xs, u += ws) {\n");
   put_step(out, pixels, vectors, vl, 0);
   text_put(out, "   }\n  }\n"
                 "  const float slope = t->slope;\n"
@@ -125,7 +125,7 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
           "SG_SHARED void sg_tile_%dx%d_%s(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
           "                                const float *r) {\n"
           "  sg_tile_%dx%d(t, x, w, y, b, r, %s, %d);\n}\n",
-          sizes[i], j, suffix, sizes[i], j, pitch, suffix[0] != 'p'); // plain values have chunks of one channel
+          sizes[i], j, suffix, sizes[i], j, pitch, suffix[0] != 'p');
   }
   text_printf(out,
               "SG_SHARED void sg_panel_%s(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
@@ -158,12 +158,13 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
 
 static const char *const types =
     "typedef struct SgTile {\n"
-    "  const int *chunk;          // offset in x, offset in w, channels\n"
+    "  const int *chunk;          // offset in x, offset in w, channels (kernel columns, if x is plain)\n"
     "  int64_t n_chunks, xb, wb;      // pitches in floats of the blocks of x and w\n"
     "  int64_t yb, rb;                // of the blocks of y and r; of its channels if y is plain\n"
     "  int64_t act, add_after, lanes; // activation; r is added after it; lanes to store if y is not blocked, else 0\n"
     "  int64_t yp;                    // pitch of the pixels of y, if it is not blocked\n"
     "  int64_t pp;                    // pitch of the pixels of x\n"
+    "  int64_t xs, ws;                // pitches within a chunk, if x is plain\n"
     "  float slope;\n"
     "} SgTile;\n"
     "typedef void SgTileFn(const SgTile *, const float *, const float *, float *, const float *, const float *);\n";
@@ -179,4 +180,5 @@ void micro_gemm(const Target *target, Text *out) {
   put_panel(target, out, "p1", "1");
   put_panel(target, out, "p2", "2");
   put_panel(target, out, "any", "t->pp");
+  put_panel(target, out, "pany", "t->pp");
 }

@@ -2,8 +2,6 @@
 #include "compiler/kernel/micro.h"
 #include "compiler/kernel/schedule_conv.h"
 
-enum { MAX_NUMBERS = 64 };
-
 int64_t height_of(const Node *node) { return node->shape.dim[2]; }
 int64_t width_of(const Node *node) { return node->shape.dim[3]; }
 
@@ -34,6 +32,24 @@ IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value
   double *values = ARENA_ARRAY(schedule->ir->arena, double, n);
   for (int i = 0; i < n; i++) values[i] = (double)value[i];
   return ir_address(schedule->ir, ir_table(schedule->ir, name, IR_INDEX, n, values), ir_int(schedule->ir, 0));
+}
+
+int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out) {
+  int64_t block = 0;
+  for (int i = 0; i < layout->c.n; i++) {
+    out[2 * i] = block * block_pitch;
+    out[2 * i + 1] = layout->c.segment[i];
+    block += (layout->c.segment[i] + schedule->vl - 1) / schedule->vl;
+  }
+  return 2 * layout->c.n;
+}
+
+IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, int64_t n) {
+  int64_t *map = ARENA_ARRAY(schedule->ir->arena, int64_t, n);
+  for (int64_t i = 0; i < n; i++) map[i] = -1;
+  for (int64_t c = 0; c < node->shape.dim[1]; c++)
+    map[contract_is_blocked(node) ? channel_position(node->layout, c) : c] = c;
+  return numbers(schedule, name, map, (int)n);
 }
 
 IrExpr *bias_of(Schedule *schedule, const ContractStage *stage) {

@@ -8,17 +8,6 @@ static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// A blocked value's channels as runs: offset of the first (block_pitch floats from block to block), number of channels.
-static int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out) {
-  int64_t block = 0;
-  for (int i = 0; i < layout->c.n; i++) {
-    out[2 * i] = block * block_pitch;
-    out[2 * i + 1] = layout->c.segment[i];
-    block += ceil_div(layout->c.segment[i], schedule->vl);
-  }
-  return 2 * layout->c.n;
-}
-
 // Numbers that sg_gemm and sg_conv share.
 static void put_tile(const Schedule *schedule, int64_t *c) {
   const ContractStage *core = &schedule->contract.core;
@@ -192,8 +181,9 @@ static IrExpr *conv_numbers(const Schedule *schedule) {
 
 static const char *conv_function(const Node *y) {
   int64_t stride = node_attr(y, "stride").i;
-  if (stride > 2) return "sg_conv_any";
-  if (contract_is_blocked(y->in[0])) return stride == 1 ? "sg_conv_b1" : "sg_conv_b2";
+  bool is_blocked = contract_is_blocked(y->in[0]);
+  if (stride > 2) return is_blocked ? "sg_conv_any" : "sg_conv_pany";
+  if (is_blocked) return stride == 1 ? "sg_conv_b1" : "sg_conv_b2";
   return stride == 1 ? "sg_conv_p1" : "sg_conv_p2";
 }
 

@@ -27,6 +27,7 @@ void schedule_pointwise(Schedule *schedule); // CONTRACT_POINTWISE, with or with
 void schedule_dense(Schedule *schedule);
 void schedule_depthwise(Schedule *schedule);
 void schedule_depthwise_dx(Schedule *schedule);   // CONTRACT_DX
+void schedule_dense_dx(Schedule *schedule);       // CONTRACT_DX_DENSE
 void schedule_grad_dense(Schedule *schedule);     // CONTRACT_DW_DENSE
 void schedule_grad_depthwise(Schedule *schedule); // CONTRACT_DW_DEPTHWISE
 void schedule_matmul(Schedule *schedule);
@@ -43,6 +44,11 @@ IrExpr *weight_of(const Schedule *schedule, const Node *node, IrExpr *at);
 // The stage's bias as whole blocks, or a null address. Plain ones are spread over blocks first, in scratch.
 IrExpr *bias_of(Schedule *schedule, const ContractStage *stage);
 IrExpr *no_address(const Schedule *schedule);
+// The logical channel of each of `n` physical lanes of the value, -1 in padding, as the address of a table.
+IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, int64_t n);
+// A blocked value's channels as runs, two integers each: the offset of the first, where blocks are block_pitch floats
+// apart, and the number. Returns how many integers.
+int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out);
 // The address of a table of integers.
 IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value, int n);
 

@@ -6,15 +6,6 @@
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// The logical channel of each physical lane, -1 in padding, `n` of them in all, as the address of a table.
-static IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, int64_t n) {
-  int64_t *map = ARENA_ARRAY(schedule->ir->arena, int64_t, n);
-  for (int64_t i = 0; i < n; i++) map[i] = -1;
-  for (int64_t c = 0; c < node->shape.dim[1]; c++)
-    map[contract_is_blocked(node) ? channel_position(node->layout, c) : c] = c;
-  return numbers(schedule, name, map, (int)n);
-}
-
 // A loop over images and, inside, over pieces of `rows` rows of the gradient.
 static IrStmt *pixel_loops(const Schedule *schedule, const Node *g, int64_t rows, IrExpr **n, IrExpr **y0,
                            IrExpr **y1) {

@@ -167,6 +167,7 @@ static int order_by_reductions(Map *map) {
   Outermost o = {.ir = map->lower->ir};
   for (int k = 0; k < map->n_loops; k++) o.is_used[k] = true;
   for (int s = 0; s < map->n_stores; s++) find_outermost(map, &o, map->store[s].value);
+  map->has_reductions = o.has_any;
   if (!o.has_any) return map->n_loops;
   MapLoop loop[MAP_LOOPS];
   int n = 0, stepped = map->stepped, n_outer = 0;

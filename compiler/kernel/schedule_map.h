@@ -37,7 +37,8 @@ typedef struct Map {
   int n_split;     // the outermost loops that tasks are split over
   int64_t n_tasks; // product of parts[0 .. n_split)
   int64_t parts[MAP_LOOPS], chunk[MAP_LOOPS];
-  int64_t cost; // a rough number of operations
+  bool has_reductions; // which make vectors of their own where the nest has none
+  int64_t cost;        // a rough number of operations
 } Map;
 
 // Chooses loops, lanes and tasks for storing all results of the group, which have one shape, at all their indices.

@@ -31,11 +31,11 @@ static Hyper hyper_inputs(Graph *graph) {
                  .unbias2 = quotient(graph, one, element(graph, hyper, 3))};
 }
 
-static bool is_frozen(const StepOptions *options, const char *name) {
+static bool is_frozen(const StepOptions *options, const Node *param) {
   for (int i = 0; i < options->n_frozen; i++) {
-    if (!fnmatch(options->frozen[i], name, 0)) return true;
+    if (!fnmatch(options->frozen[i], param->name, 0)) return true;
   }
-  return false;
+  return param->is_frozen;
 }
 
 // The parameters that are trained: those that the loss depends on and that are not frozen. A parameter without
@@ -51,7 +51,7 @@ static int trained_parameters(const Graph *graph, const StepOptions *options, co
   }
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
-    if (node->op == OP_param && is_used[i] && !is_frozen(options, node->name)) out[n++] = node;
+    if (node->op == OP_param && is_used[i] && !is_frozen(options, node)) out[n++] = node;
   }
   arena_free(scratch);
   return n;

@@ -125,6 +125,10 @@ static const Conv convs[] = {
     {.name = "stem of six", .images = 1, .height = 21, .width = 33, .in = {6}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .plain_in = true},
     {.name = "plain stride 1", .images = 1, .height = 9, .width = 14, .in = {4}, .out = {5}, .kernel = 3, .padding = 1, .plain_in = true, .plain_out = true, .bias = 3},
     {.name = "plain pointwise", .images = 1, .height = 9, .width = 14, .in = {5}, .out = {9}, .kernel = 1, .plain_in = true},
+    {.name = "plain patches of sixteen", .images = 1, .height = 32, .width = 48, .in = {2}, .out = {9}, .kernel = 16, .stride = 16, .plain_in = true, .bias = 1},
+    {.name = "plain 3x3 dilated", .images = 1, .height = 9, .width = 14, .in = {3}, .out = {8}, .kernel = 3, .padding = 2, .dilation = 2, .plain_in = true},
+    {.name = "plain 5x5 by 3", .images = 1, .height = 9, .width = 17, .in = {3}, .out = {8}, .kernel = 5, .stride = 3, .padding = 2, .plain_in = true},
+    {.name = "blocked patches of sixteen", .images = 1, .height = 32, .width = 48, .in = {10}, .out = {9}, .kernel = 16, .stride = 16},
     {.name = "bridge", .images = 2, .height = 4, .width = 6, .in = {48}, .out = {40}, .kernel = 1, .padding = 1, .bias = 1},
     {.name = "dense 3x3", .images = 2, .height = 17, .width = 19, .in = {20}, .out = {12}, .kernel = 3, .padding = 1, .bias = 1, .act = OP_relu, .order = 1},
     {.name = "dense 3x3 by 2", .images = 1, .height = 11, .width = 16, .in = {9, 4}, .out = {27}, .kernel = 3, .stride = 2, .padding = 1},
@@ -257,10 +261,13 @@ static void add_grad(KernelCases *cases, const Grad *c) {
   set_int(attrs, op, "groups", c->is_depthwise ? inputs : 1);
   Node *y;
   if (c->is_dx) {
-    const Layout *w_layout = case_layout(arena, LAYOUT_WEIGHT_DW, block, count(c->out), c->out);
+    const Layout *w_layout =
+        c->is_depthwise ? case_layout(arena, LAYOUT_WEIGHT_DW, block, count(c->out), c->out) : NULL;
     set_int(attrs, op, "height", c->height);
     set_int(attrs, op, "width", c->width);
-    y = graph_add(graph, op, (Node *[]){g, input(graph, "w", SHAPE(outputs, 1, k, k), w_layout)}, 2, attrs);
+    y = graph_add(graph, op,
+                  (Node *[]){g, input(graph, "w", SHAPE(outputs, c->is_depthwise ? 1 : inputs, k, k), w_layout)}, 2,
+                  attrs);
     y->layout = x_layout;
   } else {
     set_int(attrs, op, "kh", k);
@@ -298,6 +305,11 @@ static const Grad grads[] = {
     {.name = "dx depthwise 3 by 2", .is_dx = true, .images = 2, .height = 11, .width = 14, .in = {12, 9}, .out = {12, 9}, .kernel = 3, .stride = 2, .padding = 1, .is_depthwise = true},
     {.name = "dx depthwise 5 by 2", .is_dx = true, .images = 1, .height = 12, .width = 27, .in = {20}, .out = {20}, .kernel = 5, .stride = 2, .padding = 2, .is_depthwise = true},
     {.name = "dx depthwise 3", .is_dx = true, .images = 1, .height = 5, .width = 9, .in = {8}, .out = {8}, .kernel = 3, .padding = 1, .is_depthwise = true},
+    {.name = "dx dense 3 by 2", .is_dx = true, .images = 2, .height = 11, .width = 14, .in = {12, 9}, .out = {20, 3}, .kernel = 3, .stride = 2, .padding = 1},
+    {.name = "dx dense 3 by 2, narrow", .is_dx = true, .images = 1, .height = 4, .width = 3, .in = {40}, .out = {8}, .kernel = 3, .stride = 2, .padding = 1},
+    {.name = "dx dense patches", .is_dx = true, .images = 1, .height = 16, .width = 24, .in = {16}, .out = {12}, .kernel = 4, .stride = 4},
+    {.name = "dx dense 5 by 3, dilated", .is_dx = true, .images = 1, .height = 21, .width = 17, .in = {9}, .out = {17}, .kernel = 5, .stride = 3, .padding = 3, .dilation = 2},
+    {.name = "dx dense by more than the kernel", .is_dx = true, .images = 1, .height = 11, .width = 13, .in = {9}, .out = {8}, .kernel = 2, .stride = 3, .padding = 1},
     {.name = "dx depthwise 3 by 4", .is_dx = true, .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 3, .stride = 4, .padding = 0, .is_depthwise = true},
 };
 // clang-format on

@@ -47,6 +47,7 @@ static const Network networks[] = {
     {"meta_", "meta_unet", "W, depth", true, false},
     {"adabins", "adabins", "edges, depth_half, depth", false, true},
     {"bts", "bts", "depth", false, false},
+    {"ensemble", "stack", "W, preds, depth", false, false},
     {"ldrn", "ldrn", "depth, res6, res5, res4, res3, res2, res1", false, false},
 };
 
@@ -81,6 +82,10 @@ static bool write_model(const Case *c, Text *text) {
   text_printf(text, "  %s = %s(rgb", network->outputs, network->file);
   if (network->is_meta)
     text_printf(text, ", preds, inputs=\"%s\", bases=%d", json_text(c->json, "meta_inputs"), c->bases);
+  if (!strcmp(network->file, "stack")) {
+    const char *variant = json_text(c->json, "variant"), *tuned = strstr(variant, "_tuned");
+    text_printf(text, ", variant=\"%.*s\", tuned=%s", (int)strcspn(variant, "_"), variant, tuned ? "true" : "false");
+  }
   text_put(text, ")\n");
   char *names = arena_strdup(c->arena, network->outputs), *rest = names;
   for (char *name; (name = strsep(&rest, ", "));)
@@ -93,42 +98,72 @@ static bool write_model(const Case *c, Text *text) {
 }
 
 typedef struct Parameter {
-  const char *name, *kind;
-  bool is_state;
+  const char *name;               // in the program: "adabins.head.pw.weight" in an ensemble
+  const char *canonical, *prefix; // of the generator
+  const char *kind;
+  bool is_state, is_frozen;
   Shape shape;
   double scale;
 } Parameter;
 
-// The rows of the parameter table, ended by a NULL name.
-static Parameter *read_parameters(const Case *c) {
+typedef struct ParameterList {
+  Parameter *rows; // ended by a NULL name
+  int n, capacity;
+} ParameterList;
+
+// Adds the rows of one table; `part` stands before the names ("" or "adabins.").
+static bool read_table(const Case *c, const char *file, const char *prefix, const char *part, bool is_frozen,
+                       ParameterList *list) {
   Text text = {0};
-  Status status = file_read(arena_printf(c->arena, "%s/%s", c->golden->in, json_text(c->json, "params")), &text);
+  Status status = file_read(arena_printf(c->arena, "%s/%s", c->golden->in, file), &text);
   if (status) {
     printf("%s: %s\n", c->name, status_message(status));
     status_free(status);
-    return NULL;
+    return false;
   }
-  Parameter *rows = NULL;
-  int n = 0, capacity = 0;
   for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n")) {
     char name[256], role[16], kind[32], shape[64];
     double scale;
     if (sscanf(line, "%*d\t%255s\t%15s\t%31s\t%63s\t%*d\t%lf", name, role, kind, shape, &scale) != 5) continue;
-    Parameter row = {arena_strdup(c->arena, name), arena_strdup(c->arena, kind), !strcmp(role, "buffer"), {0}, scale};
+    Parameter row = {arena_printf(c->arena, "%s%s", part, name),
+                     arena_strdup(c->arena, name),
+                     prefix,
+                     arena_strdup(c->arena, kind),
+                     !strcmp(role, "buffer"),
+                     is_frozen,
+                     {0},
+                     scale};
     for (char *at = shape; *at && *at != 's'; at += strspn(at, "x"))
       row.shape.dim[row.shape.rank++] = strtol(at, &at, 10);
-    ARENA_PUSH(c->arena, rows, n, capacity, row);
+    ARENA_PUSH(c->arena, list->rows, list->n, list->capacity, row);
   }
-  ARENA_PUSH(c->arena, rows, n, capacity, (Parameter){0});
   text_free(&text);
-  return rows;
+  return true;
+}
+
+// All parameters of the case: one table, or those of an ensemble's members.
+static Parameter *read_parameters(const Case *c) {
+  const cJSON *tables = cJSON_GetObjectItem(c->json, "params"),
+              *prefixes = cJSON_GetObjectItem(c->json, "weight_prefix"), *table;
+  bool is_ok = true, is_frozen = cJSON_IsTrue(cJSON_GetObjectItem(c->json, "bases_frozen"));
+  ParameterList list = {0};
+  if (cJSON_IsString(tables))
+    is_ok = read_table(c, tables->valuestring, json_text(c->json, "weight_prefix"), "", false, &list);
+  else cJSON_ArrayForEach(table, tables) {
+      bool is_meta = !strncmp(table->string, "meta", 4);
+      const char *part = is_meta ? "meta." : arena_printf(c->arena, "%s.", table->string);
+      is_ok &=
+          read_table(c, table->valuestring, json_text(prefixes, table->string), part, is_frozen && !is_meta, &list);
+    }
+  ARENA_PUSH(c->arena, list.rows, list.n, list.capacity, (Parameter){0});
+  return is_ok ? list.rows : NULL;
 }
 
 // Sets all weights and inputs of a loaded case; false after saying what does not fit.
 static bool feed(const Case *c, const Parameter *rows, Exec *exec) {
   for (const Parameter *row = rows; row->name; row++) {
     float *values = malloc((size_t)(shape_elements(row->shape) + 1) * sizeof *values);
-    golden_weight(json_text(c->json, "weight_prefix"), row->name, row->kind, row->scale, row->shape, values);
+    golden_weight(row->prefix, row->canonical, row->kind, row->scale, row->shape, values);
     int buffer = program_find(exec_program(exec), BUFFER_PARAM, row->name);
     bool is_counter = !strcmp(row->kind, "counter");
     bool fits = buffer >= 0 && shape_equal(exec_program(exec)->buffers[buffer].shape, row->shape);
@@ -251,7 +286,7 @@ static bool run_forward(const Case *c, const Parameter *rows, const char *text, 
     Node *wrt[2048], *grads[2048];
     int n = 0;
     for (const Parameter *row = rows; row->name; row++)
-      if (!row->is_state && n < 2048) wrt[n++] = graph_find_leaf(build.graph, row->name);
+      if (!row->is_state && !row->is_frozen && n < 2048) wrt[n++] = graph_find_leaf(build.graph, row->name);
     is_ok = grad_build(build.graph, graph_find_output(build.graph, loss), wrt, n, grads, diag_new(build.arena, 20));
     for (int i = 0; is_ok && i < n; i++)
       graph_output(build.graph, arena_printf(build.arena, "grad/%s", wrt[i]->name), grads[i], false);
@@ -262,7 +297,7 @@ static bool run_forward(const Case *c, const Parameter *rows, const char *text, 
   if (is_ok && loss) {
     TsvFile *tsv = golden_tsv_new('g');
     for (const Parameter *row = rows; row->name; row++) {
-      if (row->is_state) continue;
+      if (row->is_state || row->is_frozen) continue;
       const float *grad = exec_output(exec, arena_printf(c->arena, "grad/%s", row->name));
       golden_tsv_row(tsv, row->name, shape_elements(row->shape), grad);
     }
