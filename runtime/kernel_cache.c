@@ -1,7 +1,6 @@
-// Kernel cache: keys, kept files, and the way from source to loaded functions.
+// Kernel cache: keys, and the way from source to loaded functions.
 #include "runtime/kernel_cache.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,15 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
-#include "runtime/base/hash.h"
+#include "runtime/base/strmap.h"
 #include "runtime/kernel_build.h"
+#include "runtime/kernel_bundle.h"
+#include "runtime/kernel_shelf.h"
+#include "runtime/program.h"
 
 struct KernelModule {
-  void *handle;
+  Arena *arena;
+  void **handles;
+  int n_handles, cap_handles;
+  StrMap *functions; // by symbol
   bool was_cached;
 };
 
@@ -87,265 +91,249 @@ static void put_cpu(Text *out) {
   fclose(file);
 }
 
-// Hash of the source without its comment lines, which name places in the user's text: editing elsewhere in that text
-// does not compile the same kernels again.
-static Hash code_hash(const char *source) {
+// Hash of a text without its comment lines, which name places in the user's text: editing elsewhere in that text does
+// not compile the same kernels again.
+static Hash code_hash(const char *text, size_t size) {
   Text code = {0};
-  for (const char *line = source; *line;) {
-    size_t n = strcspn(line, "\n");
-    if (strncmp(line, "//", 2)) text_write(&code, line, n + (line[n] == '\n'));
-    line += n + (line[n] == '\n');
+  for (const char *line = text, *end = text + size; line < end;) {
+    const char *newline = memchr(line, '\n', (size_t)(end - line)), *next = newline ? newline + 1 : end;
+    if (next - line < 2 || memcmp(line, "//", 2)) text_write(&code, line, (size_t)(next - line));
+    line = next;
   }
   Hash hash = hash_bytes(text_get(&code), code.size);
   text_free(&code);
   return hash;
 }
 
-static Hash cache_key(const char *source, const char *flags, const char *compiler) {
+// What all kernels of a source are compiled with: compiler, flags, processor, and the text before the first one.
+static Hash context_key(const char *source, size_t preamble, const char *flags, const char *compiler) {
   Text about = {0};
-  text_printf(&about, "kernels 1\n%s\n%s\n", flags, compiler);
+  text_printf(&about, "kernels 2\n%s\n%s\n", flags, compiler);
   Command command = {0};
   command_add_words(&command, compiler);
   command_add(&command, "--version");
   command_capture(&command, &about); // a compiler that cannot say is known by its name alone
   command_free(&command);
   put_cpu(&about);
-  Hash key = hash_combine(hash_bytes(about.data, about.size), code_hash(source));
+  Hash key = hash_combine(hash_bytes(about.data, about.size), code_hash(source, preamble));
   text_free(&about);
   return key;
 }
 
-// ---- kept files -----------------------------------------------------------------------------------------------------
+// ---- a load under way -----------------------------------------------------------------------------------------------
 
-// Stands at the end of a kept shared object, where the loader does not look.
-typedef struct Seal {
-  char magic[8];
-  Hash hash; // of everything before the seal
-} Seal;
-static const char seal_magic[8] = "sgcseal1";
+typedef struct Unit {
+  const char *text; // from its mark on
+  size_t size;
+  const char *symbol;
+  Hash key;
+  bool is_loaded;
+} Unit;
 
-static bool is_sealed(const char *path) {
-  Text file = {0};
-  Status status = file_read(path, &file);
-  bool good = false;
-  if (!status && file.size > sizeof(Seal)) {
-    Seal seal;
-    size_t size = file.size - sizeof seal;
-    memcpy(&seal, file.data + size, sizeof seal);
-    Hash hash = hash_bytes(file.data, size);
-    good =
-        !memcmp(seal.magic, seal_magic, sizeof seal.magic) && hash.high == seal.hash.high && hash.low == seal.hash.low;
+typedef struct Load {
+  Arena *arena; // of this load; what stays lives in the module's
+  const char *source, *compiler, *flags;
+  size_t preamble; // bytes before the first kernel
+  Hash context;
+  Unit *units;
+  int n_units, cap_units;
+  KernelModule *module;
+} Load;
+
+static void find_units(Load *load) {
+  const char *at = strstr(load->source, PROGRAM_KERNEL_MARK);
+  load->preamble = at ? (size_t)(at - load->source) : strlen(load->source);
+  load->context = context_key(load->source, load->preamble, load->flags, load->compiler);
+  while (at) {
+    const char *name = at + strlen(PROGRAM_KERNEL_MARK), *next = strstr(name, PROGRAM_KERNEL_MARK);
+    Unit unit = {.text = at,
+                 .size = next ? (size_t)(next - at) : strlen(at),
+                 .symbol = arena_strndup(load->arena, name, strcspn(name, " \n"))};
+    unit.key = hash_combine(load->context, code_hash(unit.text, unit.size));
+    ARENA_PUSH(load->arena, load->units, load->n_units, load->cap_units, unit);
+    at = next;
   }
-  status_free(status);
-  text_free(&file);
-  return good;
 }
 
-static Status keep(const char *built, const char *path) {
-  Text file = {0};
-  Status status = file_read(built, &file);
-  if (!status) {
-    Seal seal = {.hash = hash_bytes(text_get(&file), file.size)};
-    memcpy(seal.magic, seal_magic, sizeof seal.magic);
-    text_write(&file, &seal, sizeof seal);
-    status = file_write(path, file.data, file.size);
-  }
-  text_free(&file);
-  return status;
-}
-
-bool kernel_cache_directory(Text *out) {
-  const char *stated = getenv("SGC_CACHE"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-  if (stated && *stated) text_put(out, stated);
-  else if (cache && *cache) text_printf(out, "%s/sgc", cache);
-  else if (home && *home) text_printf(out, "%s/.cache/sgc", home);
-  else return false;
-  return true;
-}
-
-#define KEPT_END    ".kernels.so"
-#define BUILD_START "build."
-
-static bool is_kept(const char *name) {
-  size_t n = strlen(name), end = strlen(KEPT_END);
-  return n == HASH_TEXT - 1 + end && !strcmp(name + n - end, KEPT_END);
-}
-
-void kernel_cache_usage(int *out_files, int64_t *out_bytes) {
-  *out_files = 0;
-  *out_bytes = 0;
-  Text directory = {0};
-  DIR *listing = kernel_cache_directory(&directory) ? opendir(text_get(&directory)) : NULL;
-  text_free(&directory);
-  if (!listing) return;
-  for (struct dirent *entry; (entry = readdir(listing));) {
-    struct stat info;
-    if (!is_kept(entry->d_name) || fstatat(dirfd(listing), entry->d_name, &info, 0)) continue;
-    ++*out_files;
-    *out_bytes += info.st_size;
-  }
-  closedir(listing);
-}
-
-Status kernel_cache_clear(void) {
-  Text directory = {0};
-  DIR *listing = kernel_cache_directory(&directory) ? opendir(text_get(&directory)) : NULL;
-  Status status = STATUS_OK;
-  for (struct dirent *entry; listing && !status && (entry = readdir(listing));) {
-    if (!strncmp(entry->d_name, BUILD_START, strlen(BUILD_START))) {
-      char *build;
-      if (asprintf(&build, "%s/%s", text_get(&directory), entry->d_name) < 0) BUG("out of memory");
-      kernel_build_remove(build);
-      free(build);
-    } else if (is_kept(entry->d_name) && unlinkat(dirfd(listing), entry->d_name, 0) && errno != ENOENT) {
-      status = status_make(EXIT_DATA, "cannot remove '%s' from '%s': %s", entry->d_name, text_get(&directory),
-                           strerror(errno));
-    }
-  }
-  if (listing) closedir(listing);
-  text_free(&directory);
-  return status;
-}
-
-// ---- tidying --------------------------------------------------------------------------------------------------------
-
-enum { FORGOTTEN = 24 * 3600 }; // seconds after which what a failed or killed build left is removed
-static const int64_t most_bytes = (int64_t)1 << 30;
-
-typedef struct KeptFile {
-  char name[HASH_TEXT + sizeof KEPT_END];
-  struct timespec used; // loading a file sets its time
-  int64_t bytes;
-} KeptFile;
-
-static int compare_used(const void *a, const void *b) {
-  const struct timespec *x = &((const KeptFile *)a)->used, *y = &((const KeptFile *)b)->used;
-  if (x->tv_sec != y->tv_sec) return x->tv_sec < y->tv_sec ? -1 : 1;
-  return x->tv_nsec < y->tv_nsec ? -1 : x->tv_nsec > y->tv_nsec;
-}
-
-// Removes forgotten builds, and the files not used for longest while there is more than a gigabyte of them.
-static void tidy(const char *directory) {
-  DIR *listing = opendir(directory);
-  if (!listing) return;
-  KeptFile *files = NULL;
+static int count_missing(const Load *load) {
   int n = 0;
-  int64_t total = 0;
-  for (struct dirent *entry; (entry = readdir(listing));) {
-    struct stat info;
-    if (fstatat(dirfd(listing), entry->d_name, &info, AT_SYMLINK_NOFOLLOW)) continue;
-    if (!strncmp(entry->d_name, BUILD_START, strlen(BUILD_START)) && time(NULL) - info.st_mtime > FORGOTTEN) {
-      char *build;
-      if (asprintf(&build, "%s/%s", directory, entry->d_name) < 0) BUG("out of memory");
-      kernel_build_remove(build);
-      free(build);
-    } else if (is_kept(entry->d_name)) {
-      if (!(n & (n - 1))) files = realloc(files, sizeof *files * (size_t)(n ? 2 * n : 1));
-      if (!files) BUG("out of memory");
-      files[n] = (KeptFile){.used = info.st_mtim, .bytes = info.st_size};
-      memcpy(files[n++].name, entry->d_name, strlen(entry->d_name) + 1); // is_kept: it fits
-      total += info.st_size;
-    }
-  }
-  if (total > most_bytes) qsort(files, (size_t)n, sizeof *files, compare_used);
-  for (int i = 0; total > most_bytes && i < n; i++) {
-    unlinkat(dirfd(listing), files[i].name, 0);
-    total -= files[i].bytes;
-  }
-  closedir(listing);
-  free(files);
+  for (int i = 0; i < load->n_units; i++) n += !load->units[i].is_loaded;
+  return n;
 }
 
-// ---- loading --------------------------------------------------------------------------------------------------------
-
-static Status open_module(const char *path, bool was_cached, KernelModule **out) {
+// Takes the listed units that are not loaded yet from the shared object.
+static Status take_units(Load *load, const char *path, const int *units, int n) {
+  KernelModule *module = load->module;
   void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!handle) return status_make(EXIT_DEVICE, "cannot load the compiled kernels: %s", dlerror());
-  KernelModule *module = calloc(1, sizeof *module);
-  if (!module) BUG("out of memory");
-  *module = (KernelModule){handle, was_cached};
-  *out = module;
+  ARENA_PUSH(module->arena, module->handles, module->n_handles, module->cap_handles, handle);
+  for (int i = 0; i < n; i++) {
+    Unit *unit = &load->units[units[i]];
+    void *function = unit->is_loaded ? NULL : dlsym(handle, unit->symbol);
+    if (!function) continue;
+    strmap_set(module->functions, unit->symbol, function);
+    unit->is_loaded = true;
+  }
   return STATUS_OK;
 }
 
-// Builds in a new directory below `parent` and loads from there, or from `path` if that is given and can be written.
-// *out_is_place tells whether the fault, if any, is one of the place rather than of the compiler.
-static Status build_below(const char *parent, const char *path, const char *compiler, const char *flags,
-                          const char *source, bool *out_is_place, KernelModule **out) {
-  *out_is_place = true;
-  char *directory, *built = NULL;
-  if (asprintf(&directory, "%s/" BUILD_START "XXXXXX", parent) < 0) BUG("out of memory");
-  if (!mkdtemp(directory)) {
-    Status status = status_make(EXIT_DEVICE, "cannot write in '%s': %s", parent, strerror(errno));
-    free(directory);
-    return status;
+// ---- from the cache -------------------------------------------------------------------------------------------------
+
+static int compare_hashes(Hash a, Hash b) {
+  if (a.high != b.high) return a.high < b.high ? -1 : 1;
+  return a.low < b.low ? -1 : a.low > b.low;
+}
+
+static int compare_keys(const void *a, const void *b) { return compare_hashes(*(const Hash *)a, *(const Hash *)b); }
+
+// A bundle and the units that it holds.
+typedef struct Offer {
+  const ShelfBundle *bundle;
+  int *units, n_units;
+} Offer;
+
+static Offer make_offer(const Load *load, const ShelfBundle *bundle) {
+  Offer offer = {bundle, ARENA_ARRAY(load->arena, int, bundle->n_keys), 0};
+  qsort(bundle->keys, (size_t)bundle->n_keys, sizeof *bundle->keys, compare_keys);
+  for (int i = 0; i < load->n_units && offer.n_units < bundle->n_keys; i++) {
+    if (bsearch(&load->units[i].key, bundle->keys, (size_t)bundle->n_keys, sizeof *bundle->keys, compare_keys))
+      offer.units[offer.n_units++] = i;
   }
-  if (asprintf(&built, "%s/kernels.so", directory) < 0) BUG("out of memory");
-  Status status = kernel_build(compiler, flags, source, directory);
+  return offer;
+}
+
+static int count_new(const Load *load, const Offer *offer) {
+  int n = 0;
+  for (int i = 0; i < offer->n_units; i++) n += !load->units[offer->units[i]].is_loaded;
+  return n;
+}
+
+// Takes what is kept: from the bundle that holds most of what is missing, then from the next.
+static void load_kept(Load *load, const char *directory) {
+  ShelfBundle *bundles;
+  int n = shelf_list(directory, load->context, load->arena, &bundles);
+  Offer *offers = ARENA_ARRAY(load->arena, Offer, n + 1);
+  for (int i = 0; i < n; i++) offers[i] = make_offer(load, &bundles[i]);
+  for (;;) {
+    int best = -1, most = 0;
+    for (int i = 0; i < n; i++) {
+      int gain = count_new(load, &offers[i]);
+      if (gain <= most) continue;
+      most = gain;
+      best = i;
+    }
+    if (best < 0) return;
+    Offer *offer = &offers[best];
+    const char *path = offer->bundle->path;
+    if (bundle_is_whole(path)) {
+      utimensat(AT_FDCWD, path, NULL, 0); // used now; refused: it looks older than it is
+      status_free(take_units(load, path, offer->units, offer->n_units));
+    } else {
+      unlink(path);
+    }
+    offer->n_units = 0;
+  }
+}
+
+// ---- anew -----------------------------------------------------------------------------------------------------------
+
+// The missing units: their source in `out`, their numbers and keys.
+static int list_missing(const Load *load, Text *out, int *units, Hash *keys) {
+  int n = 0;
+  text_write(out, load->source, load->preamble);
+  for (int i = 0; i < load->n_units; i++) {
+    if (load->units[i].is_loaded) continue;
+    text_write(out, load->units[i].text, load->units[i].size);
+    keys[n] = load->units[i].key;
+    units[n++] = i;
+  }
+  return n;
+}
+
+// Builds what is missing in a new directory below `parent` and loads it from there, or, if `is_kept`, from a bundle
+// beside. *out_is_place tells whether the fault, if any, is one of the place rather than of the compiler.
+static Status build_below(Load *load, const char *parent, bool is_kept, bool *out_is_place) {
+  *out_is_place = true;
+  char *directory = arena_printf(load->arena, "%s/" SHELF_BUILD "XXXXXX", parent);
+  if (!mkdtemp(directory)) return status_make(EXIT_DEVICE, "cannot write in '%s': %s", parent, strerror(errno));
+  int *units = ARENA_ARRAY(load->arena, int, load->n_units + 1);
+  Hash *keys = ARENA_ARRAY(load->arena, Hash, load->n_units + 1);
+  Text source = {0}, path = {0};
+  int n = list_missing(load, &source, units, keys);
+  Status status = kernel_build(load->compiler, load->flags, text_get(&source), directory);
   bool keep_source = false;
   if (status) {
     *out_is_place = status_code(status) == EXIT_DATA; // writing the source failed, not compiling it
     keep_source = !*out_is_place;
   } else {
-    if (path) status = keep(built, path);
-    if (!status) status = open_module(path ? path : built, false, out);
+    const char *built = arena_printf(load->arena, "%s/kernels.so", directory);
+    shelf_path(parent, load->context, hash_bytes(keys, sizeof *keys * (size_t)n), &path);
+    if (is_kept) status = bundle_keep(built, text_get(&path), keys, n);
+    if (!status) status = take_units(load, is_kept ? text_get(&path) : built, units, n);
   }
   if (!keep_source) kernel_build_remove(directory);
-  free(built);
-  free(directory);
+  text_free(&source);
+  text_free(&path);
   return status;
 }
 
-static Status build_in_cache(const char *directory, const char *path, const char *compiler, const char *flags,
-                             const char *source, bool *out_is_place, KernelModule **out) {
+static Status build_in_cache(Load *load, const char *directory, bool *out_is_place) {
   *out_is_place = true;
   TRY(file_make_directory(directory));
-  tidy(directory);
-  return build_below(directory, path, compiler, flags, source, out_is_place, out);
+  shelf_tidy(directory);
+  return build_below(load, directory, true, out_is_place);
+}
+
+static Status build_missing(Load *load, const char *directory, KernelNotice *notice, void *context) {
+  bool is_place = true;
+  Status status = directory ? build_in_cache(load, directory, &is_place)
+                            : status_make(EXIT_DATA, "none of SGC_CACHE, XDG_CACHE_HOME and HOME is set");
+  if (!status || !is_place) return status;
+  char *text = arena_printf(load->arena, "kernels are compiled anew each time: no cache (%s)", status_message(status));
+  if (notice) notice(context, text);
+  status_free(status);
+  const char *temporary = getenv("TMPDIR");
+  return build_below(load, temporary && *temporary ? temporary : "/tmp", false, &is_place);
+}
+
+// ---- modules --------------------------------------------------------------------------------------------------------
+
+static KernelModule *module_new(void) {
+  Arena *arena = arena_new();
+  KernelModule *module = ARENA_ARRAY(arena, KernelModule, 1);
+  *module = (KernelModule){.arena = arena, .functions = strmap_new(arena)};
+  return module;
 }
 
 Status kernel_module_load(const char *source, const char *flags, KernelNotice *notice, void *context,
                           KernelModule **out) {
   char *compiler = kernel_cache_compiler();
   if (!compiler) return status_make(EXIT_DEVICE, "no C compiler found (set CC, or install cc, gcc or clang)");
-  char key[HASH_TEXT];
-  hash_text(cache_key(source, flags, compiler), key);
-  Text directory = {0}, path = {0};
-  bool has_directory = kernel_cache_directory(&directory), is_place = true;
-  text_printf(&path, "%s/%s" KEPT_END, text_get(&directory), key);
-
-  Status status;
-  if (has_directory && is_sealed(text_get(&path))) {
-    utimensat(AT_FDCWD, text_get(&path), NULL, 0); // used now; refused: it looks older than it is
-    status = open_module(text_get(&path), true, out);
-  } else if (has_directory) {
-    status = build_in_cache(text_get(&directory), text_get(&path), compiler, flags, source, &is_place, out);
-  } else {
-    status = status_make(EXIT_DATA, "none of SGC_CACHE, XDG_CACHE_HOME and HOME is set");
-  }
-  if (status && is_place) {
-    Text text = {0};
-    text_printf(&text, "kernels are compiled anew each time: no cache (%s)", status_message(status));
-    if (notice) notice(context, text_get(&text));
-    text_free(&text);
-    status_free(status);
-    const char *temporary = getenv("TMPDIR");
-    status = build_below(temporary && *temporary ? temporary : "/tmp", NULL, compiler, flags, source, &is_place, out);
-  }
-  text_free(&path);
+  Load load = {.arena = arena_new(), .source = source, .compiler = compiler, .flags = flags, .module = module_new()};
+  find_units(&load);
+  Text directory = {0};
+  bool has_directory = kernel_cache_directory(&directory);
+  if (has_directory) load_kept(&load, text_get(&directory));
+  load.module->was_cached = !count_missing(&load);
+  Status status = STATUS_OK;
+  if (!load.module->was_cached)
+    status = build_missing(&load, has_directory ? text_get(&directory) : NULL, notice, context);
+  if (status) kernel_module_close(load.module);
+  else *out = load.module;
   text_free(&directory);
+  arena_free(load.arena);
   free(compiler);
   return status;
 }
 
 void kernel_module_close(KernelModule *module) {
   if (!module) return;
-  dlclose(module->handle);
-  free(module);
+  for (int i = 0; i < module->n_handles; i++) dlclose(module->handles[i]);
+  arena_free(module->arena);
 }
 
 SgKernel *kernel_module_find(const KernelModule *module, const char *symbol) {
-  return (SgKernel *)dlsym(module->handle, symbol);
+  return (SgKernel *)strmap_get(module->functions, symbol);
 }
 
 bool kernel_module_was_cached(const KernelModule *module) { return module->was_cached; }

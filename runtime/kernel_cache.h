@@ -1,8 +1,10 @@
 // Kernel cache: C text of kernels -> a loaded shared object, through the host's compiler, kept on disk by content.
 //
-// The key is a hash of source (but for lines of comment), flags, the compiler's version and the CPU. Files are written
-// beside and renamed, so that several processes may build the same kernels at once, and each carries a hash of itself:
-// a damaged file is rebuilt.
+// Each kernel is known by a hash of its text (but for lines of comment), of what stands before the first one, the
+// flags, the compiler's version and the CPU, so that programs share the kernels that they have in common and an edit
+// compiles only what it changed. What is compiled together is kept in one file, a bundle, written beside and renamed,
+// so that several processes may build at once; each carries a hash of itself: a damaged one is removed and its kernels
+// are rebuilt.
 #ifndef SG_KERNEL_CACHE_H
 #define SG_KERNEL_CACHE_H
 
@@ -30,7 +32,8 @@ typedef void KernelNotice(void *context, const char *text);
 
 typedef struct KernelModule KernelModule;
 
-// Loads the kernels, compiling them (in parallel where Program's PROGRAM_KERNEL_MARK allows) unless they are cached.
+// Loads the kernels that stand in `source`, each behind a PROGRAM_KERNEL_MARK with its symbol, compiling (in parallel)
+// those that are not cached.
 // EXIT_DEVICE if there is no compiler or it fails; the message then has the first lines of its log and the place where
 // the source was kept. `notice` may be NULL.
 Status kernel_module_load(const char *source, const char *flags, KernelNotice *notice, void *context,
@@ -38,6 +41,6 @@ Status kernel_module_load(const char *source, const char *flags, KernelNotice *n
 void kernel_module_close(KernelModule *module); // NULL is allowed
 // The kernel of that name, or NULL.
 SgKernel *kernel_module_find(const KernelModule *module, const char *symbol);
-bool kernel_module_was_cached(const KernelModule *module);
+bool kernel_module_was_cached(const KernelModule *module); // all of them
 
 #endif

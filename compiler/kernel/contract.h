@@ -8,9 +8,10 @@
 //                      conv2d of the turned weight before it comes here)
 //   conv2d_dw          x and gradient as above; result plain [O, I / groups, kh, kw]
 //   matmul             everything plain
-// A group may add to the contraction: a per-channel bias ([1, C, 1, 1] or [C, 1, 1], plain or blocked), further
-// element-wise nodes on a blocked result, and in front of a pointwise convolution a depthwise one with its own bias and
-// activation.
+// A group may add to the contraction: a per-channel bias ([1, C, 1, 1] or [C, 1, 1], plain or blocked), an activation,
+// a residual, and further element-wise nodes on a blocked result. In front of a pointwise convolution it may have a
+// depthwise one with its own bias and activation, if the value between outgrows the cache; in front of a depthwise one
+// a resize, or a concat of stored and resized values. Gradients and matrix products stand alone.
 #ifndef SG_CONTRACT_H
 #define SG_CONTRACT_H
 

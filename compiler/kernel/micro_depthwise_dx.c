@@ -6,10 +6,10 @@
 
 // `c` is MicroDepthwise of micro.h: h, w, row of the input whose gradient is y; ow, y_row of the gradient g.
 static const char *const rows =
-    "// `n` columns stride apart from y on; the outputs of the first tap are at g, g + SG_VL, ..., of the next one "
-    "left.\n"
-    "SG_INLINE void sg_dwdx_run(const int *c, const float *g, const float *w, float *y, int64_t n, int64_t iy, int64_t "
-    "kx0,\n"
+    "// `n` columns stride apart from y on; the outputs of the first tap are at g, g + SG_VL, ..., of\n"
+    "// the next one left.\n"
+    "SG_INLINE void sg_dwdx_run(const int *c, const float *g, const float *w, float *y, int64_t n,\n"
+    "                           int64_t iy, int64_t kx0,\n"
     "                           int64_t t0, int64_t t1) {\n"
     "  const int64_t h = c[10], kernel = c[7], stride = c[8], pad = c[3];\n"
     "  for (int64_t i = 0; i < n;) {\n"
@@ -45,8 +45,8 @@ static const char *const rows =
     "  for (int64_t iy = y0; iy < y1; iy++) {\n"
     "    float *yr = y + iy * c[4];\n"
     "    for (int64_t first = 0; first < stride && first < width; first++) {\n"
-    "      const int64_t kx0 = (first + pad) % stride, q0 = (first + pad) / stride, n = (width - first - 1) / stride + "
-    "1;\n"
+    "      const int64_t kx0 = (first + pad) % stride, q0 = (first + pad) / stride,\n"
+    "          n = (width - first - 1) / stride + 1;\n"
     "      const int64_t taps = kx0 < kernel ? (kernel - kx0 - 1) / stride + 1 : 0;\n"
     "      // Columns lo .. hi - 1 of the run see every tap.\n"
     "      int64_t lo = taps - 1 - q0, hi = ow - q0;\n"

@@ -55,8 +55,8 @@ static void put_rows(const Target *target, Text *out, const char *suffix, int la
       out,
       "SG_SHARED void sg_wgrad_%s(const int *c, const float *v, const float *s, float *acc, int64_t y0, int64_t y1,\n"
       "                           int64_t b0, int64_t b1, int64_t t0, int64_t t1) {\n"
-      "  typedef void Tile(const float *, const float *, float *, int64_t, int64_t, int64_t, int64_t, int64_t, "
-      "int64_t);\n"
+      "  typedef void Tile(const float *, const float *, float *, int64_t, int64_t, int64_t, int64_t,\n"
+      "      int64_t, int64_t);\n"
       "  static Tile *const tile[] = {",
       suffix);
   for (int j = 1; j <= vectors; j++) text_printf(out, "%ssg_wtile_%dx%d_%s", j > 1 ? ", " : "", lanes, j, suffix);
@@ -100,8 +100,8 @@ static void put_rows(const Target *target, Text *out, const char *suffix, int la
 // Sums to their places in the plain [O, I, kh, kw]. `map` holds the logical channel of each vector lane of blocks b0 ..
 // b1 - 1, then of each scalar lane of the tiles t0 .. t1 - 1; -1 in padding.
 static const char *const store =
-    "SG_SHARED void sg_wstore(const int *c, const int *v_map, const int *s_map, const float *acc, float *out, int64_t "
-    "b0,\n"
+    "SG_SHARED void sg_wstore(const int *c, const int *v_map, const int *s_map, const float *acc,\n"
+    "                         float *out, int64_t b0,\n"
     "                         int64_t b1, int64_t t0, int64_t t1, int64_t lanes) {\n"
     "  const int64_t taps = (int64_t)c[3] * c[4], x_is_v = c[16], inputs = c[17];\n"
     "  const int64_t nt = (t1 - t0) * lanes, blocks = b1 - b0;\n"
@@ -145,10 +145,10 @@ static void put_depthwise_row(Text *out, int kernel, int stride) {
 // `c` is MicroDepthwise of micro.h; adds rows y0 .. y1 - 1 of one block into acc[kernel * kernel].
 static void put_depthwise(Text *out, const char *name, int kernel, int stride) {
   text_printf(out,
-              "SG_SHARED void sg_dwgrad_%s(const int *c, const float *x, const float *g, float *acc, int64_t y0, "
-              "int64_t y1) {\n"
-              "  const int64_t h = c[0], w = c[1], ow = c[2], pad = c[3], row = c[4], kernel = c[7], stride = c[8], "
-              "dil = c[9];\n"
+              "SG_SHARED void sg_dwgrad_%s(const int *c, const float *x, const float *g, float *acc,\n"
+              "                            int64_t y0, int64_t y1) {\n"
+              "  const int64_t h = c[0], w = c[1], ow = c[2], pad = c[3], row = c[4], kernel = c[7],\n"
+              "      stride = c[8], dil = c[9];\n"
               "  int64_t lo = (pad + stride - 1) / stride, last = w + pad - (kernel - 1) * dil - 1;\n"
               "  int64_t hi = last >= 0 ? last / stride + 1 : 0;\n"
               "  if (hi > ow) hi = ow;\n"

@@ -2,11 +2,11 @@
 #include "compiler/kernel/micro.h"
 
 static const char *const rows =
-    "// Rows y0 .. y1 - 1 of `width` pixels from x, whose rows are `row` floats apart. xt, yt hold two source columns "
-    "or\n"
+    "// Rows y0 .. y1 - 1 of `width` pixels from x, whose rows are `row` floats apart. xt, yt hold two\n"
+    "// source columns or\n"
     "// rows for each of the result, xw, yw the weight of the second. `wide` takes the source rows, stretched.\n"
-    "SG_SHARED void sg_resize(const int *xt, const float *xw, const int *yt, const float *yw, const float *x, float "
-    "*wide,\n"
+    "SG_SHARED void sg_resize(const int *xt, const float *xw, const int *yt, const float *yw,\n"
+    "                         const float *x, float *wide,\n"
     "                         float *y, int64_t row, int64_t width, int64_t y0, int64_t y1) {\n"
     "  if (y0 >= y1) return;\n"
     "  const int64_t first = yt[2 * y0], last = yt[2 * y1 - 1], pitch = width * SG_VL;\n"

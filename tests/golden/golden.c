@@ -1,4 +1,5 @@
-// golden IN OUT [--target=reference|cpu] [--case TEXT] [--small]: runs every case of IN, writes results to OUT for check.py.
+// golden IN OUT [--target=reference|cpu] [--case TEXT] [--small]: runs every case of IN, writes results to OUT for
+// check.py.
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,8 +48,7 @@ int main(int argc, char **argv) {
   static const char *const directories[] = {"stdlib", "models"};
   golden.paths = (LangPaths){directories, 2, NULL};
   for (int i = 1; i < argc; i++) {
-    if (!strcmp(argv[i], "--small"))
-      golden.only_small = true;
+    if (!strcmp(argv[i], "--small")) golden.only_small = true;
     else if (!strcmp(argv[i], "--target=reference")) golden.target = target_reference();
     else if (!strcmp(argv[i], "--target=cpu")) golden.target = target_host();
     else if (!strcmp(argv[i], "--case") && i + 1 < argc) only = argv[++i];

@@ -9,6 +9,8 @@
 #include "runtime/exec.h"
 #include "runtime/weights.h"
 
+typedef struct Gather Gather;
+
 typedef struct Golden {
   const char *in, *out;
   const Target *target;
@@ -16,6 +18,7 @@ typedef struct Golden {
   const char *models; // the models that exist
   LangPaths paths;
   bool only_small; // leave large pictures out
+  Gather *gather;  // NULL, or programs are not loaded: their kernels are collected, to be compiled all at once
   int n_run, n_skipped, n_failed;
 } Golden;
 
@@ -36,9 +39,15 @@ typedef struct Build {
 } Build;
 // Writes `text` to OUT/`name`.net and elaborates its last model. NULL graph after printing the diagnostics.
 Build golden_build(const Golden *golden, const char *name, const char *text, bool is_training);
-// Compiles and loads; NULL after printing why not. program_free and exec_close are the caller's; the build must outlive
-// it.
+// Compiles and loads; NULL after printing why not, or while gathering. program_free and exec_close are the caller's;
+// the build must outlive it.
 Exec *golden_load(const Golden *golden, Build *build, bool is_training, Program **out_program);
+
+// From here on golden_load gathers kernels. A run of the C compiler for each small program would take much longer than
+// the kernels do.
+void golden_gather_begin(Golden *golden);
+// Compiles what was gathered into the kernel cache; from here on programs find their kernels there.
+void golden_gather_end(Golden *golden);
 
 // ---- the cases
 

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/strmap.h"
+#include "runtime/kernel_cache.h"
 #include "tests/golden/golden.h"
 
 static void print_diag(const Diag *diag, const char *name) {
@@ -29,10 +31,57 @@ Build golden_build(const Golden *golden, const char *name, const char *text, boo
   return build;
 }
 
+// ---- gathering ------------------------------------------------------------------------------------------------------
+
+struct Gather {
+  Arena *arena;
+  StrMap *symbols; // of the kernels in `source`
+  Text source;
+};
+
+void golden_gather_begin(Golden *golden) {
+  Arena *arena = arena_new();
+  golden->gather = ARENA_ARRAY(arena, Gather, 1);
+  *golden->gather = (Gather){.arena = arena, .symbols = strmap_new(arena)};
+}
+
+static void gather_program(Gather *gather, const Program *program) {
+  const char *source = program->source ? program->source : "", *at = strstr(source, PROGRAM_KERNEL_MARK);
+  if (at && !gather->source.size) text_write(&gather->source, source, (size_t)(at - source));
+  while (at) {
+    const char *name = at + strlen(PROGRAM_KERNEL_MARK), *next = strstr(name, PROGRAM_KERNEL_MARK);
+    const char *symbol = arena_strndup(gather->arena, name, strcspn(name, "\n"));
+    if (!strmap_get(gather->symbols, symbol)) text_write(&gather->source, at, next ? (size_t)(next - at) : strlen(at));
+    strmap_set(gather->symbols, symbol, gather);
+    at = next;
+  }
+}
+
+void golden_gather_end(Golden *golden) {
+  Gather *gather = golden->gather;
+  golden->gather = NULL;
+  KernelModule *module = NULL;
+  Status status = STATUS_OK;
+  if (gather->source.size)
+    status = kernel_module_load(text_get(&gather->source), golden->target->cc_flags, NULL, NULL, &module);
+  status_free(status); // where it fails, the programs fail one by one and say so
+  kernel_module_close(module);
+  text_free(&gather->source);
+  arena_free(gather->arena);
+}
+
+// ---- loading --------------------------------------------------------------------------------------------------------
+
 Exec *golden_load(const Golden *golden, Build *build, bool is_training, Program **out_program) {
   CompileOptions options = {.target = golden->target, .is_training = is_training, .keep_taps = true};
   Exec *exec = NULL;
   Status status = compile(build->graph, &options, out_program);
+  if (!status && golden->gather) {
+    gather_program(golden->gather, *out_program);
+    program_free(*out_program);
+    *out_program = NULL;
+    return NULL;
+  }
   if (!status) {
     status = exec_open(*out_program, golden->device, 0, &exec);
     if (status) program_free(*out_program);

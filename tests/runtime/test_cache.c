@@ -135,6 +135,55 @@ static void test_tidy(void) {
   CHECK(!kernel_cache_clear(), "clear");
 }
 
+// Whether the kernel of that number says salt + 1000 + number: `loud` ones do.
+static bool is_loud(const KernelModule *module, int kernel, int salt) { return runs(module, kernel, salt + 1000); }
+
+// Kernels are kept one by one, whatever they were compiled with, and told apart by their text rather than their name.
+static void test_sharing(void) {
+  Notes notes = {0};
+  enum { SALT = 17 };
+  Text begin = {0}, low = {0}, high = {0}, all = {0}, loud = {0};
+  text_printf(&begin, "static float common(void) { return %d; }\n", SALT);
+  for (int i = 0; i < 6; i++) put_kernel(i < 3 ? &low : &high, i);
+  text_printf(&all, "%s%s%s", text_get(&begin), text_get(&low), text_get(&high));
+  // The first kernel with another text and the same name.
+  text_printf(&loud,
+              "%s" PROGRAM_KERNEL_MARK "k0\nvoid k0(const void *c, float *const *arg, long b, long e, float *s) {\n"
+              "  for (long i = b; i < e; i++) arg[0][i] = common() + 1000;\n}\n%s",
+              text_get(&begin), text_get(&high));
+  const char *halves[] = {text_get(&low), text_get(&high)};
+  for (int i = 0; i < 2; i++) {
+    Text half = {0};
+    text_printf(&half, "%s%s", text_get(&begin), halves[i]);
+    KernelModule *module = NULL;
+    CHECK(!kernel_module_load(text_get(&half), flags, note, &notes, &module), "half %d", i);
+    CHECK(module && !kernel_module_was_cached(module) && runs(module, 3 * i, SALT), "half %d is not new", i);
+    kernel_module_close(module);
+    text_free(&half);
+  }
+  for (int again = 0; again < 2; again++) {
+    KernelModule *module = NULL, *other = NULL;
+    CHECK(!kernel_module_load(text_get(&all), flags, note, &notes, &module), "both halves");
+    CHECK(module && kernel_module_was_cached(module), "the halves are not found");
+    for (int i = 0; module && i < 6; i++) CHECK(runs(module, i, SALT), "kernel %d of both", i);
+    CHECK(!kernel_module_load(text_get(&loud), flags, note, &notes, &other), "loud");
+    CHECK(other && kernel_module_was_cached(other) == (again == 1), "loud is cached: %d", again);
+    CHECK(other && is_loud(other, 0, SALT) && runs(other, 4, SALT), "kernels of one name are mixed up");
+    kernel_module_close(module);
+    kernel_module_close(other);
+  }
+  int files;
+  int64_t bytes;
+  kernel_cache_usage(&files, &bytes);
+  CHECK(files == 3, "%d files", files);
+  CHECK(!kernel_cache_clear() && !notes.n, "notice: %s", notes.last);
+  text_free(&begin);
+  text_free(&low);
+  text_free(&high);
+  text_free(&all);
+  text_free(&loud);
+}
+
 static void damage(const char *path, int how) {
   Text file = {0};
   status_free(file_read(path, &file));
@@ -191,7 +240,7 @@ static void expect_failure(const char *what, const char *source, const char *exp
 
 static void test_compilers(void) {
   char *source = make_source(1, 40);
-  expect_failure("bad source", "int f( {\n", "part0.c");
+  expect_failure("bad source", "static int x;\n" PROGRAM_KERNEL_MARK "f\nint f( {\n", "part0.c");
   CHECK(leftovers() == 1, "the source of the failure is not kept");
   CHECK(!kernel_cache_clear() && !leftovers(), "clear leaves a failed build");
   char *usual = kernel_cache_compiler();
@@ -261,6 +310,7 @@ int main(void) {
   setenv("SGC_CACHE", place, 1);
   test_hits();
   test_tidy();
+  test_sharing();
   test_damage();
   test_race();
   test_compilers();
