@@ -34,7 +34,8 @@ photos() {
 }
 
 case "$1" in
-  build) install gcc libc6-dev make flex bison graphviz libpng-dev libjpeg-dev libcjson-dev libxxhash-dev libminizip-dev zlib1g-dev ;;
+  build) install gcc libc6-dev make flex bison graphviz libpng-dev libjpeg-dev libcjson-dev libxxhash-dev \
+    libhdf5-dev libminizip-dev zlib1g-dev pkg-config ;;
   test) install python3 python3-numpy ;;
   photos) photos "$2" ;;
   *) echo "usage: setup.sh build|test|photos BUILD_DIR" >&2; exit 2 ;;

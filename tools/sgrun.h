@@ -4,6 +4,7 @@
 
 #include "runtime/data/dataset.h"
 #include "runtime/data/loader.h"
+#include "runtime/data/pairs.h"
 #include "runtime/data/preprocess.h"
 #include "runtime/train/metrics.h"
 #include "runtime/train/settings.h"
@@ -15,7 +16,14 @@ extern const CliCommand sgrun_train, sgrun_eval, sgrun_predict, sgrun_bench, sgr
 #define DEVICE_OPTIONS                                                                                                 \
   { "threads", 'j', "N", "worker threads (default: all that the process may use)" }
 #define DATA_OPTIONS                                                                                                   \
-  {"data", 'D', "DIR", "a folder with rgb/ and depth/ (default: synthetic rooms)"}, {                                  \
+  {"data", 'D', "PATH",                                                                                                \
+   "a folder, list, CSV or manifest of pairs (default: synthetic rooms); see 'sgrun data --help'"},                    \
+      {"data-val", 0, "PATH",                                                                                          \
+       "what to validate on (default: the data's own split, or a tenth held out, by scene if known)"},                 \
+      {"data-root", 0, "DIR", "where relative paths of lists begin (default: where the list is)"},                     \
+      {"max-bad", 0, "N",                                                                                              \
+       "samples that may fail to be read before the run ends, or a percentage (default 0.1%, at least 16)"},           \
+  {                                                                                                                    \
     "depth-scale", 0, "N", "values a metre of 16-bit PNG depth that does not declare it"                               \
   }
 
@@ -37,9 +45,19 @@ void runner_close(Runner *runner);
 
 ExitCode sgrun_device(const Cli *cli, Device **out);
 
-// Training and validation data: a folder, of which every tenth pair is held out, or rooms of the settings' seed.
-// `training` may be NULL where only validation is wanted.
+// Training and validation data: rooms of the settings' seed, or what --data, --data-val and --split (of commands that
+// have it: which part `validation` is) say. What is missing is named, counted and left out. `training` may be NULL
+// where only validation is wanted.
 ExitCode sgrun_datasets(const Cli *cli, const TrainSettings *settings, Dataset **training, Dataset **validation);
+
+// The pairs that a path names, with --data-root and --depth-scale; pairs_free ends them.
+ExitCode sgrun_pairs(const Cli *cli, const char *path, Pairs *out);
+// Leaves out pairs whose files are missing, naming the first; EXIT_DATA if all are.
+ExitCode sgrun_drop_missing(const Cli *cli, Pairs *pairs);
+// The --split option; SPLIT_NONE for "all".
+ExitCode sgrun_split(const Cli *cli, Split fallback, Split *out);
+// How many of `size` samples may fail: --max-bad.
+int64_t sgrun_max_bad(const Cli *cli, int64_t size);
 
 // Defaults, then the model's train block, then --set and the dedicated options.
 ExitCode sgrun_settings(const Cli *cli, const Model *model, TrainSettings *out);

@@ -25,27 +25,6 @@ ExitCode sgrun_device(const Cli *cli, Device **out) {
   return model_device(cli, (int)cli_integer(cli, "threads", 0, 0, 1024), out);
 }
 
-ExitCode sgrun_datasets(const Cli *cli, const TrainSettings *settings, Dataset **training, Dataset **validation) {
-  const char *directory = cli_option(cli, "data");
-  uint64_t seed = (uint64_t)settings->seed;
-  int width = (int)settings->width, height = (int)settings->height;
-  Status status = STATUS_OK;
-  if (directory) {
-    double scale = cli_number(cli, "depth-scale", 0, 0, 1e6);
-    int64_t unpaired = 0;
-    if (training) status = dataset_open_folder(directory, scale, 10, 9, true, &unpaired, training);
-    if (!status) status = dataset_open_folder(directory, scale, 10, 9, false, &unpaired, validation);
-    if (!status && unpaired)
-      cli_say(cli, "%lld pictures of %s have no depth map and are left out", (long long)unpaired, directory);
-  } else {
-    if (training) status = dataset_open_rooms(seed, ROOMS_TRAIN, (int64_t)settings->rooms, width, height, training);
-    if (!status)
-      status =
-          dataset_open_rooms(seed, ROOMS_VALIDATION, (int64_t)settings->validation_rooms, width, height, validation);
-  }
-  return cli_status(cli, status);
-}
-
 // One setting of the train block; false after reporting it at its place in the text.
 static bool apply_setting(const Model *model, TrainSettings *settings, const LangSetting *setting) {
   Text why = {0};
@@ -102,10 +81,16 @@ void sgrun_print_metrics(const Cli *cli, const Protocol *protocol, const Metrics
     return;
   }
   char digest[9];
+  Text says = {0};
   protocol_digest(protocol, digest);
-  printf("%s  protocol %s#%s, %lld pictures\n", label, protocol->name, digest, (long long)metrics->n_images);
-  for (int m = 0; m < METRIC_COUNT; m++) printf("%*s", m ? 14 : 9, metric_name((Metric)m));
+  protocol_describe(protocol, &says);
+  printf("%s  protocol %s#%s, %lld pictures", label, protocol->name, digest, (long long)metrics->n_images);
+  if (metrics->n_empty) printf(" (%lld more have no valid pixel)", (long long)metrics->n_empty);
+  printf("\n  %s\n", text_get(&says));
+  text_free(&says);
+  for (int c = 0; c < METRIC_COUNT; c++) printf("%*s", c ? 14 : 9, metric_name(protocol_metric(protocol, c)));
   printf("\n");
-  for (int m = 0; m < METRIC_COUNT; m++) printf("%*.4f", m ? 14 : 9, metrics_mean(metrics, (Metric)m));
+  for (int c = 0; c < METRIC_COUNT; c++)
+    printf("%*.4f", c ? 14 : 9, metrics_mean(metrics, protocol_metric(protocol, c)));
   printf("\n");
 }

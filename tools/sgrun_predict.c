@@ -7,38 +7,8 @@
 #include "runtime/data/colour.h"
 #include "runtime/data/depth_io.h"
 #include "runtime/data/image.h"
-#include "runtime/train/checkpoint.h"
-#include "tools/sgrun.h"
-
-// The program for one input size; pictures of one size after another share it.
-typedef struct Predictor {
-  const Cli *cli;
-  Model model;
-  Device *device;
-  Preprocess preprocess;
-  Runner runner;
-  int width, height;
-} Predictor;
-
-static ExitCode prepare(Predictor *p, int width, int height) {
-  if (p->runner.exec && p->width == width && p->height == height) return EXIT_DONE;
-  runner_close(&p->runner);
-  p->width = width;
-  p->height = height;
-  Model *model = &p->model;
-  int n = model->n_bindings; // the sizes are bound for this program only
-  model_bind(model, "H", "%d", height);
-  model_bind(model, "W", "%d", width);
-  model_bind_sizes(model, 1);
-  Graph *graph = model_graph(p->cli, model, false, false);
-  model->n_bindings = n;
-  if (!graph) return EXIT_MODEL;
-  const Node *depth = graph_find_output(graph, "depth");
-  if (!depth || depth->shape.rank != 4 || !graph_find_leaf(graph, "rgb"))
-    return cli_fail(p->cli, EXIT_MODEL, "the model %s does not turn 'rgb' into 'depth'", graph->name);
-  ExitCode code = runner_open(p->cli, graph, false, p->device, 0, &p->runner);
-  return code ? code : cli_status(p->cli, checkpoint_restore(p->model.weights, p->runner.exec, NULL));
-}
+#include "runtime/data/ply.h"
+#include "tools/sgrun_predictor.h"
 
 // DIRECTORY/stem + suffix, the stem being that of the picture's file name.
 static void output_path(const char *directory, const char *picture, const char *suffix, Text *out) {
@@ -47,7 +17,14 @@ static void output_path(const char *directory, const char *picture, const char *
   text_printf(out, "%s/%.*s%s", directory, (int)(dot && dot > name ? dot - name : (long)strlen(name)), name, suffix);
 }
 
-static ExitCode write_results(const Predictor *p, const char *picture, const DepthMap *depth) {
+// The camera of a picture: fy is fx and the axis goes through the middle where nothing else is said.
+static Intrinsics camera_of(const Cli *cli, const Image *image) {
+  double fx = cli_number(cli, "fx", 0, 1e-3, 1e7);
+  return (Intrinsics){fx, cli_number(cli, "fy", fx, 1e-3, 1e7), cli_number(cli, "cx", 0.5 * image->width, -1e7, 1e7),
+                      cli_number(cli, "cy", 0.5 * image->height, -1e7, 1e7)};
+}
+
+static ExitCode write_results(const Predictor *p, const char *picture, const Image *image, const DepthMap *depth) {
   const char *directory = cli_option(p->cli, "out"), *format = cli_option(p->cli, "format");
   Text path = {0};
   Image colour = {0};
@@ -63,6 +40,12 @@ static ExitCode write_results(const Predictor *p, const char *picture, const Dep
   colour_depth_legend(depth, 0, far, &colour);
   if (!code) code = cli_status(p->cli, image_write_png(text_get(&path), &colour, NULL, 0));
   if (!code) printf("%s\n", text_get(&path));
+  if (!code && cli_flag(p->cli, "ply", false)) {
+    Intrinsics camera = camera_of(p->cli, image);
+    output_path(directory ? directory : ".", picture, ".ply", &path);
+    code = cli_status(p->cli, ply_write(text_get(&path), image, depth, &camera));
+    if (!code) printf("%s\n", text_get(&path));
+  }
   image_free(&colour);
   text_free(&path);
   return code;
@@ -74,18 +57,12 @@ static ExitCode predict_one(Predictor *p, const char *picture) {
   ExitCode code = cli_status(p->cli, image_read(picture, &image));
   if (code) return code;
   int width, height;
-  preprocess_size(&p->preprocess, image.width, image.height, &width, &height);
-  code = prepare(p, width, height);
+  const float *values;
+  predictor_size(p, cli_flag(p->cli, "own-size", false), &image, &width, &height);
+  code = predictor_run(p, &image, width, height, &values, &width, &height);
   if (!code) {
-    preprocess_picture(&p->preprocess, &image, width, height, exec_input(p->runner.exec, "rgb"));
-    code = cli_status(p->cli, exec_run(p->runner.exec));
-  }
-  if (!code) {
-    const Program *program = p->runner.program;
-    Shape shape = program->buffers[program_find(program, BUFFER_OUTPUT, "depth")].shape;
-    preprocess_depth(&p->preprocess, exec_output(p->runner.exec, "depth"), (int)shape.dim[3], (int)shape.dim[2],
-                     image.width, image.height, &depth);
-    code = write_results(p, picture, &depth);
+    preprocess_depth(&p->preprocess, values, width, height, image.width, image.height, &depth);
+    code = write_results(p, picture, &image, &depth);
   }
   depth_free(&depth);
   image_free(&image);
@@ -93,16 +70,13 @@ static ExitCode predict_one(Predictor *p, const char *picture) {
 }
 
 static ExitCode predict(const Cli *cli) {
-  Predictor p = {.cli = cli};
+  Predictor p;
   const char *format = cli_option(cli, "format");
   if (format && strcmp(format, "png") && strcmp(format, "npy") && strcmp(format, "pfm"))
     return cli_fail(cli, EXIT_USAGE, "there is no format '%s'; there are png, npy and pfm", format);
-  ExitCode code = model_open(cli, cli_operand(cli, 0), &p.model);
-  if (!code && !p.model.weights)
-    code = cli_fail(cli, EXIT_USAGE, "%s is model text; give the weights that a training wrote", p.model.path);
-  if (!code) code = cli_status(cli, checkpoint_verify(p.model.weights));
-  if (!code) code = sgrun_preprocess(cli, &p.model, &p.preprocess);
-  if (!code) code = sgrun_device(cli, &p.device);
+  if (cli_flag(cli, "ply", false) && !cli_option(cli, "fx"))
+    return cli_fail(cli, EXIT_USAGE, "--ply needs the camera's focal length in pixels: --fx (and --fy, --cx, --cy)");
+  ExitCode code = predictor_open(cli, cli_operand(cli, 0), &p);
   if (!code && cli_option(cli, "out")) code = cli_status(cli, file_make_directory(cli_option(cli, "out")));
   // A picture that cannot be read does not keep the others from their depth.
   ExitCode worst = code;
@@ -111,9 +85,7 @@ static ExitCode predict(const Cli *cli) {
     if (one) worst = one;
     if (one && one != EXIT_DATA) break;
   }
-  runner_close(&p.runner);
-  device_close(p.device);
-  model_close(&p.model);
+  predictor_close(&p);
   return worst;
 }
 
@@ -121,6 +93,12 @@ static const CliOption options[] = {
     {"out", 'o', "DIR", "where the results go (default: here)"},
     {"format", 'f', "NAME", "of the depth file: png (default: 16 bit, millimetres), npy or pfm (metres)"},
     {"range", 'r', "METRES", "far end of the colours (default: the model's largest depth)"},
+    {"own-size", 0, NULL, "run at the picture's own size, not the one the network was trained at"},
+    {"ply", 0, NULL, "also write NAME.ply, a cloud of coloured points; needs --fx"},
+    {"fx", 0, "PIXELS", "the camera's focal length in pixels of the picture"},
+    {"fy", 0, "PIXELS", "the vertical one (default: fx)"},
+    {"cx", 0, "PIXELS", "where the optical axis meets the picture (default: its middle)"},
+    {"cy", 0, "PIXELS", "from its top edge; pixel centres lie at halves"},
     DEVICE_OPTIONS,
     MODEL_OPTIONS,
     COMPILE_OPTIONS,
@@ -134,7 +112,8 @@ const CliCommand sgrun_predict = {
     "stands\n"
     "in a text chunk), and NAME_colour.png with a legend. Pictures may have any size: how they are fitted to the\n"
     "network is recorded in the weight file.\n\n"
-    "  sgrun predict runs/ghost_unet/weights.safetensors photo.jpg -o out",
+    "  sgrun predict runs/ghost_unet/weights.safetensors photo.jpg -o out\n"
+    "  sgrun predict runs/ghost_unet/weights.safetensors photo.jpg --ply --fx 519",
     options,
     2,
     -1,

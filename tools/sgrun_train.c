@@ -87,12 +87,13 @@ static ExitCode open_loaders(const Cli *cli, Training *run) {
                            .is_shuffled = true,
                            .drops_last = true,
                            .cache_bytes = (int64_t)2 << 30,
-                           .max_bad = 16};
+                           .max_bad = sgrun_max_bad(cli, run->training->size)};
   if (!augment_find(settings->augment, &options.augment))
     BUG("augmentation '%s' passed the settings", settings->augment);
   ExitCode code = cli_status(cli, loader_open(run->training, &options, &run->training_loader));
   options.augment = AUGMENT_NONE;
   options.is_shuffled = options.drops_last = false;
+  options.max_bad = sgrun_max_bad(cli, run->validation->size);
   if (!code) code = cli_status(cli, loader_open(run->validation, &options, &run->validation_loader));
   return code;
 }
@@ -130,6 +131,10 @@ static const char *configuration(const Cli *cli, const Training *run) {
   text_printf(&text, "{\"model\":\"%s\",\"text\":\"%s\",\"bindings\":%s,\"data\":", run->model.info->name, hash,
               model_bindings_json(&run->model));
   text_put_json(&text, data ? data : "rooms");
+  if (cli_option(cli, "data-val")) {
+    text_put(&text, ",\"data_val\":");
+    text_put_json(&text, cli_option(cli, "data-val"));
+  }
   text_put(&text, ",\"settings\":");
   settings_format(&run->settings, &text);
   sgrun_init_configuration(cli, &text);
@@ -137,6 +142,14 @@ static const char *configuration(const Cli *cli, const Training *run) {
   const char *copy = arena_strdup(run->model.arena, text_get(&text));
   text_free(&text);
   return copy;
+}
+
+// What could not be read on the way.
+static void say_bad(const Cli *cli, Loader *loader, const char *what) {
+  int64_t n = loader_bad(loader);
+  if (n)
+    cli_say(cli, "%lld %s could not be read and were passed over; the first: %s", (long long)n, what,
+            loader_bad_message(loader, 0));
 }
 
 static ExitCode report(const Cli *cli, Training *run, const Protocol *protocol) {
@@ -207,6 +220,8 @@ static ExitCode train(const Cli *cli) {
     Status status = train_run(&parts, &options);
     progress_end(&progress);
     code = cli_status(cli, status);
+    say_bad(cli, run.training_loader, "training samples");
+    say_bad(cli, run.validation_loader, "validation samples");
     text_free(&preprocess_text);
     if (!code) code = report(cli, &run, protocol);
   }

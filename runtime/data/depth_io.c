@@ -41,6 +41,15 @@ static int compare_values(const void *a, const void *b) {
   return (int)*(const uint16_t *)a - (int)*(const uint16_t *)b;
 }
 
+// Scales in use: millimetres, KITTI's 1/256 m, 1/5000 m (TUM). A room's median lies between 1 and 6 m.
+const char *depth_guess_scale(int bits, int median, int largest) {
+  if (bits <= 8) return "8-bit values are usually relative depth or disparity, which has no scale";
+  if (median >= 700 && median <= 6000 && largest <= 20000) return "this looks like millimetres (scale 1000)";
+  if (median >= 6000 && largest > 20000)
+    return "this looks like 1/5000 m (scale 5000) or 1/256 m out of doors (scale 256)";
+  return NULL;
+}
+
 // The refusal of a file without a scale: what it most likely is, and why.
 static Status unknown_scale(const char *path, const Gray16 *image, int bits) {
   size_t n = (size_t)image->width * (size_t)image->height, n_valid = 0;
@@ -52,12 +61,7 @@ static Status unknown_scale(const char *path, const Gray16 *image, int bits) {
   int median = n_valid ? values[n_valid / 2] : 0, largest = n_valid ? values[n_valid - 1] : 0;
   free(values);
 
-  // Scales in use: millimetres, KITTI's 1/256 m, 1/5000 m (TUM). A room's median lies between 1 and 6 m.
-  const char *guess = NULL;
-  if (bits <= 8) guess = "8-bit values are usually relative depth or disparity, which has no scale";
-  else if (median >= 700 && median <= 6000 && largest <= 20000) guess = "this looks like millimetres (scale 1000)";
-  else if (median >= 6000 && largest > 20000)
-    guess = "this looks like 1/5000 m (scale 5000) or 1/256 m out of doors (scale 256)";
+  const char *guess = depth_guess_scale(bits, median, largest);
   const char *sep = guess ? "; " : "";
   return status_make(
       EXIT_DATA,
@@ -74,6 +78,10 @@ static bool parse_number(const char *text, double *out) {
 }
 
 Status depth_read_png(const char *path, double scale, DepthMap *out) {
+  return depth_read_png_default(path, scale, 0, out);
+}
+
+Status depth_read_png_default(const char *path, double scale, double default_scale, DepthMap *out) {
   *out = (DepthMap){0};
   Gray16 image = {0};
   PngTexts texts = {0};
@@ -94,10 +102,11 @@ Status depth_read_png(const char *path, double scale, DepthMap *out) {
   else if (declared && scale > 0 && fabs(scale - declared_scale) > 1e-6 * scale)
     status =
         status_make(EXIT_DATA, "'%s' declares %g values a metre, but %g were asked for", path, declared_scale, scale);
-  else if (!declared && !(scale > 0)) status = unknown_scale(path, &image, bits);
+  else if (!declared && !(scale > 0) && !(default_scale > 0)) status = unknown_scale(path, &image, bits);
 
   if (!status) {
     if (declared) scale = declared_scale;
+    else if (!(scale > 0)) scale = default_scale;
     depth_alloc(out, image.width, image.height);
     size_t n = (size_t)image.width * (size_t)image.height;
     for (size_t i = 0; i < n; i++)

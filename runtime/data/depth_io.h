@@ -26,6 +26,12 @@ Status depth_write_png(const char *path, const DepthMap *depth);
 // that declares none is refused with EXIT_DATA and a guess with its evidence (median and largest value); so is a scale
 // that contradicts what the file declares. Values equal to the declared Invalid (default 0) become 0.
 Status depth_read_png(const char *path, double scale, DepthMap *out);
+// The same, but with scale 0 a file that declares none has default_scale values a metre, if that is above 0: layouts
+// such as that of NYU Depth v2 say what their files do not.
+Status depth_read_png_default(const char *path, double scale, double default_scale, DepthMap *out);
+
+// What the values of a depth map most likely are, in words, from their median and largest; NULL where nothing fits.
+const char *depth_guess_scale(int bits, int median, int largest);
 
 // Writes float32 metres as NPY version 1.0 (shape [height, width], C order, little-endian) and as a gray PFM
 // (little-endian, rows from bottom to top as the format wants).

@@ -206,6 +206,7 @@ static void write_all(PngWriter *writer, int width, int height, int bits, int co
   if (setjmp(png_jmpbuf(writer->png))) return;
   png_structp png = writer->png;
   png_set_write_fn(png, writer, on_write, on_flush);
+  png_set_compression_level(png, 4); // on rooms as small as the usual 6, in half the time
   png_set_IHDR(png, writer->info, (uint32_t)width, (uint32_t)height, bits, colour_type, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   for (int i = 0; i < n_texts; i++) {

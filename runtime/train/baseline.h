@@ -34,6 +34,7 @@ const MetricsMean *baseline_metrics(const Baseline *baseline, BaselineKind kind)
 BaselineKind baseline_best(const Baseline *baseline);
 
 // Fits on up to n_fit samples of `train` and scores all of `validation`, both unaugmented at width x height.
+// Samples that cannot be read are passed over.
 Status baseline_run(Baseline *baseline, const Dataset *train, int64_t n_fit, const Dataset *validation);
 
 #endif

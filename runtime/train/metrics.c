@@ -29,16 +29,26 @@ const char *metric_name(Metric metric) { return metric_table[metric].name; }
 const char *metric_formula(Metric metric) { return metric_table[metric].formula; }
 bool metric_rises(Metric metric) { return metric_table[metric].rises; }
 
+static const char *const align_names[] = {[ALIGN_NONE] = "none", [ALIGN_MEDIAN] = "median", [ALIGN_LSQ] = "lsq"};
+
+const char *align_name(Align align) { return align_names[align]; }
+
+bool align_find(const char *name, Align *out) {
+  for (int i = 0; i < (int)(sizeof align_names / sizeof *align_names); i++)
+    if (!strcmp(align_names[i], name)) {
+      *out = (Align)i;
+      return true;
+    }
+  return false;
+}
+
+#define RANGE .depth_min = 1e-3, .depth_max = 10
+#define EIGEN .has_crop = true, .crop_top = 45, .crop_bottom = 471, .crop_left = 41, .crop_right = 601
 static const Protocol protocols[] = {
-    {.name = "full", .depth_min = 1e-3, .depth_max = 10},
-    {.name = "nyu-eigen",
-     .depth_min = 1e-3,
-     .depth_max = 10,
-     .has_crop = true,
-     .crop_top = 45,
-     .crop_bottom = 471,
-     .crop_left = 41,
-     .crop_right = 601},
+    {.name = "full", RANGE},
+    {.name = "nyu-eigen", RANGE, EIGEN, .is_native = true},
+    {.name = "nyu-eigen-flip", RANGE, EIGEN, .is_native = true, .has_flip = true},
+    {.name = "slides", RANGE, EIGEN, .is_native = true, .has_slides_sq_rel = true},
 };
 
 const Protocol *protocol_at(int i) {
@@ -51,13 +61,28 @@ const Protocol *protocol_find(const char *name) {
   return NULL;
 }
 
+void protocol_describe(const Protocol *p, Text *out) {
+  text_printf(out, "clamp to [%.9g, %.9g] m; ", p->depth_min, p->depth_max);
+  if (p->has_crop)
+    text_printf(out, "crop [%d:%d, %d:%d] of 480x640; ", p->crop_top, p->crop_bottom, p->crop_left, p->crop_right);
+  else text_put(out, "no crop; ");
+  text_printf(out, "input at the %s size; flip averaging %s; align %s; sq_rel over %s; mean of pictures",
+              p->is_native ? "picture's" : "trained", p->has_flip ? "on" : "off", align_name(p->align),
+              p->has_slides_sq_rel ? "g^2" : "g");
+}
+
 void protocol_digest(const Protocol *protocol, char out[9]) {
-  char text[160];
-  snprintf(text, sizeof text, "1 clamp %.9g %.9g crop %d %d %d %d %d align none flip none mean-of-images",
-           protocol->depth_min, protocol->depth_max, protocol->has_crop, protocol->crop_top, protocol->crop_bottom,
-           protocol->crop_left, protocol->crop_right);
-  uint64_t hash = hash_fnv64(text);
+  Text text = {0};
+  protocol_describe(protocol, &text);
+  uint64_t hash = hash_fnv64(text_get(&text));
   snprintf(out, 9, "%08x", (unsigned)(hash ^ hash >> 32));
+  text_free(&text);
+}
+
+Metric protocol_metric(const Protocol *protocol, int column) {
+  if (protocol->has_slides_sq_rel && column == METRIC_SQ_REL) return METRIC_SQ_REL_SLIDES;
+  if (protocol->has_slides_sq_rel && column == METRIC_SQ_REL_SLIDES) return METRIC_SQ_REL;
+  return (Metric)column;
 }
 
 // Sums over the valid pixels; logarithms are natural.
@@ -83,6 +108,91 @@ static void add_pixel(Sums *sums, double d, double g) {
 
 static int scale_crop(int value, int size, int reference) { return (int)lround((double)value * size / reference); }
 
+// The part of a ground truth that counts.
+typedef struct Window {
+  int top, bottom, left, right;
+} Window;
+
+static Window window_of(const Protocol *protocol, int width, int height) {
+  if (!protocol->has_crop) return (Window){0, height, 0, width};
+  return (Window){scale_crop(protocol->crop_top, height, 480), scale_crop(protocol->crop_bottom, height, 480),
+                  scale_crop(protocol->crop_left, width, 640), scale_crop(protocol->crop_right, width, 640)};
+}
+
+static bool is_valid(const Protocol *protocol, float g) {
+  // The truth is float32 and so are its bounds: 1e-3 itself is not valid, whatever its double value.
+  return g > (float)protocol->depth_min && g < (float)protocol->depth_max;
+}
+
+static double clamp(const Protocol *protocol, double d) {
+  if (!(d > protocol->depth_min)) return protocol->depth_min; // NaN comes here too
+  return d > protocol->depth_max ? protocol->depth_max : d;
+}
+
+static int compare_floats(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+static double median(float *values, int64_t n) {
+  qsort(values, (size_t)n, sizeof *values, compare_floats);
+  return n % 2 ? values[n / 2] : ((double)values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+// The scale and shift of the protocol's alignment over n valid pixels; sorts them for the median.
+static void fit_alignment(Align align, float *d, float *g, int64_t n, double *scale, double *shift) {
+  *scale = 1;
+  *shift = 0;
+  if (n == 0 || align == ALIGN_NONE) return;
+  if (align == ALIGN_MEDIAN) {
+    *scale = median(g, n) / median(d, n);
+    return;
+  }
+  double mean_d = 0, mean_g = 0, cross = 0, square = 0;
+  for (int64_t i = 0; i < n; i++) {
+    mean_d += d[i] / (double)n;
+    mean_g += g[i] / (double)n;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    cross += (d[i] - mean_d) * (g[i] - mean_g);
+    square += (d[i] - mean_d) * (d[i] - mean_d);
+  }
+  *scale = square > 0 ? cross / square : 1;
+  *shift = mean_g - *scale * mean_d;
+}
+
+static void align_image(const Protocol *protocol, const float *prediction, const float *truth, int width, Window window,
+                        double *scale, double *shift) {
+  *scale = 1;
+  *shift = 0;
+  if (protocol->align == ALIGN_NONE) return;
+  size_t area = (size_t)(window.bottom - window.top) * (size_t)(window.right - window.left);
+  float *d = malloc(sizeof *d * (area + 1)), *g = malloc(sizeof *g * (area + 1));
+  if (!d || !g) BUG("out of memory");
+  int64_t n = 0;
+  for (int y = window.top; y < window.bottom; y++)
+    for (int x = window.left; x < window.right; x++) {
+      size_t i = (size_t)y * (size_t)width + (size_t)x;
+      if (!is_valid(protocol, truth[i])) continue;
+      // Relative depth may have any size, but what is no number, or none above 0, has no place in a fit.
+      d[n] = isnan(prediction[i]) || prediction[i] < 1e-6f ? 1e-6f : prediction[i] > 1e6f ? 1e6f : prediction[i];
+      g[n++] = truth[i];
+    }
+  fit_alignment(protocol->align, d, g, n, scale, shift);
+  free(d);
+  free(g);
+}
+
+void metrics_average_flip(const Protocol *protocol, const float *prediction, const float *flipped, int width,
+                          int height, float *out) {
+  for (int y = 0; y < height; y++)
+    for (int x = 0; x < width; x++) {
+      size_t row = (size_t)y * (size_t)width;
+      double mirrored = clamp(protocol, flipped[row + (size_t)(width - 1 - x)]);
+      out[row + (size_t)x] = (float)((clamp(protocol, prediction[row + (size_t)x]) + mirrored) / 2);
+    }
+}
+
 int64_t metrics_image(const Protocol *protocol, const float *prediction, int prediction_width, int prediction_height,
                       const float *truth, int width, int height, double out[METRIC_COUNT]) {
   float *resized = NULL;
@@ -92,24 +202,14 @@ int64_t metrics_image(const Protocol *protocol, const float *prediction, int pre
     resize_bilinear_corners(prediction, prediction_width, prediction_height, resized, width, height);
     prediction = resized;
   }
-  int top = 0, bottom = height, left = 0, right = width;
-  if (protocol->has_crop) {
-    top = scale_crop(protocol->crop_top, height, 480);
-    bottom = scale_crop(protocol->crop_bottom, height, 480);
-    left = scale_crop(protocol->crop_left, width, 640);
-    right = scale_crop(protocol->crop_right, width, 640);
-  }
+  Window window = window_of(protocol, width, height);
+  double scale, shift;
+  align_image(protocol, prediction, truth, width, window, &scale, &shift);
   Sums sums = {0};
-  // The truth is float32 and so are its bounds: 1e-3 itself is not valid, whatever its double value.
-  float least = (float)protocol->depth_min, most = (float)protocol->depth_max;
-  for (int y = top; y < bottom; y++)
-    for (int x = left; x < right; x++) {
-      float g = truth[(size_t)y * (size_t)width + (size_t)x];
-      if (!(g > least && g < most)) continue;
-      double d = prediction[(size_t)y * (size_t)width + (size_t)x];
-      if (!(d > protocol->depth_min)) d = protocol->depth_min; // NaN comes here too
-      if (d > protocol->depth_max) d = protocol->depth_max;
-      add_pixel(&sums, d, g);
+  for (int y = window.top; y < window.bottom; y++)
+    for (int x = window.left; x < window.right; x++) {
+      size_t i = (size_t)y * (size_t)width + (size_t)x;
+      if (is_valid(protocol, truth[i])) add_pixel(&sums, clamp(protocol, scale * prediction[i] + shift), truth[i]);
     }
   free(resized);
 

@@ -241,73 +241,6 @@ static void test_rooms(void) {
   status_free(status);
 }
 
-static void write_pair(const char *name, int width, int depth_width) {
-  char path[64];
-  Image image;
-  DepthMap depth;
-  image_alloc(&image, width, 8);
-  depth_alloc(&depth, depth_width, 8);
-  for (int i = 0; i < 8 * depth_width; i++) depth.metres[i] = 2;
-  snprintf(path, sizeof path, "set/rgb/%s.png", name);
-  Status status = image_write_png(scratch_path(path), &image, NULL, 0);
-  CHECK(!status, "%s", status_message(status));
-  snprintf(path, sizeof path, "set/depth/%s.png", name);
-  status = depth_width ? depth_write_png(scratch_path(path), &depth) : STATUS_OK;
-  CHECK(!status, "%s", status_message(status));
-  image_free(&image);
-  depth_free(&depth);
-}
-
-static void test_folder(void) {
-  Dataset *all, *part;
-  Status status = dataset_open_folder(scratch_path("set"), 0, 1, 0, false, NULL, &all);
-  CHECK(status_code(status) == EXIT_DATA, "no folder: %s", status_message(status));
-  status_free(status);
-  CHECK(!file_make_directory(scratch_path("set/rgb")) && !file_make_directory(scratch_path("set/depth")), "folders");
-  status = dataset_open_folder(scratch_path("set"), 0, 1, 0, false, NULL, &all);
-  CHECK(status_code(status) == EXIT_DATA && strstr(status_message(status), "no pairs"), "empty: %s",
-        status_message(status));
-  status_free(status);
-  const char *names[] = {"c", "a", "b", "e", "d", "wide"};
-  for (int i = 0; i < 5; i++) write_pair(names[i], 12, 12);
-  write_pair("wide", 20, 12);
-  write_pair("alone", 12, 1);
-  remove(scratch_path("set/depth/alone.png"));
-
-  int64_t unpaired = -1;
-  status = dataset_open_folder(scratch_path("set"), 0, 1, 0, false, &unpaired, &all);
-  CHECK(!status && all->size == 6 && unpaired == 1, "%s, %lld unpaired", status_message(status), (long long)unpaired);
-  char name[SAMPLE_NAME];
-  dataset_name(all, 0, name);
-  CHECK_TEXT(name, "a", "sorted");
-  Sample sample;
-  status = dataset_sample(all, 0, &sample);
-  CHECK(!status && sample.picture.width == 12 && sample.depth.metres[5] == 2, "%s", status_message(status));
-  sample_free(&sample);
-  status = dataset_sample(all, 5, &sample);
-  CHECK(status_code(status) == EXIT_DATA && strstr(status_message(status), "wide"), "sizes differ: %s",
-        status_message(status));
-  status_free(status);
-  dataset_close(all);
-
-  int64_t sizes[2];
-  for (int others = 0; others < 2; others++) {
-    status = dataset_open_folder(scratch_path("set"), 0, 3, 2, others, NULL, &part);
-    CHECK(!status, "%s", status_message(status));
-    sizes[others] = part->size;
-    dataset_name(part, 0, name);
-    CHECK_TEXT(name, others ? "a" : "c", "first of the slice");
-    dataset_close(part);
-  }
-  CHECK(sizes[0] == 2 && sizes[1] == 4, "slices of %lld and %lld", (long long)sizes[0], (long long)sizes[1]);
-
-  CHECK(!file_write(scratch_path("set/rgb/a.jpg"), "x", 1), "second a");
-  status = dataset_open_folder(scratch_path("set"), 0, 1, 0, false, NULL, &all);
-  CHECK(status_code(status) == EXIT_DATA && strstr(status_message(status), "a.jpg"), "ambiguous: %s",
-        status_message(status));
-  status_free(status);
-}
-
 int main(void) {
   test_order();
   test_same_bits();
@@ -316,6 +249,5 @@ int main(void) {
   test_bad();
   test_close();
   test_rooms();
-  test_folder();
   return check_report("test_loader");
 }

@@ -103,12 +103,62 @@ static void test_resize(void) {
   CHECK_NEAR(v[METRIC_RMSE], 0, 1e-6, "a resized plane");
 }
 
+// An affine change of the truth is undone by a fit of scale and shift, a change of scale by medians.
+static void test_align(void) {
+  float truth[N], prediction[N];
+  double v[METRIC_COUNT];
+  fill_truth(truth);
+  Protocol protocol = *protocol_find("full");
+  truth[3] = 0; // what is not valid enters no fit
+  for (int i = 0; i < N; i++) prediction[i] = i == 3 ? 1e5f : 30 * truth[i];
+  metrics_image(&protocol, prediction, W, H, truth, W, H, v);
+  CHECK(v[METRIC_RMSE] > 1, "nothing is aligned unless asked for");
+  protocol.align = ALIGN_MEDIAN;
+  metrics_image(&protocol, prediction, W, H, truth, W, H, v);
+  CHECK_NEAR(v[METRIC_RMSE], 0, 1e-5, "median");
+  for (int i = 0; i < N; i++) prediction[i] = 5 - 0.25f * truth[i];
+  metrics_image(&protocol, prediction, W, H, truth, W, H, v);
+  CHECK(v[METRIC_RMSE] > 1, "a median cannot undo a shift");
+  protocol.align = ALIGN_LSQ;
+  metrics_image(&protocol, prediction, W, H, truth, W, H, v);
+  CHECK_NEAR(v[METRIC_RMSE], 0, 1e-4, "lsq");
+  for (int i = 0; i < N; i++) prediction[i] = 3;
+  metrics_image(&protocol, prediction, W, H, truth, W, H, v);
+  double mean = 0, square = 0;
+  for (int i = 0; i < N; i++) mean += truth[i] / (N - 1), square += (double)truth[i] * truth[i] / (N - 1);
+  CHECK_NEAR(v[METRIC_RMSE], sqrt(square - mean * mean), 1e-5, "a constant is shifted to the mean");
+  memset(truth, 0, sizeof truth);
+  CHECK(metrics_image(&protocol, prediction, W, H, truth, W, H, v) == 0 && isnan(v[METRIC_RMSE]), "no truth, no fit");
+}
+
+static void test_flip(void) {
+  const float plain[] = {1, 2, 30, NAN}, flipped[] = {4, 3, INFINITY, -1};
+  float out[4];
+  metrics_average_flip(protocol_find("full"), plain, flipped, 4, 1, out);
+  // Flipped back: -1, inf, 3, 4; clamped before the mean.
+  CHECK_NEAR(out[0], (1 + 1e-3) / 2, 1e-7, "below");
+  CHECK_NEAR(out[1], (2 + 10) / 2., 1e-7, "infinite");
+  CHECK_NEAR(out[2], (10 + 3) / 2., 1e-7, "above");
+  CHECK_NEAR(out[3], (1e-3 + 4) / 2, 1e-7, "not a number");
+}
+
 static void test_protocols(void) {
   char a[9], b[9];
   protocol_digest(protocol_find("full"), a);
   protocol_digest(protocol_find("nyu-eigen"), b);
   CHECK(strlen(a) == 8 && strcmp(a, b), "digests %s and %s", a, b);
   CHECK(!protocol_find("garg"), "unknown protocol");
+  char digests[8][9];
+  int n = 0;
+  for (; protocol_at(n); n++) {
+    protocol_digest(protocol_at(n), digests[n]);
+    for (int i = 0; i < n; i++) CHECK(strcmp(digests[i], digests[n]), "protocols %d and %d", i, n);
+    bool is_there[METRIC_COUNT] = {false};
+    for (int c = 0; c < METRIC_COUNT; c++) is_there[protocol_metric(protocol_at(n), c)] = true;
+    for (int m = 0; m < METRIC_COUNT; m++)
+      CHECK(is_there[m], "%s prints %s", protocol_at(n)->name, metric_name((Metric)m));
+  }
+  CHECK(protocol_metric(protocol_find("slides"), METRIC_SQ_REL) == METRIC_SQ_REL_SLIDES, "the slides' definition");
   for (int i = 0; i < METRIC_COUNT; i++)
     CHECK(metric_name((Metric)i) && metric_formula((Metric)i) && metric_rises((Metric)i) == (i < 3), "metric %d", i);
 }
@@ -178,6 +228,8 @@ int main(void) {
   test_masks();
   test_crop();
   test_resize();
+  test_align();
+  test_flip();
   test_protocols();
   test_baseline();
   test_best_value();

@@ -1,0 +1,126 @@
+// sgrun_datasets: what --data and its companions mean: rooms, or pairs of files with their splits.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/sgrun.h"
+
+ExitCode sgrun_pairs(const Cli *cli, const char *path, Pairs *out) {
+  double scale = cli_number(cli, "depth-scale", 0, 0, 1e6);
+  ExitCode code = cli_status(cli, pairs_open(path, cli_option(cli, "data-root"), scale, out));
+  if (code) return code;
+  if (out->n_unpaired)
+    cli_say(cli, "%s: %lld pictures have no depth map and are left out", path, (long long)out->n_unpaired);
+  return EXIT_DONE;
+}
+
+ExitCode sgrun_drop_missing(const Cli *cli, Pairs *pairs) {
+  Text messages = {0};
+  int64_t n = pairs->n, n_missing = pairs_drop_missing(pairs, &messages);
+  ExitCode code = EXIT_DONE;
+  if (n_missing == n) {
+    code = cli_fail(cli, EXIT_DATA,
+                    "none of the %lld pairs of %s can be read (do relative paths begin at '%s'? "
+                    "--data-root says where):\n%s",
+                    (long long)n, pairs->path, pairs->root, text_get(&messages));
+  } else if (n_missing) {
+    cli_say(cli, "%s: %lld of %lld pairs are left out:\n%s%s", pairs->path, (long long)n_missing, (long long)n,
+            text_get(&messages), n_missing > PAIRS_MESSAGES ? "..." : "");
+  }
+  text_free(&messages);
+  return code;
+}
+
+// The pairs of one split as a data set; takes the pairs over.
+static ExitCode open_split(const Cli *cli, Pairs *pairs, Split split, Dataset **out) {
+  char *path = strdup(pairs->path);
+  if (!path) BUG("out of memory");
+  pairs_keep(pairs, split);
+  ExitCode code = EXIT_DONE;
+  if (pairs->n == 0)
+    code = cli_fail(cli, EXIT_DATA, "%s has too few pairs: none is for '%s'", path, split_name(split));
+  if (!code) code = sgrun_drop_missing(cli, pairs);
+  if (!code) code = cli_status(cli, pairs_check_unit(pairs));
+  if (!code) code = cli_status(cli, dataset_open_pairs(pairs, out));
+  pairs_free(pairs);
+  free(path);
+  return code;
+}
+
+static ExitCode open_part(const Cli *cli, const char *path, Split split, bool holds_out, Dataset **out) {
+  Pairs pairs = {0};
+  ExitCode code = sgrun_pairs(cli, path, &pairs);
+  if (code) return code;
+  if (holds_out) {
+    pairs_hold_out(&pairs);
+  } else {
+    for (int64_t i = 0; i < pairs.n; i++)
+      if (pairs.pair[i].split == SPLIT_NONE) pairs.pair[i].split = SPLIT_TRAIN;
+  }
+  return open_split(cli, &pairs, split, out);
+}
+
+// All of --data-val, or of it those that say that they are for validation.
+static ExitCode open_validation(const Cli *cli, const char *path, Dataset **out) {
+  Pairs pairs = {0};
+  ExitCode code = sgrun_pairs(cli, path, &pairs);
+  if (code) return code;
+  bool is_mixed = false;
+  for (int64_t i = 0; i < pairs.n; i++) is_mixed |= pairs.pair[i].split == SPLIT_VALIDATION;
+  return open_split(cli, &pairs, is_mixed ? SPLIT_VALIDATION : SPLIT_NONE, out);
+}
+
+static ExitCode open_rooms(const Cli *cli, const TrainSettings *settings, const char *split, Dataset **training,
+                           Dataset **validation) {
+  uint64_t seed = (uint64_t)settings->seed;
+  int width = (int)settings->width, height = (int)settings->height;
+  bool is_train = split && !strcmp(split, "train");
+  if (split && !is_train && strcmp(split, "val"))
+    return cli_fail(cli, EXIT_USAGE, "rooms have the splits train and val, not '%s'", split);
+  Status status = STATUS_OK;
+  if (training) status = dataset_open_rooms(seed, ROOMS_TRAIN, (int64_t)settings->rooms, width, height, training);
+  if (!status && is_train)
+    status = dataset_open_rooms(seed, ROOMS_TRAIN, (int64_t)settings->rooms, width, height, validation);
+  else if (!status)
+    status = dataset_open_rooms(seed, ROOMS_VALIDATION, (int64_t)settings->validation_rooms, width, height, validation);
+  return cli_status(cli, status);
+}
+
+ExitCode sgrun_split(const Cli *cli, Split fallback, Split *out) {
+  const char *name = cli_option(cli, "split");
+  *out = fallback;
+  if (!name) return EXIT_DONE;
+  if (!strcmp(name, "all")) {
+    *out = SPLIT_NONE;
+    return EXIT_DONE;
+  }
+  if (!split_find(name, out) || !*name)
+    return cli_fail(cli, EXIT_USAGE, "there is no split '%s'; there are train, val, test and all", name);
+  return EXIT_DONE;
+}
+
+ExitCode sgrun_datasets(const Cli *cli, const TrainSettings *settings, Dataset **training, Dataset **validation) {
+  const char *path = cli_option(cli, "data"), *validation_path = cli_option(cli, "data-val");
+  if (!path && !validation_path) return open_rooms(cli, settings, cli_option(cli, "split"), training, validation);
+  if (!path && training)
+    return cli_fail(cli, EXIT_USAGE, "--data-val says what to validate on; --data must say what to train on");
+  Split split;
+  ExitCode code = sgrun_split(cli, SPLIT_VALIDATION, &split);
+  // What is validated on elsewhere leaves the training data whole.
+  if (!code && training) code = open_part(cli, path, SPLIT_TRAIN, !validation_path, training);
+  if (!code && validation_path) code = open_validation(cli, validation_path, validation);
+  else if (!code) code = open_part(cli, path, split, true, validation);
+  return code;
+}
+
+int64_t sgrun_max_bad(const Cli *cli, int64_t size) {
+  enum { FEW = 16 };
+  const char *text = cli_option(cli, "max-bad");
+  if (!text) return size / 1000 > FEW ? size / 1000 : FEW;
+  char *end;
+  double value = strtod(text, &end);
+  bool is_share = *end == '%' && !end[1];
+  if (end == text || (*end && !is_share) || !(value >= 0 && value <= (is_share ? 100 : 1e12)))
+    exit(cli_fail(cli, EXIT_USAGE, "option '--max-bad' needs a number or a percentage, not '%s'", text));
+  return (int64_t)(is_share ? floor(value * (double)size / 100) : value);
+}

@@ -1,0 +1,65 @@
+// sgrun_predictor: trained weights that turn pictures of any size into depth; one program for each input size.
+#include "tools/sgrun_predictor.h"
+
+#include "runtime/train/checkpoint.h"
+
+ExitCode predictor_open(const Cli *cli, const char *path, Predictor *out) {
+  *out = (Predictor){.cli = cli};
+  ExitCode code = model_open(cli, path, &out->model);
+  if (!code && !out->model.weights)
+    code = cli_fail(cli, EXIT_USAGE, "%s is model text; give the weights that a training wrote", out->model.path);
+  if (!code) code = cli_status(cli, checkpoint_verify(out->model.weights));
+  if (!code) code = sgrun_preprocess(cli, &out->model, &out->preprocess);
+  if (!code) code = sgrun_device(cli, &out->device);
+  return code;
+}
+
+void predictor_close(Predictor *p) {
+  runner_close(&p->runner);
+  device_close(p->device);
+  model_close(&p->model);
+}
+
+static ExitCode prepare(Predictor *p, int width, int height) {
+  if (p->runner.exec && p->width == width && p->height == height) return EXIT_DONE;
+  runner_close(&p->runner);
+  p->width = width;
+  p->height = height;
+  Model *model = &p->model;
+  int n = model->n_bindings; // the sizes are bound for this program only
+  model_bind(model, "H", "%d", height);
+  model_bind(model, "W", "%d", width);
+  model_bind_sizes(model, 1);
+  Graph *graph = model_graph(p->cli, model, false, false);
+  model->n_bindings = n;
+  if (!graph) return EXIT_MODEL;
+  const Node *depth = graph_find_output(graph, "depth");
+  if (!depth || depth->shape.rank != 4 || !graph_find_leaf(graph, "rgb"))
+    return cli_fail(p->cli, EXIT_MODEL, "the model %s does not turn 'rgb' into 'depth'", graph->name);
+  ExitCode code = runner_open(p->cli, graph, false, p->device, 0, &p->runner);
+  return code ? code : cli_status(p->cli, checkpoint_restore(p->model.weights, p->runner.exec, NULL));
+}
+
+void predictor_size(const Predictor *p, bool is_native, const Image *picture, int *out_width, int *out_height) {
+  Preprocess policy = p->preprocess;
+  if (is_native) {
+    policy.width = picture->width;
+    policy.height = picture->height;
+  }
+  preprocess_size(&policy, picture->width, picture->height, out_width, out_height);
+}
+
+ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height, const float **out_depth,
+                       int *out_width, int *out_height) {
+  ExitCode code = prepare(p, width, height);
+  if (code) return code;
+  preprocess_picture(&p->preprocess, picture, width, height, exec_input(p->runner.exec, "rgb"));
+  code = cli_status(p->cli, exec_run(p->runner.exec));
+  if (code) return code;
+  const Program *program = p->runner.program;
+  Shape shape = program->buffers[program_find(program, BUFFER_OUTPUT, "depth")].shape;
+  *out_depth = exec_output(p->runner.exec, "depth");
+  *out_width = (int)shape.dim[3];
+  *out_height = (int)shape.dim[2];
+  return EXIT_DONE;
+}

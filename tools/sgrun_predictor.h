@@ -1,0 +1,31 @@
+// sgrun_predictor: trained weights that turn pictures of any size into depth; one program for each input size.
+#ifndef SG_TOOLS_SGRUN_PREDICTOR_H
+#define SG_TOOLS_SGRUN_PREDICTOR_H
+
+#include "tools/sgrun.h"
+
+// Pictures of one input size after another share their program.
+typedef struct Predictor {
+  const Cli *cli;
+  Model model;
+  Device *device;
+  Preprocess preprocess;
+  Runner runner;
+  int width, height; // of the runner's input
+} Predictor;
+
+// Opens verified weights with the command's options; says what is wrong and returns the code. predictor_close ends it
+// in every case.
+ExitCode predictor_open(const Cli *cli, const char *path, Predictor *out);
+void predictor_close(Predictor *p);
+
+// The input size for a picture: that which covers the trained area or, if is_native, the picture's own, both in the
+// picture's proportions and rounded to what the network can take.
+void predictor_size(const Predictor *p, bool is_native, const Image *picture, int *out_width, int *out_height);
+
+// Runs the network on a picture scaled to width x height. *out_depth is the network's unclamped output of the size that
+// it has, lent until the next run.
+ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height, const float **out_depth,
+                       int *out_width, int *out_height);
+
+#endif
