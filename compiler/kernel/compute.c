@@ -38,18 +38,31 @@ static bool is_in(Shape axes, int axis) {
 typedef struct Factors {
   Lower *lower;
   Ir *ir;
-  IrVar *const *var;        // MAX_RANK, some NULL
-  IrExpr *inside, *outside; // products; NULL = 1
+  IrVar *const *var;         // MAX_RANK, some NULL
+  IrExpr *inside, *outside;  // products; NULL = 1
+  IrMap free[1 << MAX_RANK]; // by `bound` of is_summed: what it found free of the variables
 } Factors;
 
-// A reference to one of the variables, or to the block or lane of a channel that one of them counts.
-static bool is_summed(const IrExpr *e, const void *factors) {
-  const Factors *f = factors;
-  if (e->kind != IR_REF) return false;
-  const ChannelVar *channel = lower_channel(f->lower, e->var);
-  for (int k = 0; k < MAX_RANK; k++) {
-    if (f->var[k] && (e->var == f->var[k] || (channel && channel->var == f->var[k]))) return true;
+// Whether e refers to one of the variables, or to the block or lane of a channel that one of them counts, other than
+// under a reduction that binds it anew. Bit k of `bound` says that var[k] is bound.
+static bool is_summed(Factors *f, const IrExpr *e, unsigned bound) {
+  if (e->kind == IR_REF) {
+    const ChannelVar *channel = lower_channel(f->lower, e->var);
+    for (int k = 0; k < MAX_RANK; k++) {
+      if (f->var[k] && !(bound >> k & 1) && (e->var == f->var[k] || (channel && channel->var == f->var[k])))
+        return true;
+    }
+    return false;
   }
+  if (e->n_args == 0 || ir_map_get(&f->free[bound], e)) return false;
+  unsigned inner = bound;
+  for (int k = 0; k < MAX_RANK; k++) {
+    if (e->kind == IR_REDUCE && e->var == f->var[k]) inner |= 1u << k;
+  }
+  for (int k = 0; k < e->n_args; k++) {
+    if (is_summed(f, e->arg[k], inner)) return true;
+  }
+  ir_map_set(&f->free[bound], f->ir->arena, e, f);
   return false;
 }
 
@@ -60,21 +73,9 @@ static void take_factors(Factors *f, IrExpr *e, bool is_divisor) {
     take_factors(f, e->arg[1], is_divisor != (e->op == OP_div));
     return;
   }
-  IrExpr **product = ir_any(ir, e, is_summed, f) ? &f->inside : &f->outside;
+  IrExpr **product = is_summed(f, e, 0) ? &f->inside : &f->outside;
   if (*product) *product = ir_op2(ir, is_divisor ? OP_div : OP_mul, *product, e);
   else *product = is_divisor ? ir_op2(ir, OP_div, ir_number(ir, 1), e) : e;
-}
-
-// Sums `value` over the variables; factors that do not depend on them are multiplied in once, afterwards.
-static IrExpr *sum_of(Lower *lower, const Node *x, IrVar *const *var, IrExpr *value) {
-  Ir *ir = lower->ir;
-  Factors f = {.lower = lower, .ir = ir, .var = var};
-  take_factors(&f, value, false);
-  if (f.outside && f.inside) value = f.inside;
-  for (int k = x->shape.rank - 1; k >= 0; k--) {
-    if (var[k]) value = ir_reduce(ir, OP_add, var[k], x->shape.dim[k], value);
-  }
-  return f.outside && f.inside ? ir_op2(ir, OP_mul, value, f.outside) : value;
 }
 
 static IrExpr *reduction(Lower *lower, const Node *node, IrExpr *const *index) {
@@ -97,14 +98,20 @@ static IrExpr *reduction(Lower *lower, const Node *node, IrExpr *const *index) {
       for (int i = 0; i < node->shape.rank; i++) is_free = is_free && !ir_uses(index[i], var[k]);
     }
     if (!is_free) continue;
-    IrExpr *value = lower_value(lower, x, at);
-    for (int k = 0; is_free && k < x->shape.rank; k++) is_free = !var[k] || !binds(ir, value, var[k]);
-    if (!is_free) continue;
-    if (node->op == OP_sum) return sum_of(lower, x, var, value);
-    for (int k = x->shape.rank - 1; k >= 0; k--) {
-      if (var[k]) value = ir_reduce(ir, OP_maximum, var[k], x->shape.dim[k], value);
+    Factors f = {.lower = lower, .ir = ir, .var = var, .inside = lower_value(lower, x, at)};
+    if (node->op == OP_sum) {
+      // Factors that do not depend on the variables are multiplied in once, after the sum.
+      IrExpr *value = f.inside;
+      f.inside = NULL;
+      take_factors(&f, value, false);
+      if (!f.inside || !f.outside) f.inside = value, f.outside = NULL;
     }
-    return value;
+    for (int k = 0; is_free && k < x->shape.rank; k++) is_free = !var[k] || !binds(ir, f.inside, var[k]);
+    if (!is_free) continue;
+    for (int k = x->shape.rank - 1; k >= 0; k--) {
+      if (var[k]) f.inside = ir_reduce(ir, node->op == OP_max ? OP_maximum : OP_add, var[k], x->shape.dim[k], f.inside);
+    }
+    return f.outside ? ir_op2(ir, OP_mul, f.inside, f.outside) : f.inside;
   }
 }
 

@@ -5,28 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "compiler/kernel/emit.h"
+#include "compiler/kernel/emit_reduce.h"
 #include "runtime/base/status.h"
 
-enum { RUN = 128, UNROLLED = 5, MAX_CHAIN = 12, MAX_TOGETHER = 16 };
-
-typedef struct Axis {
-  IrVar *var;
-  int64_t n;
-} Axis;
-
-// One set of reductions over the same elements.
-typedef struct Reduction {
-  int n; // how many
-  IrExpr *whole[MAX_TOGETHER], *body[MAX_TOGETHER];
-  IrExpr *scalar[MAX_TOGETHER]; // the bodies for the last elements, that fill no vector
-  IrVar *sum[MAX_TOGETHER], *run[MAX_TOGETHER], *rest[MAX_TOGETHER];
-  int n_axes;
-  Axis axis[MAX_CHAIN]; // outermost first
-  bool is_across;       // lanes are elements, to be combined at the end
-  int64_t step;         // elements of the last axis that one vector takes
-  int level;
-} Reduction;
+enum { RUN = 128, UNROLLED = 5 };
 
 // ---- which reductions go together
 
@@ -70,7 +52,7 @@ static void find_companions(Emit *emit, Reduction *r) {
     if (e == first || e->type != first->type || emit_recall(emit, e)) continue;
     bool fits = chain(e, var, n, &body) == r->n_axes;
     for (int i = 0; fits && i < r->n_axes; i++) fits = var[i] == r->axis[i].var;
-    if (!fits || emit_level_of(emit, e) != r->level) continue;
+    if (!fits || emit_level_of(emit, e) != emit_level_of(emit, first)) continue;
     Outside outside = {ir, e, first};
     fits = !ir_any(ir, e, is_foreign, &outside);
     for (int i = 0; fits && i < r->n; i++)
@@ -86,16 +68,18 @@ static void find_companions(Emit *emit, Reduction *r) {
 // All bodies as vectors over the lanes; false (and nothing changed) if one has no such form.
 static bool vectorise(Ir *ir, Reduction *r, const Lanes *lanes, IrVar *replaced, IrExpr *by) {
   IrExpr *vector[MAX_TOGETHER];
+  memcpy(vector, r->body, sizeof vector);
+  ir_substitute_all(ir, r->n, vector, replaced, by);
+  if (!nest_vectorise(ir, r->n, vector, lanes)) return false;
   for (int k = 0; k < r->n; k++) {
-    vector[k] = nest_vectorise(ir, ir_substitute(ir, r->body[k], replaced, by), lanes);
-    if (!vector[k] || vector[k]->type != IR_VECTOR) return false;
+    if (vector[k]->type != IR_VECTOR) return false;
   }
   memcpy(r->body, vector, sizeof(IrExpr *) * (size_t)r->n);
   r->is_across = true;
   return true;
 }
 
-static double identity(Op op) { return op == OP_add ? 0 : -INFINITY; }
+double reduction_identity(Op op) { return op == OP_add ? 0 : -INFINITY; }
 
 // The axis walks channels of blocked values: blocks become the loop and their channels the lanes if nothing else is
 // vectorised yet; otherwise channels are found one by one.
@@ -116,13 +100,13 @@ static void resolve_channels(Emit *emit, Reduction *r, Axis *axis) {
       *axis = (Axis){channel->block, channel->block->hi + 1};
       if (ir_is_int(lanes.n_valid, ir->target->vector)) return;
       for (int k = 0; k < r->n; k++) {
-        IrExpr *keep[] = {r->body[k], lanes.n_valid, ir_number(ir, identity(r->whole[k]->op))};
+        IrExpr *keep[] = {r->body[k], lanes.n_valid, ir_number(ir, reduction_identity(r->whole[k]->op))};
         r->body[k] = ir_call(ir, IR_VECTOR, "vkeep", 3, keep);
       }
       return;
     }
   }
-  for (int k = 0; k < r->n; k++) r->body[k] = nest_scalar_channel(lower, r->body[k], channel);
+  nest_scalar_channel(lower, r->n, r->body, channel);
 }
 
 static void merge_axes(Ir *ir, Reduction *r) {
@@ -132,10 +116,8 @@ static void merge_axes(Ir *ir, Reduction *r) {
     for (int k = 0; can && k < r->n; k++) can = nest_can_merge(ir, r->body[k], outer->var, inner->var, inner->n);
     if (!can) continue;
     Axis merged = {ir_var(ir, IR_INDEX, inner->var->name, 0, outer->n * inner->n - 1), outer->n * inner->n};
-    for (int k = 0; k < r->n; k++) {
-      IrExpr *body = ir_substitute(ir, r->body[k], outer->var, ir_int(ir, 0));
-      r->body[k] = ir_substitute(ir, body, inner->var, ir_ref(ir, merged.var));
-    }
+    ir_substitute_all(ir, r->n, r->body, outer->var, ir_int(ir, 0));
+    ir_substitute_all(ir, r->n, r->body, inner->var, ir_ref(ir, merged.var));
     *outer = merged;
     memmove(inner, inner + 1, sizeof(Axis) * (size_t)(r->n_axes - a - 2));
     r->n_axes--;
@@ -158,7 +140,7 @@ static void vectorise_last(Ir *ir, Reduction *r) {
 
 static IrVar *accumulator(Emit *emit, const char *name, IrType type, Op op) {
   Ir *ir = emit->ir;
-  IrExpr *start = ir_number(ir, identity(op));
+  IrExpr *start = ir_number(ir, reduction_identity(op));
   if (type == IR_VECTOR) start = ir_splat(ir, start);
   if (type == IR_DOUBLE) start = ir_convert(ir, IR_DOUBLE, start);
   if (type == IR_DVECTOR) start = ir_splat(ir, ir_convert(ir, IR_DOUBLE, start));
@@ -279,18 +261,22 @@ static IrExpr *finish(Emit *emit, Reduction *r, int k) {
   return ir_ref(ir, ir_let(ir, emit_block(emit), name, total));
 }
 
+void reduction_prepare(Emit *emit, Reduction *r, IrExpr *e, int level) {
+  *r = (Reduction){.n = 1, .whole = {e}, .step = 1, .level = level};
+  IrVar *var[MAX_CHAIN];
+  int64_t n[MAX_CHAIN];
+  r->n_axes = chain(e, var, n, &r->body[0]);
+  for (int k = 0; k < r->n_axes; k++) r->axis[k] = (Axis){var[k], n[k]};
+  find_companions(emit, r);
+  for (int k = 0; k < r->n_axes; k++) resolve_channels(emit, r, &r->axis[k]);
+  merge_axes(emit->ir, r);
+}
+
 IrExpr *emit_reduction(Emit *emit, IrExpr *e) {
   Ir *ir = emit->ir;
   if (emit->is_guarded) BUG("a reduction inside a guarded expression");
-  Reduction r = {.n = 1, .whole = {e}, .step = 1, .level = emit_level_of(emit, e)};
-  IrVar *var[MAX_CHAIN];
-  int64_t n[MAX_CHAIN];
-  r.n_axes = chain(e, var, n, &r.body[0]);
-  for (int k = 0; k < r.n_axes; k++) r.axis[k] = (Axis){var[k], n[k]};
-  find_companions(emit, &r);
-
-  for (int k = 0; k < r.n_axes; k++) resolve_channels(emit, &r, &r.axis[k]);
-  merge_axes(ir, &r);
+  Reduction r;
+  reduction_prepare(emit, &r, e, emit_level_of(emit, e));
   vectorise_last(ir, &r);
 
   // The loops stand at the level that the reduction depends on, however deep it was asked for.

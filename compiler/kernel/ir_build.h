@@ -27,5 +27,8 @@ void ir_map_set(IrMap *map, Arena *arena, const IrExpr *key, void *value);
 // (unless NULL) replaces the node whole. Shared nodes stay shared.
 typedef IrExpr *IrRewriteFn(void *context, Ir *ir, IrExpr *e);
 IrExpr *ir_rewrite(Ir *ir, IrExpr *e, IrRewriteFn *leaf, void *context);
+// The same for n expressions at once, in place: what they share stays shared.
+void ir_rewrite_all(Ir *ir, int n, IrExpr **e, IrRewriteFn *leaf, void *context);
+void ir_substitute_all(Ir *ir, int n, IrExpr **e, const IrVar *var, IrExpr *by);
 
 #endif

@@ -109,9 +109,14 @@ static IrExpr *rewrite(Rewrite *r, Ir *ir, IrExpr *e) {
   return result;
 }
 
-IrExpr *ir_rewrite(Ir *ir, IrExpr *e, IrRewriteFn *leaf, void *context) {
+void ir_rewrite_all(Ir *ir, int n, IrExpr **e, IrRewriteFn *leaf, void *context) {
   Rewrite r = {.leaf = leaf, .context = context};
-  return rewrite(&r, ir, e);
+  for (int k = 0; k < n; k++) e[k] = rewrite(&r, ir, e[k]);
+}
+
+IrExpr *ir_rewrite(Ir *ir, IrExpr *e, IrRewriteFn *leaf, void *context) {
+  ir_rewrite_all(ir, 1, &e, leaf, context);
+  return e;
 }
 
 typedef struct Substitution {
@@ -125,7 +130,12 @@ static IrExpr *substitute_leaf(void *context, Ir *ir, IrExpr *e) {
   return e->kind == IR_REF && e->var == s->var ? s->by : NULL;
 }
 
-IrExpr *ir_substitute(Ir *ir, IrExpr *e, const IrVar *var, IrExpr *by) {
+void ir_substitute_all(Ir *ir, int n, IrExpr **e, const IrVar *var, IrExpr *by) {
   Substitution s = {var, by};
-  return ir_rewrite(ir, e, substitute_leaf, &s);
+  ir_rewrite_all(ir, n, e, substitute_leaf, &s);
+}
+
+IrExpr *ir_substitute(Ir *ir, IrExpr *e, const IrVar *var, IrExpr *by) {
+  ir_substitute_all(ir, 1, &e, var, by);
+  return e;
 }

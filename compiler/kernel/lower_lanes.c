@@ -43,8 +43,8 @@ static IrExpr *lanes_of(Lower *lower, const Node *node, const LanePoint *at, int
                  .n_valid = lower_block_lanes(lower, at->layout, at->b)};
   value = ir_substitute(ir, value, channel.block, at->b);
   IrExpr *logical = ir_add(ir, lower_block_start(lower, at->layout, at->b), ir_ref(ir, lanes.valid));
-  value = nest_vectorise(ir, ir_substitute(ir, value, c, logical), &lanes);
-  return value ? ir_splat(ir, value) : NULL;
+  value = ir_substitute(ir, value, c, logical);
+  return nest_vectorise(ir, 1, &value, &lanes) ? ir_splat(ir, value) : NULL;
 }
 
 IrExpr *lower_lanes(Lower *lower, IrStmt *block, const Node *node, const LanePoint *at, int n_bound,

@@ -118,20 +118,20 @@ static IrExpr *vectorise_leaf(void *context, Ir *ir, IrExpr *e) {
   return NULL;
 }
 
-IrExpr *nest_vectorise(Ir *ir, IrExpr *e, const Lanes *lanes) {
+bool nest_vectorise(Ir *ir, int n, IrExpr **e, const Lanes *lanes) {
   Vectoriser v = {.lanes = lanes};
-  IrExpr *result = ir_rewrite(ir, e, vectorise_leaf, &v);
-  return v.has_failed ? NULL : result;
+  ir_rewrite_all(ir, n, e, vectorise_leaf, &v);
+  return !v.has_failed;
 }
 
-IrExpr *nest_scalar_channel(Lower *lower, IrExpr *e, const ChannelVar *channel) {
+void nest_scalar_channel(Lower *lower, int n, IrExpr **e, const ChannelVar *channel) {
   Ir *ir = lower->ir;
   IrExpr *position = lower_position(lower, channel->layout, ir_ref(ir, channel->var));
-  e = ir_substitute(ir, e, channel->block, ir_div(ir, position, channel->layout->block));
-  return ir_substitute(ir, e, channel->lane, ir_mod(ir, position, channel->layout->block));
+  ir_substitute_all(ir, n, e, channel->block, ir_div(ir, position, channel->layout->block));
+  ir_substitute_all(ir, n, e, channel->lane, ir_mod(ir, position, channel->layout->block));
 }
 
 IrExpr *nest_scalar_channels(Lower *lower, IrExpr *e) {
-  for (int k = 0; k < lower->n_channels; k++) e = nest_scalar_channel(lower, e, &lower->channels[k]);
+  for (int k = 0; k < lower->n_channels; k++) nest_scalar_channel(lower, 1, &e, &lower->channels[k]);
   return e;
 }

@@ -15,15 +15,15 @@ typedef struct Lanes {
   IrExpr *n_valid;
 } Lanes;
 
-// The vector of the scalar e over the lanes (a float where it does not depend on them), or NULL where some index
-// depends on them in a way that no vector access has.
-IrExpr *nest_vectorise(Ir *ir, IrExpr *e, const Lanes *lanes);
+// Turns n scalar expressions into vectors over the lanes (floats where they do not depend on them), in place. False
+// where some index depends on them in a way that no vector access has; the expressions are then of no use.
+bool nest_vectorise(Ir *ir, int n, IrExpr **e, const Lanes *lanes);
 // How an offset depends on the lanes: sets *out_base to it at lane 0 and *out_stride; false where it is not linear.
 bool nest_lane_stride(Ir *ir, IrExpr *offset, const Lanes *lanes, IrExpr **out_base, int64_t *out_stride,
                       bool *out_is_partial);
 
 // Puts block and lane of the channel variables as functions of their channel.
 IrExpr *nest_scalar_channels(Lower *lower, IrExpr *e);
-IrExpr *nest_scalar_channel(Lower *lower, IrExpr *e, const ChannelVar *channel);
+void nest_scalar_channel(Lower *lower, int n, IrExpr **e, const ChannelVar *channel); // of one, in n expressions
 
 #endif

@@ -3,29 +3,54 @@
 
 #include <string.h>
 
-#include "compiler/kernel/lower.h"
+#include "compiler/kernel/schedule_tile.h"
 
 enum { TASK_COST = 40000 }; // operations that are worth a task of their own
 
 // ---- lanes
 
+// All expressions of the stores in one array, so that rewriting keeps shared what they share.
+static IrExpr **gather(const Map *map, const MapStore *store) {
+  Ir *ir = map->lower->ir;
+  IrExpr **e = ARENA_ARRAY(ir->arena, IrExpr *, 3 * map->n_stores);
+  for (int k = 0; k < map->n_stores; k++) {
+    e[k] = store[k].value;
+    e[map->n_stores + k] = store[k].offset;
+    e[2 * map->n_stores + k] = store[k].n_valid ? store[k].n_valid : ir_int(ir, 0);
+  }
+  return e;
+}
+
+static void scatter(const Map *map, IrExpr *const *e, MapStore *store) {
+  for (int k = 0; k < map->n_stores; k++) {
+    store[k].value = e[k];
+    store[k].offset = e[map->n_stores + k];
+    if (store[k].n_valid) store[k].n_valid = e[2 * map->n_stores + k];
+  }
+}
+
+static void substitute_all(Map *map, const IrVar *var, IrExpr *by) {
+  IrExpr **e = gather(map, map->store);
+  ir_substitute_all(map->lower->ir, 3 * map->n_stores, e, var, by);
+  scatter(map, e, map->store);
+}
+
 // The stores as vector stores over the lanes of `by`, which takes the place of `replaced`; NULL if one has no such
 // form.
 static MapStore *vectorised(Map *map, const Lanes *lanes, IrVar *replaced, IrExpr *by) {
   Ir *ir = map->lower->ir;
-  MapStore *out = ARENA_ARRAY(ir->arena, MapStore, map->n_stores);
+  IrExpr **e = gather(map, map->store);
+  ir_substitute_all(ir, 3 * map->n_stores, e, replaced, by);
+  MapStore *out = arena_memdup(ir->arena, map->store, sizeof(MapStore) * (size_t)map->n_stores);
+  scatter(map, e, out);
   for (int k = 0; k < map->n_stores; k++) {
-    const MapStore *in = &map->store[k];
     int64_t stride;
     bool is_partial;
-    out[k] = *in;
-    IrExpr *offset = ir_substitute(ir, in->offset, replaced, by);
-    if (!nest_lane_stride(ir, offset, lanes, &out[k].offset, &stride, &is_partial) || stride != 1) return NULL;
-    IrExpr *value = nest_vectorise(ir, ir_substitute(ir, in->value, replaced, by), lanes);
-    if (!value) return NULL;
-    out[k].value = ir_splat(ir, value);
+    if (!nest_lane_stride(ir, out[k].offset, lanes, &out[k].offset, &stride, &is_partial) || stride != 1) return NULL;
     out[k].n_valid = is_partial ? lanes->n_valid : NULL;
   }
+  if (!nest_vectorise(ir, map->n_stores, e, lanes)) return NULL;
+  for (int k = 0; k < map->n_stores; k++) out[k].value = ir_splat(ir, e[k]);
   return out;
 }
 
@@ -35,10 +60,9 @@ static void scalar_channels(Map *map, const MapLoop *kept) {
   for (int k = 0; k < map->n_loops; k++) {
     const ChannelVar *channel = lower_channel(lower, map->loop[k].var);
     if (!channel || &map->loop[k] == kept) continue;
-    for (int s = 0; s < map->n_stores; s++) {
-      map->store[s].offset = nest_scalar_channel(lower, map->store[s].offset, channel);
-      map->store[s].value = nest_scalar_channel(lower, map->store[s].value, channel);
-    }
+    IrExpr **e = gather(map, map->store);
+    nest_scalar_channel(lower, 3 * map->n_stores, e, channel);
+    scatter(map, e, map->store);
   }
 }
 
@@ -88,15 +112,6 @@ static bool last_to_lanes(Map *map) {
 }
 
 // ---- loops
-
-static void substitute_all(Map *map, const IrVar *var, IrExpr *by) {
-  Ir *ir = map->lower->ir;
-  for (int k = 0; k < map->n_stores; k++) {
-    map->store[k].offset = ir_substitute(ir, map->store[k].offset, var, by);
-    map->store[k].value = ir_substitute(ir, map->store[k].value, var, by);
-    if (map->store[k].n_valid) map->store[k].n_valid = ir_substitute(ir, map->store[k].n_valid, var, by);
-  }
-}
 
 static void remove_loop(Map *map, int k) {
   memmove(&map->loop[k], &map->loop[k + 1], sizeof(MapLoop) * (size_t)(map->n_loops - k - 1));
@@ -221,7 +236,10 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   order_by_storage(map);
   merge_loops(map);
   if (map->lanes == MAP_SCALAR) last_to_lanes(map);
-  split_tasks(map, order_by_reductions(map));
+  int n_outer = order_by_reductions(map);
+  map->tiled = n_outer - 1;
+  map->tile = tile_turns(map, map->tiled);
+  split_tasks(map, n_outer);
 }
 
 void map_outputs(Map *map, Lower *lower) {
@@ -306,6 +324,28 @@ static void put_stores(Nest *nest, const MapStore *stores) {
   }
 }
 
+// The tiled loop and those inside it: reductions for a tile, then its results with the tile's turns innermost.
+static void put_tiles(Nest *nest, IrExpr *from, IrExpr *to, int64_t step) {
+  Map *map = nest->map;
+  Ir *ir = map->lower->ir;
+  Emit *emit = &nest->emit;
+  const MapLoop *loop = &map->loop[map->tiled];
+  IrVar *tile = ir_var(ir, IR_INDEX, "tile", 0, loop->n - 1);
+  emit_open(emit, tile, from, to, map->tile * step, IR_SERIAL);
+  IrExpr *begin = ir_ref(ir, tile);
+  IrExpr *end =
+      ir_ref(ir, ir_let(ir, emit_block(emit), "end_of_tile", ir_min(ir, ir_offset(ir, begin, map->tile * step), to)));
+  const MapStore *stores = tile_reductions(emit, map, map->tiled, map->tile, begin, end);
+  for (int k = 0; k < map->n_stores; k++) emit_expect(emit, stores[k].value);
+  for (int k = map->tiled + 1; k < map->n_loops; k++)
+    emit_open(emit, map->loop[k].var, ir_int(ir, 0), ir_int(ir, map->loop[k].n), 1, IR_SERIAL);
+  emit_open(emit, loop->var, begin, end, step, IR_SERIAL);
+  put_stores(nest, stores);
+  emit_close(emit);
+  for (int k = map->tiled + 1; k < map->n_loops; k++) emit_close(emit);
+  emit_close(emit);
+}
+
 static void put_loop(Nest *nest, int k, const MapStore *stores) {
   Map *map = nest->map;
   Ir *ir = map->lower->ir;
@@ -326,6 +366,10 @@ static void put_loop(Nest *nest, int k, const MapStore *stores) {
   if (is_split) {
     from = ir_scale(ir, nest->task_part[k], map->chunk[k]);
     to = ir_min(ir, ir_offset(ir, from, map->chunk[k]), to);
+  }
+  if (map->tile && k == map->tiled) {
+    put_tiles(nest, from, to, step);
+    return;
   }
   emit_open(emit, loop->var, from, to, step, IR_SERIAL);
   put_loop(nest, k + 1, stores);

@@ -33,6 +33,8 @@ typedef struct Map {
   int n_stores;
   MapStore *store, *tail; // tail: for the last elements of loop[stepped] that fill no vector
   MapLanes lanes;
+  int64_t tile; // turns of loop[tiled] that reductions are computed for together; 0 = each by itself
+  int tiled;
   int stepped;     // the loop that steps by vectors, or -1
   int n_split;     // the outermost loops that tasks are split over
   int64_t n_tasks; // product of parts[0 .. n_split)

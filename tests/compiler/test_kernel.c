@@ -75,6 +75,13 @@ static const TextCase text_cases[] = {
     {"mean of many channels by their softmax",
      "%x = input \"x\" : [2, 200, 3, 4]\n%c = input \"c\" : [2, 200, 1, 1]\n%e = exp(%x)\n"
      "%t = sum(%e) axes=[1] keep=true\n%p = div(%e, %t)\n%q = mul(%p, %c)\n%r = sum(%q) axes=[1] keep=true\n" R},
+    {"softmax of far channels",
+     "%x = input \"x\" : [2, 43, 10, 128]\n%m = max(%x) axes=[1] keep=true\n%d = sub(%x, %m)\n%e = exp(%d)\n"
+     "%t = sum(%e) axes=[1] keep=true\n%r = div(%e, %t)\n" R},
+    {"mean of far channels by their softmax",
+     "%x = input \"x\" : [2, 43, 9, 144]\n%c = input \"c\" : [2, 43, 1, 1]\n%m = max(%x) axes=[1] keep=true\n"
+     "%d = sub(%x, %m)\n%e = exp(%d)\n%t = sum(%e) axes=[1] keep=true\n%p = div(%e, %t)\n%q = mul(%p, %c)\n"
+     "%r = sum(%q) axes=[1] keep=true\n" R},
     {"softmax of rows", FLAT "%m = max(%x) axes=[1] keep=true\n%d = sub(%x, %m)\n%e = exp(%d)\n"
                              "%t = sum(%e) axes=[1] keep=true\n%r = div(%e, %t)\n" R},
     {"cumsum", FLAT "%r = cumsum(%x) axis=1\n" R},
