@@ -88,6 +88,20 @@ static bool channels_to_lanes(Map *map, MapLoop *loop) {
   return true;
 }
 
+static bool is_channel_reduction(const IrExpr *e, const void *lower) {
+  if (e->kind != IR_REDUCE) return false;
+  const ChannelVar *channel = lower_channel(lower, e->var);
+  return channel && channel->var == e->var;
+}
+
+// Reductions over the channels of blocked values make vectors of them; lanes along pixels would have to be gathered.
+static bool reduces_channels(const Map *map) {
+  for (int k = 0; k < map->n_stores; k++) {
+    if (ir_any(map->lower->ir, map->store[k].value, is_channel_reduction, map->lower)) return true;
+  }
+  return false;
+}
+
 static bool last_to_lanes(Map *map) {
   Ir *ir = map->lower->ir;
   int width = ir->target->vector;
@@ -235,7 +249,7 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   if (map->lanes == MAP_SCALAR) scalar_channels(map, NULL);
   order_by_storage(map);
   merge_loops(map);
-  if (map->lanes == MAP_SCALAR) last_to_lanes(map);
+  if (map->lanes == MAP_SCALAR && !reduces_channels(map)) last_to_lanes(map);
   int n_outer = order_by_reductions(map);
   map->tiled = n_outer - 1;
   map->tile = tile_turns(map, map->tiled);
