@@ -9,4 +9,9 @@
 IrExpr *compute_value(Lower *lower, const Node *node, IrExpr *const *index);
 bool compute_can(Op op);
 
+// ---- its parts in other files
+
+IrExpr *compute_resize(Lower *lower, const Node *node, IrExpr *const *index);
+IrExpr *compute_resize_grad(Lower *lower, const Node *node, IrExpr *const *index);
+
 #endif
