@@ -59,11 +59,32 @@ static Node *turned_weight(Graph *graph, Node *weight, int64_t groups) {
   return build_flip(graph, build_flip(graph, w, 2), 3);
 }
 
+// Whether the kernel tiles x: each element of x meets one element of the result.
+static bool is_tiling(ConvAttrs conv, Shape weight, Shape x, Shape y) {
+  if (conv.groups != 1 || conv.dilation != 1 || conv.padding != 0) return false;
+  for (int axis = 2; axis < 4; axis++) {
+    if (conv.stride != weight.dim[axis] || x.dim[axis] != y.dim[axis] * conv.stride) return false;
+  }
+  return true;
+}
+
+// The gradient of a tiling convolution is a product: for each place of the result a tile [I, k, k].
+static Node *tiles_dx(Graph *graph, Node *gout, Node *weight, Shape x) {
+  Shape g = gout->shape, w = weight->shape;
+  Node *places = graph_reshape(graph, gout, SHAPE(g.dim[0], g.dim[1], g.dim[2] * g.dim[3]));
+  Node *kernels = graph_reshape(graph, weight, SHAPE(w.dim[0], w.dim[1] * w.dim[2] * w.dim[3]));
+  Node *tiles = build_matmul(graph, places, kernels, true, false);
+  tiles = graph_reshape(graph, tiles, SHAPE(g.dim[0], g.dim[2], g.dim[3], w.dim[1], w.dim[2], w.dim[3]));
+  return graph_reshape(graph, graph_transpose(graph, tiles, (int[]){0, 3, 1, 4, 2, 5}), x);
+}
+
 static Node *conv_dx(Graph *graph, Node *node, Node *gout) {
   Node *x = node->in[0], *weight = node->in[1];
   ConvAttrs conv = conv_attrs(node);
   int64_t kh = weight->shape.dim[2], kw = weight->shape.dim[3];
   int64_t padding = conv.dilation * (kh - 1) - conv.padding;
+  if (conv.stride > 1 && is_tiling(conv, weight->shape, x->shape, node->shape))
+    return tiles_dx(graph, gout, weight, x->shape);
   if (conv.stride == 1 && kh == kw && padding >= -MAX_PADDING && padding <= MAX_PADDING) {
     // Padding beyond the kernel's reach: outputs at the border saw nothing of x.
     for (int axis = 2; padding < 0 && axis < 4; axis++)

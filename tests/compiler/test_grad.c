@@ -121,6 +121,7 @@ static const Case cases[] = {
     {OP_conv2d, "stride=1 padding=1 dilation=1 groups=1", {X(1, 2, 4, 4), X(2, 2, 3, 1)}},
     {OP_conv2d, "stride=2 padding=1 dilation=1 groups=1", {X(1, 2, 5, 6), X(2, 2, 3, 3)}},
     {OP_conv2d, "stride=3 padding=0 dilation=1 groups=1", {X(1, 1, 7, 8), X(2, 1, 2, 2)}},
+    {OP_conv2d, "stride=2 padding=0 dilation=1 groups=1", {X(2, 3, 4, 6), X(2, 3, 2, 2)}},
     {OP_conv2d, "stride=2 padding=2 dilation=2 groups=2", {X(1, 4, 5, 5), X(2, 2, 2, 2)}},
     {OP_conv2d, "stride=1 padding=1 dilation=1 groups=3", {X(1, 3, 4, 3), X(3, 1, 3, 3)}},
     {OP_conv2d, "stride=2 padding=2 dilation=1 groups=3", {X(2, 3, 5, 4), X(3, 1, 5, 5)}},
