@@ -271,6 +271,14 @@ ExitCode model_device(const Cli *cli, int threads, Device **out) {
   return code;
 }
 
+ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *options, Program **out) {
+  for (int i = 0; i < options->passes.n_disabled; i++)
+    if (!strcmp(options->passes.disabled[i], "expand"))
+      return cli_fail(cli, EXIT_USAGE,
+                      "kernels are made from primitive operations: the pass 'expand' cannot be left out");
+  return cli_status(cli, compile(graph, options, out));
+}
+
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out) {
   *out = (CompileOptions){.target = target_host(), .exact = cli_flag(cli, "exact", false)};
   const char *target = cli_option(cli, "target");

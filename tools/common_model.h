@@ -68,6 +68,9 @@ void model_print_diag(const Model *model);
 // Opens the CPU with that many threads (0 = all that the process may use); its notices go to stderr.
 ExitCode model_device(const Cli *cli, int threads, Device **out);
 
+// compile(), where the options leave nothing out that it cannot do without; says what is wrong and returns the code.
+ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *options, Program **out);
+
 // Options for compile() from the command line; EXIT_USAGE after saying what is wrong.
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out);
 

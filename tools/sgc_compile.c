@@ -28,11 +28,24 @@ static void print_account(const Graph *graph, const Program *program, double com
   printf("time: %.2f s from text to kernels' text, %.2f s to machine code (or from the cache)\n", compiled, loaded);
 }
 
-// With --emit: one of the texts on the way.
-static ExitCode emit(const Cli *cli, const char *what, const Graph *graph, const Program *program) {
+// The graph after the passes, which need no kernels for it.
+static ExitCode emit_graph(const Cli *cli, Graph *graph, const CompileOptions *options) {
+  int n = 0; // taps are no outputs of a compiled model
+  for (int i = 0; i < graph->n_outputs; i++)
+    if (!graph->outputs[i].is_tap) graph->outputs[n++] = graph->outputs[i];
+  graph->n_outputs = n;
+  PassContext context = {.target = options->target, .is_training = options->is_training, .exact = options->exact};
+  pipeline_run(&context, &options->passes, graph);
   Text text = {0};
-  if (!strcmp(what, "graph")) graph_print(graph, &text);
-  else text_put(&text, program->source ? program->source : "");
+  graph_print(graph, &text);
+  ExitCode code = sgc_put(cli, &text);
+  text_free(&text);
+  return code;
+}
+
+static ExitCode emit_kernels(const Cli *cli, const Program *program) {
+  Text text = {0};
+  text_put(&text, program->source ? program->source : "");
   ExitCode code = sgc_put(cli, &text);
   text_free(&text);
   return code;
@@ -53,18 +66,18 @@ static ExitCode compile_model(const Cli *cli) {
   ExitCode code = model_open(cli, cli_operand(cli, 0), &model);
   if (!code) code = build(cli, &model, &graph);
   if (!code) code = model_compile_options(cli, model.arena, &options);
-  if (!code) {
-    options.is_training = cli_flag(cli, "training", false);
-    code = cli_status(cli, compile(graph, &options, &program));
-    compiled = now() - started;
-  }
+  if (!code) options.is_training = cli_flag(cli, "training", false);
+  bool wants_graph = what && !strcmp(what, "graph");
+  if (!code && wants_graph) code = emit_graph(cli, graph, &options);
+  if (!code && !wants_graph) code = model_compile(cli, graph, &options, &program);
+  compiled = now() - started;
   if (!code && what && !strcmp(what, "program")) {
     const char *path = cli_option(cli, "out");
     code = path ? cli_status(cli, program_write(program, path))
                 : cli_fail(cli, EXIT_USAGE, "--emit=program needs --out FILE");
-  } else if (!code && what) {
-    code = emit(cli, what, graph, program);
-  } else if (!code) {
+  } else if (!code && what && !wants_graph) {
+    code = emit_kernels(cli, program);
+  } else if (!code && !what) {
     code = model_device(cli, 1, &device);
     if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
     if (!code) print_account(graph, program, compiled, now() - started - compiled);
@@ -88,7 +101,7 @@ static ExitCode explain(const Cli *cli) {
   if (!code) {
     options.is_training = cli_flag(cli, "training", false);
     options.explain = &text;
-    code = cli_status(cli, compile(graph, &options, &program));
+    code = model_compile(cli, graph, &options, &program);
   }
   if (!code) code = sgc_put(cli, &text);
   text_free(&text);

@@ -10,7 +10,7 @@ ExitCode runner_open(const Cli *cli, Graph *graph, bool is_training, Device *dev
   ExitCode code = model_compile_options(cli, graph->arena, &options);
   if (code) return code;
   options.is_training = is_training;
-  code = cli_status(cli, compile(graph, &options, &out->program));
+  code = model_compile(cli, graph, &options, &out->program);
   if (!code) code = cli_status(cli, exec_open(out->program, device, seed, &out->exec));
   return code;
 }

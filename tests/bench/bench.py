@@ -57,7 +57,7 @@ def load_safetensors(path):
 
 
 def random_weights(nodes):
-    """Activations keep their size: Kaiming weights, running statistics near those of unit data."""
+    """Weights of gain 1 and running statistics near those of unit data: no saturated softmax to magnify rounding."""
     rng, weights = np.random.default_rng(1), {}
     for n in nodes:
         if n["op"] not in ("param", "state"):
@@ -66,7 +66,7 @@ def random_weights(nodes):
         if name.endswith("running_var"):
             value = rng.uniform(0.75, 1.25, shape)
         elif len(shape) == 4:
-            value = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+            value = rng.normal(0, np.sqrt(1 / np.prod(shape[1:])), shape)
         elif name.endswith("weight"):
             value = rng.uniform(0.8, 1.2, shape)
         else:

@@ -76,6 +76,8 @@ class Exporter:
             return args[0].reshape(n["shape"]) if op == "reshape" else np.broadcast_to(args[0], n["shape"])
         if op == "transpose":
             return args[0].transpose(n["attrs"]["perm"])
+        if op == "sum":
+            return args[0].sum(tuple(n["attrs"]["axes"]), keepdims=n["attrs"].get("keep") == "true")
         raise ValueError("cannot fold %s" % op)
 
     def ref(self, i):
