@@ -173,14 +173,15 @@ typedef struct ParamList {
   int n, cap;
 } ParamList;
 
-typedef enum EntryKind { ENTRY_TARGET, ENTRY_LOSS, ENTRY_FREEZE, ENTRY_SET, ENTRY_KEY } EntryKind;
+typedef enum EntryKind { ENTRY_TARGET, ENTRY_LOSS, ENTRY_RULE, ENTRY_SET, ENTRY_KEY } EntryKind;
 
 // One line of a train block.
 typedef struct Entry {
   EntryKind kind;
-  Name name;   // TARGET: its name; SET: the key after `set`; KEY: the key
-  Type *type;  // TARGET
-  Expr *value; // LOSS, SET, KEY; FREEZE: the pattern as EXPR_STRING
+  Name name;    // TARGET: its name; SET: the key after `set`; KEY: the key; RULE: freeze, tune, rate, decay
+  Type *type;   // TARGET
+  Expr *value;  // LOSS, SET, KEY; RULE: the factor of rate and decay, else NULL
+  Name pattern; // RULE
   SrcLoc loc;
 } Entry;
 typedef struct EntryList {

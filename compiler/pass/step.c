@@ -1,5 +1,4 @@
 // Step: a graph with a loss becomes one training step, with gradients, clipping and AdamW inside.
-#include <fnmatch.h>
 #include <string.h>
 
 #include "compiler/ops/build.h"
@@ -31,13 +30,6 @@ static Hyper hyper_inputs(Graph *graph) {
                  .unbias2 = quotient(graph, one, element(graph, hyper, 3))};
 }
 
-static bool is_frozen(const StepOptions *options, const Node *param) {
-  for (int i = 0; i < options->n_frozen; i++) {
-    if (!fnmatch(options->frozen[i], param->name, 0)) return true;
-  }
-  return param->is_frozen;
-}
-
 // The parameters that are trained: those that the loss depends on and that are not frozen. A parameter without
 // influence on the loss keeps its value, rather than being decayed towards 0.
 static int trained_parameters(const Graph *graph, const StepOptions *options, const Node *loss, Node **out) {
@@ -51,7 +43,8 @@ static int trained_parameters(const Graph *graph, const StepOptions *options, co
   }
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
-    if (node->op == OP_param && is_used[i] && !is_frozen(options, node)) out[n++] = node;
+    if (node->op == OP_param && is_used[i] && !step_rule_frozen(options->rules, options->n_rules, node))
+      out[n++] = node;
   }
   arena_free(scratch);
   return n;
@@ -91,6 +84,8 @@ static Node *moment(Graph *graph, const char *prefix, const Node *param) {
 // Decoupled AdamW (Loshchilov and Hutter, 2019). p (1 - lr wd) - lr u is written p - lr (u + wd p): the same number,
 // where 1 - lr wd would round to 1 in f32 for the small rates at the ends of a schedule.
 static void adamw_update(Graph *graph, const StepOptions *options, const Hyper *hyper, Node *param, Node *g) {
+  double rate = step_rule_factor(options->rules, options->n_rules, RULE_RATE, param),
+         decay = options->weight_decay * step_rule_factor(options->rules, options->n_rules, RULE_DECAY, param);
   graph_at(graph, param);
   Node *m = moment(graph, "m", param), *v = moment(graph, "v", param);
   Node *new_m = add(graph, mul(graph, hyper->beta1, m), mul(graph, hyper->rest1, g));
@@ -99,8 +94,8 @@ static void adamw_update(Graph *graph, const StepOptions *options, const Hyper *
   Node *root = graph_unary(graph, OP_sqrt, mul(graph, new_v, hyper->unbias2));
   Node *direction =
       quotient(graph, mul(graph, new_m, hyper->unbias1), add(graph, root, graph_scalar(graph, options->eps)));
-  if (options->weight_decay != 0) direction = add(graph, direction, build_scale(graph, param, options->weight_decay));
-  graph_update(graph, param, sub(graph, param, mul(graph, hyper->lr, direction)));
+  if (decay != 0) direction = add(graph, direction, build_scale(graph, param, decay));
+  graph_update(graph, param, sub(graph, param, mul(graph, build_scale(graph, hyper->lr, rate), direction)));
   graph_update(graph, m, new_m);
   graph_update(graph, v, new_v);
 }
@@ -127,6 +122,9 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
     return false;
   }
   if (!names_are_free(graph, diag)) return false;
+  bool is_fit = true;
+  for (int i = 0; i < options->n_rules; i++) is_fit &= step_rule_check(graph, &options->rules[i], diag);
+  if (!is_fit) return false;
   Node **params = ARENA_ARRAY(graph->arena, Node *, graph->n_nodes),
        **grads = ARENA_ARRAY(graph->arena, Node *, graph->n_nodes);
   int n = trained_parameters(graph, options, loss, params);

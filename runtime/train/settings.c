@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/status.h"
 #include "runtime/base/strmap.h"
 
 typedef struct Row {
@@ -110,15 +111,59 @@ static bool is_choice(const char *choices, const char *value) {
   return false;
 }
 
-bool settings_set_text(TrainSettings *settings, const char *key, const char *value, Text *why) {
-  if (!strcmp(key, "freeze")) {
-    if (settings->n_frozen == SETTINGS_MAX_FROZEN || strlen(value) >= SETTINGS_NAME) {
-      text_printf(why, "more than %d patterns to freeze, or one of %d letters", SETTINGS_MAX_FROZEN, SETTINGS_NAME);
-      return false;
-    }
-    snprintf(settings->frozen[settings->n_frozen++], SETTINGS_NAME, "%s", value);
-    return true;
+const char *train_rule_name(TrainRuleKind kind) {
+  static const char *const names[TRAIN_RULES] = {"freeze", "tune", "rate", "decay"};
+  return names[kind];
+}
+
+// TRAIN_RULES for another key.
+static TrainRuleKind find_rule(const char *key) {
+  TrainRuleKind kind = 0;
+  while (kind < TRAIN_RULES && strcmp(train_rule_name(kind), key)) kind++;
+  return kind;
+}
+
+static bool has_factor(TrainRuleKind kind) { return kind == TRAIN_RATE || kind == TRAIN_DECAY; }
+
+bool settings_add_rule(TrainSettings *settings, const char *key, const char *pattern, double factor, Text *why) {
+  TrainRuleKind kind = find_rule(key);
+  if (kind == TRAIN_RULES) BUG("'%s' is no rule", key);
+  if (!has_factor(kind)) factor = 1;
+  if (settings->n_rules == SETTINGS_MAX_RULES || strlen(pattern) >= SETTINGS_NAME) {
+    text_printf(why, "'%s %s': at most %d rules of patterns of %d letters", key, pattern, SETTINGS_MAX_RULES,
+                SETTINGS_NAME - 1);
+    return false;
   }
+  if (!*pattern || !(factor >= 0 && factor <= 1e6)) {
+    text_printf(why, "'%s' takes a pattern of parameter names%s", key,
+                has_factor(kind) ? " and a factor from 0 to 1e6" : "");
+    return false;
+  }
+  TrainRule *rule = &settings->rules[settings->n_rules++];
+  *rule = (TrainRule){.kind = kind, .factor = factor};
+  snprintf(rule->pattern, SETTINGS_NAME, "%s", pattern);
+  return true;
+}
+
+// "PATTERN" or "PATTERN=FACTOR".
+static bool add_rule_text(TrainSettings *settings, const char *key, const char *value, Text *why) {
+  if (!has_factor(find_rule(key))) return settings_add_rule(settings, key, value, 1, why);
+  const char *equals = strrchr(value, '=');
+  char *end = NULL;
+  double factor = equals ? strtod(equals + 1, &end) : 0;
+  if (!equals || end == equals + 1 || *end) {
+    text_printf(why, "'%s' is given as PATTERN=FACTOR, such as 'encoder.*=0.1', not '%s'", key, value);
+    return false;
+  }
+  Text pattern = {0};
+  text_write(&pattern, value, (size_t)(equals - value));
+  bool is_ok = settings_add_rule(settings, key, text_get(&pattern), factor, why);
+  text_free(&pattern);
+  return is_ok;
+}
+
+bool settings_set_text(TrainSettings *settings, const char *key, const char *value, Text *why) {
+  if (find_rule(key) != TRAIN_RULES) return add_rule_text(settings, key, value, why);
   const Row *row = find_row(key, why);
   if (!row) return false;
   if (!row->info.is_text) {
@@ -143,10 +188,12 @@ void settings_format(const TrainSettings *settings, Text *out) {
     if (rows[i].info.is_text) text_put_json(out, text_at(&rows[i], settings));
     else text_printf(out, "%.17g", *number_at(&rows[i], settings));
   }
-  text_put(out, ",\"freeze\":[");
-  for (int i = 0; i < settings->n_frozen; i++) {
-    if (i) text_put(out, ",");
-    text_put_json(out, settings->frozen[i]);
+  text_put(out, ",\"rules\":[");
+  for (int i = 0; i < settings->n_rules; i++) {
+    const TrainRule *rule = &settings->rules[i];
+    text_printf(out, "%s[\"%s\",", i ? "," : "", train_rule_name(rule->kind));
+    text_put_json(out, rule->pattern);
+    text_printf(out, has_factor(rule->kind) ? ",%.17g]" : "]", rule->factor);
   }
   text_put(out, "]}");
 }

@@ -135,8 +135,8 @@ static void check_who_is_trained(void) {
   graph_update(graph, state, graph_binary(graph, OP_add, state, params[0]));
   graph_output(graph, "idle_twice", graph_binary(graph, OP_add, idle, idle), false);
   graph_output(graph, "loss", linear_loss(graph, params, 3), false);
-  const char *frozen[] = {"encoder.*"};
-  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .frozen = frozen, .n_frozen = 1};
+  const StepRule rules[] = {{.kind = RULE_FREEZE, .pattern = "encoder.*"}};
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .rules = rules, .n_rules = 1};
   CHECK(step_build(graph, &options, diag_new(arena, 20)), "step_build");
   CHECK(update_of(graph, "head.weight") && update_of(graph, "adamw.m.head.weight"), "the head is trained");
   CHECK(!update_of(graph, "encoder.0.weight") && !update_of(graph, "encoder.1.weight"), "the encoder is frozen");
@@ -147,8 +147,75 @@ static void check_who_is_trained(void) {
   arena_free(arena);
 }
 
-static bool is_refused(Graph *graph, const char *const *frozen, int n_frozen) {
-  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .frozen = frozen, .n_frozen = n_frozen};
+// Patterns in order, the last that fits wins, for each sort of rule apart; rates and decays are factors.
+static void check_rules(void) {
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "rules");
+  Node *params[] = {graph_param(graph, "encoder.0.weight", SHAPE(2), (Init){0}),
+                    graph_param(graph, "encoder.1.weight", SHAPE(2), (Init){0}),
+                    graph_param(graph, "head.weight", SHAPE(2), (Init){0})};
+  params[2]->is_frozen = true; // by the model's text
+  graph_output(graph, "loss", linear_loss(graph, params, 3), false);
+  const StepRule rules[] = {{.kind = RULE_RATE, .pattern = "*", .factor = 0.5},
+                            {.kind = RULE_FREEZE, .pattern = "*"},
+                            {.kind = RULE_RATE, .pattern = "encoder.1.*", .factor = 0.1},
+                            {.kind = RULE_TUNE, .pattern = "encoder.?.weight"},
+                            {.kind = RULE_FREEZE, .pattern = "encoder.0.*"},
+                            {.kind = RULE_TUNE, .pattern = "head.*"},
+                            {.kind = RULE_DECAY, .pattern = "encoder.1.*", .factor = 0}};
+  enum { N_RULES = sizeof rules / sizeof *rules };
+  CHECK(step_rule_frozen(rules, N_RULES, params[0]), "frozen again");
+  CHECK(!step_rule_frozen(rules, N_RULES, params[1]), "tuned after all was frozen");
+  CHECK(step_rule_frozen(rules, N_RULES, params[2]), "what the model's text freezes stays frozen");
+  CHECK(step_rule_factor(rules, N_RULES, RULE_RATE, params[0]) == 0.5, "rate of the first");
+  CHECK(step_rule_factor(rules, N_RULES, RULE_RATE, params[1]) == 0.1, "rate of the second");
+  CHECK(step_rule_factor(rules, N_RULES, RULE_DECAY, params[0]) == 1, "no rule for its decay");
+  StepOptions options = {
+      .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.5, .clip = 0, .rules = rules, .n_rules = N_RULES};
+  CHECK(step_build(graph, &options, diag_new(arena, 20)), "step_build");
+  CHECK(graph->n_updates == 3, "one parameter and its moments, not %d", graph->n_updates);
+  Values values = values_new(arena, graph);
+  float *p = leaf_values(&values, graph, "encoder.1.weight"), *g = leaf_values(&values, graph, "g.encoder.1.weight");
+  values_fill(&values, graph, -1, 1);
+  for (int i = 0; i < 2; i++) {
+    p[i] = 1;
+    g[i] = (float)(i - 0.5);
+  }
+  leaf_values(&values, graph, "adamw.m.encoder.1.weight")[0] =
+      leaf_values(&values, graph, "adamw.m.encoder.1.weight")[1] = 0;
+  leaf_values(&values, graph, "adamw.v.encoder.1.weight")[0] =
+      leaf_values(&values, graph, "adamw.v.encoder.1.weight")[1] = 0;
+  set_hyper(&values, graph, 0.01, 0.9, 0.999, 1);
+  values_run(&values, graph);
+  write_back(&values, graph);
+  // the first step of AdamW goes by the rate against the sign of the gradient; no decay is left
+  CHECK_NEAR((double)p[0], 1.001, 1e-6, "a tenth of the rate, upwards");
+  CHECK_NEAR((double)p[1], 0.999, 1e-6, "a tenth of the rate, downwards");
+  arena_free(arena);
+}
+
+// A pattern that fits nothing is an error that names the nearest parameter, or path, there is.
+static void check_pattern(const char *pattern, const char *hint) {
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "net");
+  Node *params[] = {graph_param(graph, "encoder.stem.weight", SHAPE(2), (Init){0}),
+                    graph_param(graph, "gain", SHAPE(2), (Init){0})};
+  graph_output(graph, "loss", linear_loss(graph, params, 2), false);
+  StepRule rule = {.kind = RULE_RATE, .pattern = pattern, .factor = 0.1};
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .rules = &rule, .n_rules = 1};
+  Diag *diag = diag_new(arena, 20);
+  CHECK(!step_build(graph, &options, diag) && diag_errors(diag) == 1, "%s is refused", pattern);
+  Text text = {0};
+  diag_print(diag, &text, false);
+  CHECK(strstr(text_get(&text), pattern) && strstr(text_get(&text), hint), "%s: no '%s' in: %s", pattern, hint,
+        text_get(&text));
+  text_free(&text);
+  arena_free(arena);
+}
+
+static bool is_refused(Graph *graph, const char *freeze) {
+  StepRule rule = {.kind = RULE_FREEZE, .pattern = freeze};
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .rules = &rule, .n_rules = freeze ? 1 : 0};
   Diag *diag = diag_new(graph->arena, 20);
   return !step_build(graph, &options, diag) && diag_errors(diag) == 1;
 }
@@ -156,28 +223,28 @@ static bool is_refused(Graph *graph, const char *const *frozen, int n_frozen) {
 static void check_faults(void) {
   Arena *arena = arena_new();
   Graph *without = graph_new(arena, "without");
-  CHECK(is_refused(without, NULL, 0), "no loss");
+  CHECK(is_refused(without, NULL), "no loss");
 
   Graph *frozen = graph_new(arena, "frozen");
   Node *p = graph_param(frozen, "p", SHAPE(2), (Init){0});
   graph_output(frozen, "loss", linear_loss(frozen, &p, 1), false);
-  CHECK(is_refused(frozen, (const char *[]){"*"}, 1), "everything is frozen");
+  CHECK(is_refused(frozen, "*"), "everything is frozen");
 
   Graph *taken = graph_new(arena, "taken");
   graph_input(taken, "hyper", SHAPE(4));
   p = graph_param(taken, "p", SHAPE(2), (Init){0});
   graph_output(taken, "loss", linear_loss(taken, &p, 1), false);
-  CHECK(is_refused(taken, NULL, 0), "an input is called hyper");
+  CHECK(is_refused(taken, NULL), "an input is called hyper");
 
   Graph *moment = graph_new(arena, "moment");
   p = graph_param(moment, "adamw.m.p", SHAPE(2), (Init){0});
   graph_output(moment, "loss", linear_loss(moment, &p, 1), false);
-  CHECK(is_refused(moment, NULL, 0), "a parameter is called as a moment");
+  CHECK(is_refused(moment, NULL), "a parameter is called as a moment");
 
   Graph *many = graph_new(arena, "many");
   p = graph_param(many, "p", SHAPE(2), (Init){0});
   graph_output(many, "loss", p, false);
-  CHECK(is_refused(many, NULL, 0), "the loss is two numbers");
+  CHECK(is_refused(many, NULL), "the loss is two numbers");
   arena_free(arena);
 }
 
@@ -190,6 +257,11 @@ int main(void) {
   check_clip(0.1);
   check_clip(1000);
   check_who_is_trained();
+  check_rules();
+  check_pattern("encodr.*", "did you mean 'encoder.*'?");
+  check_pattern("encoder.stem.wieght", "did you mean 'encoder.stem.weight'?");
+  check_pattern("gian", "did you mean 'gain'?");
+  check_pattern("transformer.*", "'encoder.stem.weight', ...");
   check_faults();
   return check_report("step");
 }
