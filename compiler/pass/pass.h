@@ -92,11 +92,17 @@ typedef struct StepOptions {
   double clip;                     // global norm, 0 = none
   const StepRule *rules;
   int n_rules;
+  bool accumulates; // the gradients of several runs are averaged, and the last of these runs makes the step
+  bool averages;    // moving averages of the trained parameters are kept
 } StepOptions;
 
 // Turns a graph with the scalar output "loss" into one training step: gradients of all parameters that are not
-// frozen, global-norm clipping, AdamW. New leaves: input "hyper" [4] = lr, beta1, 1 - beta1^t, 1 - beta2^t; states
-// "adamw.m.<param>", "adamw.v.<param>". New outputs: "grad_norm" (before clipping).
+// frozen, global-norm clipping, AdamW. New leaves: input "hyper" (StepHyper in runtime/program.h); states
+// "adamw.m.<param>", "adamw.v.<param>", and where they are wanted "accumulated.<param>" (the sum of the gradients of
+// this step's runs so far) and "ema.<param>". New outputs: "grad_norm" (of the averaged gradient, before clipping).
+//
+// A run whose loss or gradient norm is not finite changes nothing: parameters, moments, averages and running statistics
+// keep their values.
 bool step_build(Graph *graph, const StepOptions *options, Diag *diag);
 
 #endif

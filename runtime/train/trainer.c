@@ -165,7 +165,7 @@ static Status one_step(Run *run) {
   double beta1;
   schedule_at(&options->schedule, run->step, &event.lr, &beta1);
   double t = (double)run->step + 1;
-  float hyper[4] = {(float)event.lr, (float)beta1, (float)(1 - pow(beta1, t)), (float)(1 - pow(options->beta2, t))};
+  float hyper[HYPER_COUNT] = {(float)event.lr, (float)beta1, (float)(1 - pow(beta1, t)), (float)(1 - pow(options->beta2, t))};
   memcpy(exec_input(exec, "hyper"), hyper, sizeof hyper);
   TRY(exec_run(exec));
   event.loss = *exec_output(exec, "loss");
