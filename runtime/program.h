@@ -79,6 +79,9 @@ typedef enum StepHyper {
   HYPER_COUNT
 } StepHyper;
 
+// Whether a state is one that the training step adds to a model: "adamw.*", "accumulated.*", "ema.*".
+bool program_is_step_state(const char *name);
+
 // Where one kernel's text begins in Program.source, so that the kernels can be shared out over several compilations;
 // what stands before the first one belongs to all.
 #define PROGRAM_KERNEL_MARK "\n//// kernel "

@@ -1,14 +1,16 @@
 // sgrun train: a model's train block run on rooms or on a folder of pairs.
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/base/file.h"
 #include "runtime/train/baseline.h"
 #include "runtime/train/trainer.h"
 #include "tools/sgrun.h"
 #include "tools/sgrun_progress.h"
-#include "tools/sgrun_training.h"
+#include "tools/sgrun_watch.h"
 
 static volatile sig_atomic_t stop_asked;
 
@@ -61,19 +63,20 @@ static void say_bad(const Cli *cli, Loader *loader, const char *what) {
 static ExitCode report(const Cli *cli, Training *run, const char *directory, const Protocol *protocol) {
   Text path = {0};
   WeightFile *file = NULL;
-  MetricsMean metrics;
+  Validation validation;
   train_path(directory, "weights.safetensors", &path);
   ExitCode code = cli_status(cli, weights_open(text_get(&path), &file));
   if (!code) code = cli_status(cli, checkpoint_restore(file, run->evaluation.exec, NULL));
   weights_close(file);
-  if (!code) code = cli_status(cli, train_validate(run->evaluation.exec, run->validation_loader, protocol, &metrics));
+  if (!code)
+    code = cli_status(cli, train_validate(run->evaluation.exec, run->validation_loader, protocol, &validation));
   int width = (int)run->settings.width, height = (int)run->settings.height;
   Baseline *baseline = baseline_new(protocol, width, height);
   if (!code) code = cli_status(cli, baseline_run(baseline, run->training, 256, run->validation));
   if (!code) {
-    sgrun_print_metrics(cli, protocol, &metrics, "validation");
+    sgrun_print_metrics(cli, protocol, &validation.metrics, "validation");
     BaselineKind best = baseline_best(baseline);
-    double model = metrics_mean(&metrics, METRIC_DELTA1),
+    double model = metrics_mean(&validation.metrics, METRIC_DELTA1),
            constant = metrics_mean(baseline_metrics(baseline, best), METRIC_DELTA1);
     printf("threshold accuracy (d < 1.25) %.4f; the best constant depth map (%s) scores %.4f\n", model,
            baseline_name(best), constant);
@@ -84,49 +87,90 @@ static ExitCode report(const Cli *cli, Training *run, const char *directory, con
   return code;
 }
 
+// Seconds of "90m", "1.5h", "45s" or "45"; 0 where the option is not given.
+static ExitCode time_limit(const Cli *cli, double *out) {
+  const char *text = cli_option(cli, "time");
+  *out = 0;
+  if (!text) return EXIT_DONE;
+  char *unit;
+  double number = strtod(text, &unit);
+  double factor = !strcmp(unit, "h") ? 3600 : !strcmp(unit, "m") ? 60 : !strcmp(unit, "s") || !*unit ? 1 : 0;
+  *out = number * factor;
+  if (unit == text || !(*out > 0 && *out < 1e9))
+    return cli_fail(cli, EXIT_USAGE, "option '--time' needs a number with s, m or h, such as 90m, not '%s'", text);
+  return EXIT_DONE;
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoch) {
+  const TrainSettings *settings = &run->settings;
+  const Program *program = run->step.program;
+  Text parts = {0};
+  if (settings->accumulate > 1)
+    text_printf(&parts, " in %.0f parts of %.0f", settings->accumulate, settings->batch / settings->accumulate);
+  cli_say(cli, "%s: %d kernels a step, %.1f MB of memory; batch %.0f%s at %.0fx%.0f, %.0f epochs of %lld steps",
+          run->model.info->name, program->n_steps, 4e-6 * (double)(program->persistent + program->slab),
+          settings->batch, text_get(&parts), settings->height, settings->width, settings->epochs,
+          (long long)steps_per_epoch);
+  text_free(&parts);
+}
+
+// Runs the opened training; `seconds` 0 = without limit.
+static ExitCode train_opened(const Cli *cli, Training *run, const char *directory, double seconds) {
+  const TrainSettings *settings = &run->settings;
+  int64_t steps_per_epoch = loader_batches(run->training_loader) / (int64_t)settings->accumulate;
+  say_plan(cli, run, steps_per_epoch);
+  Preprocess preprocess = preprocess_make((int)settings->width, (int)settings->height);
+  Text preprocess_text = {0};
+  preprocess_format(&preprocess, &preprocess_text);
+  Metadata metadata[] = {{"sgc.model", run->model.info->name},
+                         {"sgc.bundle", model_bundle_json(&run->model)},
+                         {"sgc.bindings", model_bindings_json(&run->model)},
+                         {"sgc.preprocess", text_get(&preprocess_text)}};
+  Progress progress = progress_new(cli_flag(cli, "quiet", false));
+  const Protocol *protocol = protocol_find("full");
+  TrainOptions options = {.directory = directory,
+                          .epochs = (int64_t)settings->epochs,
+                          .schedule = training_schedule(settings, (int64_t)settings->epochs * steps_per_epoch),
+                          .beta2 = settings->beta2,
+                          .ema = settings->ema,
+                          .accumulate = (int)settings->accumulate,
+                          .patience = (int64_t)settings->patience,
+                          .collapse_patience = (int64_t)settings->collapse_patience,
+                          .checkpoint_seconds = cli_number(cli, "save-every", 60, 0, 1e9),
+                          .time_limit = seconds,
+                          .protocol = protocol,
+                          .metadata = metadata,
+                          .n_metadata = 4,
+                          .configuration = training_configuration(cli, run),
+                          .is_resume = cli_flag(cli, "resume", false),
+                          .stop = &stop_asked,
+                          .events = {&progress, progress_step, progress_epoch, progress_stop, progress_diverged}};
+  TrainParts parts = {run->step.exec, run->evaluation.exec, run->training_loader, run->validation_loader};
+  catch_signals();
+  Status status = train_run(&parts, &options);
+  progress_end(&progress);
+  ExitCode code = cli_status(cli, status);
+  if (progress.has_diverged) watch_step(cli, run);
+  say_bad(cli, run->training_loader, "training samples");
+  say_bad(cli, run->validation_loader, "validation samples");
+  text_free(&preprocess_text);
+  return code ? code : report(cli, run, directory, protocol);
+}
+
 static ExitCode train(const Cli *cli) {
+  double started = now(), limit;
   Training run = {0};
   const char *directory = NULL;
-  ExitCode code = open_all(cli, &run, &directory);
-  if (!code) {
-    const TrainSettings *settings = &run.settings;
-    const Program *program = run.step.program;
-    cli_say(cli, "%s: %d kernels a step, %.1f MB of memory; batch %.0f at %.0fx%.0f, %.0f epochs of %lld steps",
-            run.model.info->name, program->n_steps, 4e-6 * (double)(program->persistent + program->slab),
-            settings->batch, settings->height, settings->width, settings->epochs,
-            (long long)loader_batches(run.training_loader));
-    Preprocess preprocess = preprocess_make((int)settings->width, (int)settings->height);
-    Text preprocess_text = {0};
-    preprocess_format(&preprocess, &preprocess_text);
-    Metadata metadata[] = {{"sgc.model", run.model.info->name},
-                           {"sgc.bundle", model_bundle_json(&run.model)},
-                           {"sgc.bindings", model_bindings_json(&run.model)},
-                           {"sgc.preprocess", text_get(&preprocess_text)}};
-    Progress progress = progress_new(cli_flag(cli, "quiet", false));
-    const Protocol *protocol = protocol_find("full");
-    TrainOptions options = {
-        .directory = directory,
-        .epochs = (int64_t)settings->epochs,
-        .schedule = training_schedule(settings, (int64_t)settings->epochs * loader_batches(run.training_loader)),
-        .beta2 = settings->beta2,
-        .checkpoint_seconds = cli_number(cli, "save-every", 60, 0, 1e9),
-        .protocol = protocol,
-        .metadata = metadata,
-        .n_metadata = 4,
-        .configuration = training_configuration(cli, &run),
-        .is_resume = cli_flag(cli, "resume", false),
-        .stop = &stop_asked,
-        .events = {&progress, progress_step, progress_epoch}};
-    TrainParts parts = {run.step.exec, run.evaluation.exec, run.training_loader, run.validation_loader};
-    catch_signals();
-    Status status = train_run(&parts, &options);
-    progress_end(&progress);
-    code = cli_status(cli, status);
-    say_bad(cli, run.training_loader, "training samples");
-    say_bad(cli, run.validation_loader, "validation samples");
-    text_free(&preprocess_text);
-    if (!code) code = report(cli, &run, directory, protocol);
-  }
+  ExitCode code = time_limit(cli, &limit);
+  if (!code) code = open_all(cli, &run, &directory);
+  // the time is that of the whole command: at least one step is made
+  if (!code) code = train_opened(cli, &run, directory, limit > 0 ? fmax(limit - (now() - started), 1e-3) : 0);
   training_close(&run);
   return code;
 }
@@ -136,6 +180,7 @@ static const CliOption options[] = {{"out", 'o', "DIR", "where the run's files g
                                     {"force", 0, NULL, "start over, dropping the run in that place"},
                                     TRAINING_OPTIONS,
                                     {"save-every", 0, "SECONDS", "between checkpoints within an epoch (default 60)"},
+                                    {"time", 0, "T", "save and end with exit status 75 after so long: 90m, 2h, 45s"},
                                     INIT_OPTIONS,
                                     DATA_OPTIONS,
                                     DEVICE_OPTIONS,

@@ -1,6 +1,7 @@
 // sgrun_training: a model, its settings, data and programs, opened for the commands that run training steps.
 #include "tools/sgrun_training.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "runtime/base/hash.h"
@@ -16,9 +17,16 @@ void training_close(Training *training) {
   model_close(&training->model);
 }
 
+static ExitCode check_parts(const Cli *cli, const TrainSettings *settings) {
+  if (fmod(settings->batch, settings->accumulate) == 0) return EXIT_DONE;
+  return cli_fail(cli, EXIT_USAGE, "a batch of %.0f cannot be run in %.0f equal parts (setting 'accumulate')",
+                  settings->batch, settings->accumulate);
+}
+
 ExitCode training_open(const Cli *cli, const char *path, Training *out) {
   ExitCode code = model_open(cli, path, &out->model);
-  return code ? code : sgrun_settings(cli, &out->model, &out->settings);
+  if (!code) code = sgrun_settings(cli, &out->model, &out->settings);
+  return code ? code : check_parts(cli, &out->settings);
 }
 
 static ExitCode check_graph(const Cli *cli, const Graph *graph, const char *what) {
@@ -50,15 +58,17 @@ static StepOptions step_options(const Training *training) {
                        .weight_decay = settings->weight_decay,
                        .clip = settings->clip,
                        .rules = rules,
-                       .n_rules = settings->n_rules};
+                       .n_rules = settings->n_rules,
+                       .accumulates = settings->accumulate > 1,
+                       .averages = settings->ema > 0};
 }
 
-// The training step as a graph. A rule of the command line that fits nothing is a fault of usage, not of the text.
-static ExitCode step_graph(const Cli *cli, Training *training, Graph **out) {
+// A rule of the command line that fits nothing is a fault of usage, not of the text.
+ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
   Model *model = &training->model;
   model_bind(model, "H", "%.0f", training->settings.height);
   model_bind(model, "W", "%.0f", training->settings.width);
-  model_bind(model, "N", "%.0f", training->settings.batch);
+  model_bind(model, "N", "%.0f", training->settings.batch / training->settings.accumulate);
   StepOptions options = step_options(training);
   Graph *graph = model_loss_graph(cli, model);
   if (!graph) return EXIT_MODEL;
@@ -75,7 +85,7 @@ static ExitCode step_graph(const Cli *cli, Training *training, Graph **out) {
 
 static ExitCode build_programs(const Cli *cli, Training *training) {
   Graph *step = NULL;
-  ExitCode code = step_graph(cli, training, &step);
+  ExitCode code = training_step_graph(cli, training, &step);
   if (code) return code;
   Graph *evaluation = model_graph(cli, &training->model, false, false);
   if (!evaluation) return EXIT_MODEL;
@@ -88,7 +98,9 @@ static ExitCode build_programs(const Cli *cli, Training *training) {
 
 static ExitCode open_loaders(const Cli *cli, Training *training) {
   const TrainSettings *settings = &training->settings;
-  LoaderOptions options = {.batch = (int)settings->batch,
+  LoaderOptions options = {.batch = (int)(settings->batch / settings->accumulate),
+                           .together = (int)settings->accumulate,
+                           .is_bootstrap = settings->bootstrap != 0,
                            .width = (int)settings->width,
                            .height = (int)settings->height,
                            .workers = 1,
@@ -101,7 +113,7 @@ static ExitCode open_loaders(const Cli *cli, Training *training) {
     BUG("augmentation '%s' passed the settings", settings->augment);
   ExitCode code = cli_status(cli, loader_open(training->training, &options, &training->training_loader));
   options.augment = AUGMENT_NONE;
-  options.is_shuffled = options.drops_last = false;
+  options.is_shuffled = options.drops_last = options.is_bootstrap = false;
   options.max_bad = sgrun_max_bad(cli, training->validation->size);
   if (!code) code = cli_status(cli, loader_open(training->validation, &options, &training->validation_loader));
   return code;

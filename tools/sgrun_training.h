@@ -32,6 +32,9 @@ ExitCode training_open(const Cli *cli, const char *path, Training *out);
 ExitCode training_load(const Cli *cli, Training *training);
 void training_close(Training *training);
 
+// The training step as a graph, built anew.
+ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out);
+
 // One line that says all that the bits of the result depend on; in the model's arena.
 const char *training_configuration(const Cli *cli, const Training *training);
 

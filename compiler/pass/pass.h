@@ -105,4 +105,8 @@ typedef struct StepOptions {
 // keep their values.
 bool step_build(Graph *graph, const StepOptions *options, Diag *diag);
 
+// Makes a graph that watches itself: its only output becomes "watched" [n], 1 where nodes[i] holds a value that is not
+// finite, else 0. There are no updates any more.
+void watch_build(Graph *graph, Node *const *nodes, int n);
+
 #endif

@@ -1,6 +1,7 @@
 // Settings: the table of what a training run can be told.
 #include "runtime/train/settings.h"
 
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -26,13 +27,15 @@ typedef struct Row {
   { {key, doc, true, 0, 0, choices}, offsetof(TrainSettings, field), 0, fallback, false }
 
 static const Row rows[] = {
-    WHOLE("batch", batch, 8, 1, 4096, "samples a step, over all devices"),
+    WHOLE("batch", batch, 8, 1, 4096, "samples a step, over all devices and parts"),
+    WHOLE("accumulate", accumulate, 1, 1, 4096, "equal parts that a batch is run in, to need less memory"),
     WHOLE("epochs", epochs, 10, 1, 1e6, "passes over the training data"),
     WHOLE("seed", seed, 1, 0, 4294967295.0, "of initial weights, order and augmentation"),
     WHOLE("height", height, 416, 32, 8192, "of the network's input, pixels"),
     WHOLE("width", width, 544, 32, 8192, "of the network's input, pixels"),
     WHOLE("rooms", rooms, 1024, 1, 1e8, "synthetic rooms in an epoch, where no data is given"),
     WHOLE("validation_rooms", validation_rooms, 64, 1, 1e6, "synthetic rooms to validate on"),
+    WHOLE("bootstrap", bootstrap, 0, 0, 1, "1: training samples are drawn with replacement, by the seed"),
     CHOICE("augment", augment, "flip", "none|flip|nyu", "how training samples are varied"),
     CHOICE("optimizer", optimizer, "adamw", "adamw", "the rule of the step"),
     NUMBER("optimizer.lr", lr, 1e-3, 0, 1e3, "learning rate (the peak of its schedule)"),
@@ -40,6 +43,9 @@ static const Row rows[] = {
     NUMBER("optimizer.beta2", beta2, 0.999, 0, 0.999999, "decay of the squared gradients"),
     NUMBER("optimizer.eps", eps, 1e-8, 1e-30, 1, "added to the root of the squared gradients"),
     NUMBER("optimizer.clip", clip, 0.1, 0, 1e9, "largest global gradient norm; 0 = no clipping"),
+    NUMBER("ema", ema, 0, 0, 0.999999, "decay of the moving average of the parameters that is validated; 0 = none"),
+    WHOLE("patience", patience, 0, 0, 1e6, "validations without a better abs_rel that end the run; 0 = none"),
+    WHOLE("collapse_patience", collapse_patience, 3, 0, 1e6, "validations of constant depth that end it; 0 = none"),
     CHOICE("schedule", schedule, "one_cycle", "constant|one_cycle|one_cycle_torch", "how the learning rate runs"),
     NUMBER("schedule.warmup", warmup, 0.3, 0, 0.99, "fraction of the steps up to the peak"),
     NUMBER("schedule.div", div, 25, 1, 1e9, "the first rate is the peak over this"),
@@ -196,4 +202,33 @@ void settings_format(const TrainSettings *settings, Text *out) {
     text_printf(out, has_factor(rule->kind) ? ",%.17g]" : "]", rule->factor);
   }
   text_put(out, "]}");
+}
+
+static bool parse_rules(const cJSON *rules, TrainSettings *out, Text *why) {
+  const cJSON *item;
+  out->n_rules = 0;
+  cJSON_ArrayForEach(item, rules) {
+    const cJSON *key = cJSON_GetArrayItem(item, 0), *pattern = cJSON_GetArrayItem(item, 1),
+                *factor = cJSON_GetArrayItem(item, 2);
+    if (!cJSON_IsString(key) || !cJSON_IsString(pattern) || find_rule(key->valuestring) == TRAIN_RULES) return false;
+    double value = cJSON_IsNumber(factor) ? factor->valuedouble : 1;
+    if (!settings_add_rule(out, key->valuestring, pattern->valuestring, value, why)) return false;
+  }
+  return true;
+}
+
+bool settings_parse(const char *json, TrainSettings *out) {
+  cJSON *root = cJSON_Parse(json);
+  const cJSON *item;
+  Text why = {0};
+  bool is_ok = cJSON_IsObject(root);
+  cJSON_ArrayForEach(item, root) {
+    if (!is_ok) break;
+    if (cJSON_IsNumber(item)) is_ok = settings_set_number(out, item->string, item->valuedouble, &why);
+    else if (cJSON_IsString(item)) is_ok = settings_set_text(out, item->string, item->valuestring, &why);
+    else is_ok = !strcmp(item->string, "rules") && parse_rules(item, out, &why);
+  }
+  text_free(&why);
+  cJSON_Delete(root);
+  return is_ok;
 }

@@ -23,6 +23,10 @@ const char *train_rule_name(TrainRuleKind kind);
 
 typedef struct TrainSettings {
   double batch, epochs, seed;                // whole numbers; batch is the global batch
+  double accumulate;                         // parts that a batch is run in
+  double bootstrap;                          // 0 or 1
+  double patience, collapse_patience;        // in validations, 0 = off
+  double ema;                                // decay, 0 = off
   double height, width;                      // of the network's input
   double rooms, validation_rooms;            // synthetic rooms in an epoch, and to validate on
   char augment[SETTINGS_NAME];               // none, flip, nyu
@@ -56,5 +60,7 @@ bool settings_add_rule(TrainSettings *settings, const char *key, const char *pat
 
 // All of them as one line of JSON: equal settings give equal text.
 void settings_format(const TrainSettings *settings, Text *out);
+// Reads them back, over what `out` holds; false where a value is not allowed or the text is not such a line.
+bool settings_parse(const char *json, TrainSettings *out);
 
 #endif
