@@ -56,10 +56,16 @@ ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height
   preprocess_picture(&p->preprocess, picture, width, height, exec_input(p->runner.exec, "rgb"));
   code = cli_status(p->cli, exec_run(p->runner.exec));
   if (code) return code;
-  const Program *program = p->runner.program;
-  Shape shape = program->buffers[program_find(program, BUFFER_OUTPUT, "depth")].shape;
-  *out_depth = exec_output(p->runner.exec, "depth");
+  Shape shape;
+  *out_depth = predictor_output(p, "depth", &shape);
   *out_width = (int)shape.dim[3];
   *out_height = (int)shape.dim[2];
   return EXIT_DONE;
+}
+
+const float *predictor_output(const Predictor *p, const char *name, Shape *out_shape) {
+  int buffer = p->runner.exec ? program_find(p->runner.program, BUFFER_OUTPUT, name) : -1;
+  if (buffer < 0) return NULL;
+  *out_shape = p->runner.program->buffers[buffer].shape;
+  return exec_output(p->runner.exec, name);
 }

@@ -28,4 +28,8 @@ void predictor_size(const Predictor *p, bool is_native, const Image *picture, in
 ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height, const float **out_depth,
                        int *out_width, int *out_height);
 
+// Any output of the last run, such as "W" [1,K,H,W] of a stack: row-major, its shape in *out_shape, lent until the next
+// run. NULL before the first run and where the model has no output of that name.
+const float *predictor_output(const Predictor *p, const char *name, Shape *out_shape);
+
 #endif
