@@ -11,7 +11,8 @@ typedef struct Predictor {
   Device *device;
   Preprocess preprocess;
   Runner runner;
-  int width, height; // of the runner's input
+  int width, height;       // of the runner's input
+  const char **base_names; // of a stack: what its model calls each channel of the output `preds`; else NULL
 } Predictor;
 
 // Opens verified weights with the command's options; says what is wrong and returns the code. predictor_close ends it
