@@ -157,6 +157,9 @@ static ExitCode report(const Cli *cli, Training *run, const Protocol *protocol) 
            constant = metrics_mean(baseline_metrics(baseline, best), METRIC_DELTA1);
     printf("threshold accuracy (d < 1.25) %.4f; the best constant depth map (%s) scores %.4f\n", model,
            baseline_name(best), constant);
+    Augment augment = AUGMENT_NONE;
+    augment_find(run->settings.augment, &augment);
+    printf("augment %s: %s\n", run->settings.augment, augment_describe(augment));
     printf("weights: %s\n", text_get(&path));
   }
   baseline_free(baseline);
