@@ -1,4 +1,4 @@
-// sgrun_progress: the training bar on a terminal, plain lines elsewhere.
+// sgrun_progress: how far a training or a prediction is: one changing line on a terminal, plain lines elsewhere.
 #ifndef SG_TOOLS_SGRUN_PROGRESS_H
 #define SG_TOOLS_SGRUN_PROGRESS_H
 
@@ -15,6 +15,8 @@ void progress_step(void *progress, const TrainStep *step);
 void progress_epoch(void *progress, const TrainEpoch *epoch);
 void progress_stop(void *progress, const char *reason);
 void progress_diverged(void *progress, const char *directory);
+// Pictures done so far of `total` (0 = nobody knows), of which `seconds` were spent.
+void progress_pictures(Progress *progress, int64_t done, int64_t total, double seconds);
 void progress_end(Progress *progress); // leaves the terminal on a fresh line
 
 #endif
