@@ -14,7 +14,8 @@ enum { SETTINGS_MAX_FROZEN = 32, SETTINGS_NAME = 64 };
 typedef struct TrainSettings {
   double batch, epochs, seed;                // whole numbers; batch is the global batch
   double height, width;                      // of the network's input
-  double rooms, validation_rooms;            // synthetic rooms in an epoch, and to validate on
+  double rooms, validation_rooms;            // synthetic rooms in an epoch, and to validate (or test) on
+  double rooms_seed;                         // which rooms
   char augment[SETTINGS_NAME];               // none, flip, nyu
   char optimizer[SETTINGS_NAME];             // adamw
   double lr, weight_decay, beta2, eps, clip; // clip: global norm, 0 = none
