@@ -40,9 +40,15 @@ static bool apply_setting(const Model *model, TrainSettings *settings, const Lan
 }
 
 ExitCode sgrun_settings(const Cli *cli, const Model *model, TrainSettings *out) {
+  return sgrun_settings_over(cli, model, NULL, 0, out);
+}
+
+ExitCode sgrun_settings_over(const Cli *cli, const Model *model, const LangSetting *more, int n_more,
+                             TrainSettings *out) {
   *out = settings_default();
   bool is_ok = true;
   for (int i = 0; i < model->info->n_settings; i++) is_ok &= apply_setting(model, out, &model->info->settings[i]);
+  for (int i = 0; i < n_more; i++) is_ok &= apply_setting(model, out, &more[i]);
   if (!is_ok) {
     model_print_diag(model);
     return EXIT_MODEL;

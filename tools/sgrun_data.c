@@ -59,7 +59,7 @@ static ExitCode open_shown(const Cli *cli, const char *path, Dataset **out) {
     return code;
   }
   TrainSettings settings = settings_default();
-  settings.seed = (double)cli_integer(cli, "seed", 1, 0, 4294967295);
+  settings.rooms_seed = (double)cli_integer(cli, "seed", 1, 0, 4294967295);
   settings.width = (double)cli_integer(cli, "width", 320, ROOM_MIN_SIDE, ROOM_MAX_SIDE);
   settings.height = (double)cli_integer(cli, "height", 240, ROOM_MIN_SIDE, ROOM_MAX_SIDE);
   settings.rooms = settings.validation_rooms = 1000000;
@@ -123,7 +123,7 @@ static const CliOption options[] = {
      "the directory of the lists"},
     {"number", 'n', "N", "view, synth: how many samples (default 8)"},
     {"first", 0, "N", "view: index of the first sample (default 0)"},
-    {"split", 0, "NAME", "view: train, val, test or all (default); synth: train (default) or val"},
+    {"split", 0, "NAME", "view: train, val, test or all (default); synth: train (default), val or test"},
     {"val", 0, "SHARE", "split: for validation (default 0.1)"},
     {"test", 0, "SHARE", "split: for testing (default 0)"},
     {"splits", 0, "FILE", "import: splits.mat, which says what is for training and what for testing"},

@@ -28,7 +28,8 @@ typedef struct TrainSettings {
   double patience, collapse_patience;        // in validations, 0 = off
   double ema;                                // decay, 0 = off
   double height, width;                      // of the network's input
-  double rooms, validation_rooms;            // synthetic rooms in an epoch, and to validate on
+  double rooms, validation_rooms;            // synthetic rooms in an epoch, and to validate (or test) on
+  double rooms_seed;                         // which rooms
   char augment[SETTINGS_NAME];               // none, flip, nyu
   char optimizer[SETTINGS_NAME];             // adamw
   double lr, weight_decay, beta2, eps, clip; // clip: global norm, 0 = none
