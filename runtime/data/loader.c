@@ -62,8 +62,8 @@ int64_t loader_order(uint64_t seed, int64_t epoch, int64_t size, int64_t positio
   return (int64_t)value;
 }
 
-int64_t loader_bootstrap(uint64_t seed, int64_t size, int64_t i) {
-  Random random = random_stream(seed, "bootstrap");
+int64_t loader_bootstrap(uint64_t seed, uint64_t draw, int64_t size, int64_t i) {
+  Random random = random_substream(random_stream(seed, "bootstrap"), draw);
   uint64_t high = random_word_at(&random, 2 * (uint64_t)i), low = random_word_at(&random, 2 * (uint64_t)i + 1);
   return (int64_t)((high << 32 | low) % (uint64_t)size); // a bias below size / 2^64
 }
@@ -109,7 +109,8 @@ static void note_bad(Loader *loader, int64_t index, Status status) {
 // Puts what stands at `drawn` of the samples of an epoch into place `item` of the slot; false if it cannot be read.
 static bool fill_sample(Loader *loader, Slot *slot, int item, int64_t epoch, int64_t drawn) {
   int64_t index = drawn;
-  if (loader->options.is_bootstrap) index = loader_bootstrap(loader->options.seed, loader->dataset->size, drawn);
+  uint64_t draw_number = loader->options.bootstrap;
+  if (draw_number) index = loader_bootstrap(loader->options.seed, draw_number, loader->dataset->size, drawn);
   if (is_bad(loader, index)) return false;
   Sample owned = {0};
   const Sample *sample = cache_get(loader->cache, index);

@@ -36,7 +36,7 @@ static const Row rows[] = {
     WHOLE("rooms", rooms, 1024, 1, 1e8, "synthetic rooms in an epoch, where no data is given"),
     WHOLE("validation_rooms", validation_rooms, 64, 1, 1e6, "synthetic rooms to validate on, or to test on"),
     WHOLE("rooms_seed", rooms_seed, 1, 0, 4294967295.0, "which synthetic rooms; the same for every seed"),
-    WHOLE("bootstrap", bootstrap, 0, 0, 1, "1: training samples are drawn with replacement, by the seed"),
+    WHOLE("bootstrap", bootstrap, 0, 0, 1e9, "training samples drawn with replacement: number of the draw; 0 = all"),
     CHOICE("augment", augment, "flip", "none|flip|nyu|nyu_author", "how training samples are varied"),
     CHOICE("optimizer", optimizer, "adamw", "adamw", "the rule of the step"),
     NUMBER("optimizer.lr", lr, 1e-3, 0, 1e3, "learning rate (the peak of its schedule)"),

@@ -245,12 +245,15 @@ static void test_rooms(void) {
 static void test_bootstrap(void) {
   enum { SIZE = 1000 };
   int times[SIZE] = {0}, distinct = 0;
-  for (int64_t i = 0; i < SIZE; i++) times[loader_bootstrap(11, SIZE, i)]++;
+  for (int64_t i = 0; i < SIZE; i++) times[loader_bootstrap(11, 1, SIZE, i)]++;
   for (int i = 0; i < SIZE; i++) distinct += times[i] > 0;
   CHECK_NEAR(distinct / (double)SIZE, 0.632, 0.03, "share of the data set");
+  int equal = 0;
+  for (int64_t i = 0; i < SIZE; i++) equal += loader_bootstrap(11, 1, SIZE, i) == loader_bootstrap(11, 2, SIZE, i);
+  CHECK(equal < 10, "draws are told apart");
   Fake fake = fake_of(SIZE);
   LoaderOptions options = options_of(2);
-  options.is_bootstrap = true;
+  options.bootstrap = 1;
   options.batch = 5;
   Loader *loader = open_loader(&fake, options);
   int64_t first[5];
@@ -273,7 +276,7 @@ static void test_bootstrap(void) {
   Fake few = fake_of(2);
   options.batch = 2;
   options.seed = 0;
-  while (loader_bootstrap(options.seed, 2, 0) != loader_bootstrap(options.seed, 2, 1)) options.seed++;
+  while (loader_bootstrap(options.seed, 1, 2, 0) != loader_bootstrap(options.seed, 1, 2, 1)) options.seed++;
   loader = open_loader(&few, options);
   Batch batch = next(loader);
   CHECK(batch.sample[0] == batch.sample[1] && memcmp(batch.rgb, batch.rgb + 3 * 256, sizeof(float) * 3 * 256),
