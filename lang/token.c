@@ -181,9 +181,9 @@ static const char *const foreign[][2] = {
     {"elseif", "write `else if`"},
 };
 
-static const char *const keywords[] = {"module", "model",  "train", "use",    "input",  "output",
-                                       "param",  "state",  "const", "tap",    "update", "return",
-                                       "assert", "target", "loss",  "freeze", "set"};
+static const char *const keywords[] = {"module", "model",  "train", "use",    "input",  "output", "param",
+                                       "state",  "const",  "tap",   "update", "return", "assert", "target",
+                                       "loss",   "freeze", "tune",  "rate",   "decay",  "set"};
 
 static void hint_at_first_word(ParseContext *ctx) {
   if (!ctx->first.text) return;
@@ -262,7 +262,12 @@ static int recover(ParseContext *ctx) {
 
 // ---- the grammar's next token -----------------------------------------------------------------------------------
 
+bool token_begins_rule(const ParseContext *ctx) {
+  return ctx->in_train && ctx->n_brackets == 1 && ctx->previous != SET;
+}
+
 static int hand_out(ParseContext *ctx, int kind, const NET_YYSTYPE *value, Span span) {
+  if (ctx->n_brackets == 0 && (kind == MODULE || kind == MODEL || kind == TRAIN)) ctx->in_train = kind == TRAIN;
   bool is_first = ctx->previous == NEWLINE || ctx->previous == '{' || ctx->previous == 0;
   if (is_first) ctx->first = kind == NAME ? (Name){value->text, span_loc(ctx, span)} : (Name){0};
   keep_brackets(ctx, kind, span);
