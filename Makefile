@@ -31,6 +31,9 @@ $(BUILD)/sgc: $(call objects,$(wildcard tools/sgc*.c)) $(shared_tools) $(librari
 $(BUILD)/sgrun: $(call objects,$(wildcard tools/sgrun*.c)) $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
+# The loader's inner loops are long enough for the vectoriser's full effort.
+$(BUILD)/runtime/data/augment.o: CFLAGS_release = -O3
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@" && $(CC) $(CFLAGS) -c -o $@ $<
@@ -52,6 +55,8 @@ $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
 $(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+$(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 # ---- jobs
@@ -88,6 +93,12 @@ bench:
 	$(MAKE) -j2 all
 	sh tests/bench/bench.sh $(BUILD)
 
+# The loader against PyTorch's DataLoader, interleaved in one run.
+bench-loader:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/bench_loader
+	sh tests/bench/bench_loader.sh $(BUILD)
+
 # Speed of single contraction kernels against the multiply-add peak.
 bench-kernels: $(BUILD)/bench_contract
 	$(BUILD)/bench_contract
@@ -98,6 +109,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test golden bless bench bench-kernels format clean
+.PHONY: all programs demo test golden bless bench bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

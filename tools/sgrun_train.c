@@ -1,6 +1,7 @@
 // sgrun train: a model's train block run on rooms or on a folder of pairs.
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "compiler/pass/pass.h"
 #include "runtime/base/file.h"
@@ -205,8 +206,14 @@ static ExitCode train(const Cli *cli) {
                             .stop = interrupt_catch(),
                             .events = {&progress, progress_step, progress_epoch}};
     TrainParts parts = {run.step.exec, run.evaluation.exec, run.training_loader, run.validation_loader};
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
     Status status = train_run(&parts, &options);
+    clock_gettime(CLOCK_MONOTONIC, &end);
     progress_end(&progress);
+    double seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
+    cli_say(cli, "waited %.1f s for training data, %.1f %% of the training's %.1f s",
+            loader_waited(run.training_loader), 100 * loader_waited(run.training_loader) / seconds, seconds);
     code = cli_status(cli, status);
     say_bad(cli, run.training_loader, "training samples");
     say_bad(cli, run.validation_loader, "validation samples");
