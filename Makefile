@@ -78,6 +78,13 @@ test:
 	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
 	@sh tests/all.sh $(BUILD)
 
+# Real pictures of another renderer, MiniWorld, through check, training and evaluation (needs PyPI; not part of test).
+test-miniworld:
+	sh tools/setup.sh build $(BUILD)
+	sh tools/setup.sh miniworld $(BUILD)
+	$(MAKE) -j2 all
+	SGC=$(abspath $(BUILD))/sgc SGRUN=$(abspath $(BUILD))/sgrun sh tests/tools/miniworld.sh
+
 # Runs every golden case of a directory and writes results under the names that check.py reads.
 golden: $(BUILD)/golden
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo "usage: make golden IN=DIR OUT=DIR"; exit 2; }
@@ -109,6 +116,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test golden bless bench bench-loader bench-kernels format clean
+.PHONY: all programs demo test test-miniworld golden bless bench bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
