@@ -236,6 +236,9 @@ static ExitCode run(Evaluation *e) {
   const char *per_image = cli_option(cli, "per-image");
   code = sgrun_datasets(cli, &settings, wants_baseline ? &training : NULL, &validation);
   if (!code) code = evaluate(e, validation);
+  if (!code && e->n_maps && !e->metrics->n_images)
+    code = cli_fail(cli, EXIT_DATA, "none of %lld pictures has a valid pixel to judge: is the depth's unit right?",
+                    (long long)e->metrics->n_empty);
   if (!code && !e->n_maps) code = cli_fail(cli, EXIT_DATA, "there was no picture to judge");
   if (!code && per_image) code = cli_status(cli, file_write(per_image, e->rows.data, e->rows.size));
   if (!code && wants_baseline) code = score_baseline(e, training, validation, &baseline);
