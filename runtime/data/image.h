@@ -8,8 +8,12 @@
 
 #include "runtime/base/status.h"
 
-// An 8-bit RGB picture (sRGB as the file has it): rows from top to bottom, three bytes a pixel, no padding between rows.
-// The holder owns `rgb` and ends it with image_free; {0} is the empty picture.
+// Bytes behind the last pixel of a picture that may be read, so that any pixel can be loaded as four bytes.
+enum { IMAGE_SLACK = 1 };
+
+// An 8-bit RGB picture (sRGB as the file has it): rows from top to bottom, three bytes a pixel, no padding between
+// rows. The holder owns `rgb`, which ends with IMAGE_SLACK bytes of no meaning, and ends it with image_free; {0} is the
+// empty picture.
 typedef struct Image {
   int width, height;
   uint8_t *rgb;
@@ -29,9 +33,6 @@ typedef struct ImageText {
 // Pictures with a side above IMAGE_MAX_SIDE or more pixels than IMAGE_MAX_PIXELS are refused before anything of that
 // size is allocated: a few kilobytes of file must not claim all memory.
 enum { IMAGE_MAX_SIDE = 65500, IMAGE_MAX_PIXELS = 120 * 1000 * 1000 };
-
-// Bytes behind the last pixel that may be read, so that any pixel can be loaded as four bytes.
-enum { IMAGE_SLACK = 1 };
 
 // Zeroed pixels of the given size (both sides at least 1).
 void image_alloc(Image *image, int width, int height);
