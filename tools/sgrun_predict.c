@@ -205,6 +205,7 @@ static ExitCode predict(const Cli *cli) {
   ExitCode code = result_options(cli, &run.results);
   if (!code) code = stream_options(&run, &raw_width, &raw_height);
   if (code) return code;
+  if (isatty(1)) run.progress.is_quiet = true; // the names of the files are written there: they show how far it is
   run.stop = interrupt_catch();
   code = predictor_open(cli, cli_operand(cli, 0), &run.predictor);
   if (!code && strcmp(cli_operand(cli, 1), "-")) code = predict_files(&run);
