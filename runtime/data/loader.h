@@ -50,6 +50,9 @@ Status loader_next(Loader *loader, Batch *out);
 // Goes on at `batch` of `epoch`, as a loader that had come there by itself would. Batches made ahead are dropped.
 void loader_seek(Loader *loader, int64_t epoch, int64_t batch);
 
+// Seconds that loader_next has waited for workers, all in all: what the consumer lost to loading.
+double loader_waited(Loader *loader);
+
 // Distinct samples that failed so far, and the message of the i-th (lent; at most 16 are kept).
 int64_t loader_bad(Loader *loader);
 const char *loader_bad_message(Loader *loader, int64_t i);
