@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing from Debian: setup.sh build|test|photos BUILD_DIR
+# Installs what is missing from Debian: setup.sh build|test|miniworld|photos BUILD_DIR
 set -eu
 
 as_root() {
@@ -37,6 +37,7 @@ case "$1" in
   build) install gcc libc6-dev make flex bison graphviz libpng-dev libjpeg-dev libcjson-dev libxxhash-dev \
     libhdf5-dev libminizip-dev zlib1g-dev pkg-config ;;
   test) install python3 python3-numpy ;;
+  miniworld) install python3 python3-venv libegl1 libgl1-mesa-dri libglu1-mesa ;;
   photos) photos "$2" ;;
-  *) echo "usage: setup.sh build|test|photos BUILD_DIR" >&2; exit 2 ;;
+  *) echo "usage: setup.sh build|test|miniworld|photos BUILD_DIR" >&2; exit 2 ;;
 esac

@@ -31,6 +31,35 @@ ExitCode sgrun_drop_missing(const Cli *cli, Pairs *pairs) {
   return code;
 }
 
+// Whether anything can be learnt or judged from the files: some sample among the first ones decodes and has a depth
+// within the model's range. A wrong unit or size shows here, not after an hour.
+static ExitCode probe(const Cli *cli, const Dataset *dataset, const char *path) {
+  enum { TRIES = 32 };
+  int64_t n = dataset->size < TRIES ? dataset->size : TRIES, n_empty = 0;
+  Status first = STATUS_OK;
+  for (int64_t i = 0; i < n; i++) {
+    Sample sample;
+    Status status = dataset_sample(dataset, i, &sample);
+    bool has_depth = false;
+    for (int64_t k = 0; !status && !has_depth && k < (int64_t)sample.depth.width * sample.depth.height; k++)
+      has_depth = sample.depth.metres[k] > 1e-3f && sample.depth.metres[k] < 10;
+    if (has_depth) status_free(first);
+    n_empty += !status && !has_depth;
+    if (status && !first) first = status;
+    else status_free(status);
+    sample_free(&sample);
+    if (has_depth) return EXIT_DONE;
+  }
+  ExitCode code = n_empty ? cli_fail(cli, EXIT_DATA,
+                                     "%s: none of the first %lld depth maps has a depth between 0.001 and 10 m; "
+                                     "'sgrun data check' shows what they hold",
+                                     path, (long long)n)
+                          : cli_fail(cli, EXIT_DATA, "%s: none of the first %lld pairs can be read, the first: %s",
+                                     path, (long long)n, status_message(first));
+  status_free(first);
+  return code;
+}
+
 // The pairs of one split as a data set; takes the pairs over.
 static ExitCode open_split(const Cli *cli, Pairs *pairs, Split split, Dataset **out) {
   char *path = strdup(pairs->path);
@@ -41,6 +70,7 @@ static ExitCode open_split(const Cli *cli, Pairs *pairs, Split split, Dataset **
   if (!code) code = sgrun_drop_missing(cli, pairs);
   if (!code) code = cli_status(cli, pairs_check_unit(pairs));
   if (!code) code = cli_status(cli, dataset_open_pairs(pairs, out));
+  if (!code) code = probe(cli, *out, path);
   pairs_free(pairs);
   free(path);
   return code;

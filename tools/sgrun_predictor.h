@@ -4,14 +4,25 @@
 
 #include "tools/sgrun.h"
 
-// Pictures of one input size after another share their program.
+// The network at one input size.
+typedef struct SizedNetwork {
+  int width, height;
+  Model model; // its own: what was elaborated for the size goes with it
+  Runner runner;
+  int64_t used; // when, counted in runs
+} SizedNetwork;
+
+// Programs of so many input sizes are kept: pictures upright and lying may come in any order.
+enum { PREDICTOR_SIZES = 2 };
+
 typedef struct Predictor {
   const Cli *cli;
   Model model;
   Device *device;
   Preprocess preprocess;
-  Runner runner;
-  int width, height;       // of the runner's input
+  SizedNetwork network[PREDICTOR_SIZES];
+  SizedNetwork *present; // of the last run; NULL before it
+  int64_t runs;
   const char **base_names; // of a stack: what its model calls each channel of the output `preds`; else NULL
 } Predictor;
 

@@ -61,6 +61,18 @@ void progress_epoch(void *context, const TrainEpoch *epoch) {
           epoch->is_best ? "  (best so far, saved)" : "");
 }
 
+void progress_pictures(Progress *progress, int64_t done, int64_t total, double seconds) {
+  double every = progress->is_terminal ? 0.1 : PLAIN_EVERY;
+  if (progress->shown < 0) progress->shown = progress->is_terminal ? -1 : 0;
+  if (progress->is_quiet || seconds - progress->shown < every) return;
+  progress->shown = seconds;
+  char of[32] = "";
+  if (total) snprintf(of, sizeof of, "/%lld", (long long)total);
+  fprintf(stderr,
+          progress->is_terminal ? "\r%lld%s pictures  %.2f pictures/s\033[K" : "%lld%s pictures  %.2f pictures/s\n",
+          (long long)done, of, (double)done / seconds);
+}
+
 void progress_stop(void *context, const char *reason) {
   Progress *progress = context;
   if (progress->is_quiet) return;
@@ -72,18 +84,6 @@ void progress_diverged(void *context, const char *directory) {
   (void)directory; // the error says it
   Progress *progress = context;
   progress->has_diverged = true;
-}
-
-void progress_pictures(Progress *progress, int64_t done, int64_t total, double seconds) {
-  double every = progress->is_terminal ? 0.1 : PLAIN_EVERY;
-  if (progress->shown < 0) progress->shown = progress->is_terminal ? -1 : 0;
-  if (progress->is_quiet || seconds - progress->shown < every) return;
-  progress->shown = seconds;
-  char of[32] = "";
-  if (total) snprintf(of, sizeof of, "/%lld", (long long)total);
-  fprintf(stderr,
-          progress->is_terminal ? "\r%lld%s pictures  %.2f pictures/s\033[K" : "%lld%s pictures  %.2f pictures/s\n",
-          (long long)done, of, (double)done / seconds);
 }
 
 void progress_end(Progress *progress) {

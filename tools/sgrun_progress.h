@@ -13,10 +13,10 @@ typedef struct Progress {
 Progress progress_new(bool is_quiet);
 void progress_step(void *progress, const TrainStep *step);
 void progress_epoch(void *progress, const TrainEpoch *epoch);
-void progress_stop(void *progress, const char *reason);
-void progress_diverged(void *progress, const char *directory);
 // Pictures done so far of `total` (0 = nobody knows), of which `seconds` were spent.
 void progress_pictures(Progress *progress, int64_t done, int64_t total, double seconds);
+void progress_stop(void *progress, const char *reason);
+void progress_diverged(void *progress, const char *directory);
 void progress_end(Progress *progress); // leaves the terminal on a fresh line
 
 #endif

@@ -141,8 +141,11 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
                           .stop = interrupt_catch(),
                           .events = {&progress, progress_step, progress_epoch, progress_stop, progress_diverged}};
   TrainParts parts = {run->step.exec, run->evaluation.exec, run->training_loader, run->validation_loader};
+  double began = now();
   Status status = train_run(&parts, &options);
+  double took = now() - began, waited = loader_waited(run->training_loader);
   progress_end(&progress);
+  cli_say(cli, "waited %.1f s for training data, %.1f %% of the training's %.1f s", waited, 100 * waited / took, took);
   ExitCode code = cli_status(cli, status);
   if (progress.has_diverged) watch_step(cli, run);
   say_bad(cli, run->training_loader, "training samples");

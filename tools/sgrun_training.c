@@ -100,7 +100,7 @@ static ExitCode open_loaders(const Cli *cli, Training *training, bool with_valid
   const TrainSettings *settings = &training->settings;
   LoaderOptions options = {.batch = (int)(settings->batch / settings->accumulate),
                            .together = (int)settings->accumulate,
-                           .bootstrap = (uint64_t)settings->bootstrap,
+                           .bootstrap = (int)settings->bootstrap,
                            .width = (int)settings->width,
                            .height = (int)settings->height,
                            .workers = 1,

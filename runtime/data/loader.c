@@ -6,10 +6,12 @@
 // depends on (seed, epoch, position) alone, so the number of workers cannot be seen in it.
 #include "runtime/data/loader.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/base/random.h"
 #include "runtime/data/cache.h"
@@ -37,7 +39,8 @@ struct Loader {
   int64_t next;               // number of the batch that loader_next gives next
   bool is_lent;               // the slot of batch next - 1 is with the consumer
   bool is_stopping, is_paused;
-  int busy; // workers that fill an item now
+  int busy;      // workers that fill an item now
+  double waited; // seconds in loader_next
   int64_t *bad;
   int64_t n_bad, bad_capacity;
   char *message[MAX_MESSAGES];
@@ -62,8 +65,8 @@ int64_t loader_order(uint64_t seed, int64_t epoch, int64_t size, int64_t positio
   return (int64_t)value;
 }
 
-int64_t loader_bootstrap(uint64_t seed, uint64_t draw, int64_t size, int64_t i) {
-  Random random = random_substream(random_stream(seed, "bootstrap"), draw);
+int64_t loader_bootstrap(uint64_t seed, int number, int64_t size, int64_t i) {
+  Random random = random_substream(random_stream(seed, "bootstrap"), (uint64_t)number);
   uint64_t high = random_word_at(&random, 2 * (uint64_t)i), low = random_word_at(&random, 2 * (uint64_t)i + 1);
   return (int64_t)((high << 32 | low) % (uint64_t)size); // a bias below size / 2^64
 }
@@ -109,8 +112,8 @@ static void note_bad(Loader *loader, int64_t index, Status status) {
 // Puts what stands at `drawn` of the samples of an epoch into place `item` of the slot; false if it cannot be read.
 static bool fill_sample(Loader *loader, Slot *slot, int item, int64_t epoch, int64_t drawn) {
   int64_t index = drawn;
-  uint64_t draw_number = loader->options.bootstrap;
-  if (draw_number) index = loader_bootstrap(loader->options.seed, draw_number, loader->dataset->size, drawn);
+  if (loader->options.bootstrap)
+    index = loader_bootstrap(loader->options.seed, loader->options.bootstrap, loader->dataset->size, drawn);
   if (is_bad(loader, index)) return false;
   Sample owned = {0};
   const Sample *sample = cache_get(loader->cache, index);
@@ -212,6 +215,11 @@ Status loader_open(const Dataset *dataset, const LoaderOptions *options, Loader 
   LoaderOptions checked = *options;
   if (checked.together == 0) checked.together = 1;
   TRY(check_options(dataset, &checked));
+#ifdef M_TRIM_THRESHOLD
+  // Pictures come and go by the thousand: handing their memory back each time costs a page fault for every 4 KB.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
   Loader *loader = calloc(1, sizeof *loader);
   if (!loader) BUG("out of memory");
   loader->dataset = dataset;
@@ -301,6 +309,12 @@ static Status too_many_bad(const Loader *loader) {
                      (long long)loader->options.max_bad, loader->message[0]);
 }
 
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
 Status loader_next(Loader *loader, Batch *out) {
   const LoaderOptions *o = &loader->options;
   pthread_mutex_lock(&loader->lock);
@@ -312,7 +326,9 @@ Status loader_next(Loader *loader, Batch *out) {
     pthread_cond_broadcast(&loader->work);
   }
   Slot *slot = &loader->slot[loader->next % o->ahead];
+  double begin = slot->done < o->batch ? now() : 0;
   while (slot->done < o->batch) pthread_cond_wait(&loader->ready, &loader->lock);
+  if (begin > 0) loader->waited += now() - begin;
   Status status = too_many_bad(loader);
   if (!status) {
     int64_t index = loader->next % loader->batches, left = loader->dataset->size - index * o->batch;
@@ -337,6 +353,13 @@ void loader_seek(Loader *loader, int64_t epoch, int64_t batch) {
   loader->is_paused = false;
   pthread_cond_broadcast(&loader->work);
   pthread_mutex_unlock(&loader->lock);
+}
+
+double loader_waited(Loader *loader) {
+  pthread_mutex_lock(&loader->lock);
+  double waited = loader->waited;
+  pthread_mutex_unlock(&loader->lock);
+  return waited;
 }
 
 int64_t loader_bad(Loader *loader) {

@@ -24,7 +24,7 @@ const char *train_rule_name(TrainRuleKind kind);
 typedef struct TrainSettings {
   double batch, epochs, seed;                // whole numbers; batch is the global batch
   double accumulate;                         // parts that a batch is run in
-  double bootstrap;                          // number of the draw, 0 = none
+  double bootstrap;                          // 0, or which bootstrap sample
   double patience, collapse_patience;        // in validations, 0 = off
   double ema;                                // decay, 0 = off
   double height, width;                      // of the network's input
