@@ -263,11 +263,12 @@ static int recover(ParseContext *ctx) {
 // ---- the grammar's next token -----------------------------------------------------------------------------------
 
 bool token_begins_rule(const ParseContext *ctx) {
-  return ctx->in_train && ctx->n_brackets == 1 && ctx->previous != SET;
+  return ctx->in_train && innermost(ctx) == '{' && ctx->previous != SET;
 }
 
 static int hand_out(ParseContext *ctx, int kind, const NET_YYSTYPE *value, Span span) {
-  if (ctx->n_brackets == 0 && (kind == MODULE || kind == MODEL || kind == TRAIN)) ctx->in_train = kind == TRAIN;
+  if (ctx->n_brackets == 0 && (kind == MODULE || kind == MODEL)) ctx->in_train = false;
+  if (ctx->n_brackets == 0 && (kind == TRAIN || kind == STUDY)) ctx->in_train = true;
   bool is_first = ctx->previous == NEWLINE || ctx->previous == '{' || ctx->previous == 0;
   if (is_first) ctx->first = kind == NAME ? (Name){value->text, span_loc(ctx, span)} : (Name){0};
   keep_brackets(ctx, kind, span);

@@ -43,7 +43,12 @@ static const char *const common_options[] = {"threads", "include", "target", NUL
 
 static void add_settings(const LangSetting *settings, int n, Arguments *arguments) {
   for (int i = 0; i < n; i++) {
-    if (settings[i].kind == SETTING_STRING) add_option(arguments, "set", "%s=%s", settings[i].key, settings[i].string);
+    bool is_rule = settings[i].kind == SETTING_RULE,
+         has_factor = !strcmp(settings[i].key, "rate") || !strcmp(settings[i].key, "decay");
+    if (is_rule && has_factor)
+      add_option(arguments, "set", "%s=%s=%.17g", settings[i].key, settings[i].string, settings[i].number);
+    else if (is_rule || settings[i].kind == SETTING_STRING)
+      add_option(arguments, "set", "%s=%s", settings[i].key, settings[i].string);
     else add_option(arguments, "set", "%s=%.17g", settings[i].key, settings[i].number);
   }
 }

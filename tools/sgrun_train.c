@@ -33,7 +33,7 @@ static ExitCode open_all(const Cli *cli, Training *run, const char **directory) 
   ExitCode code = training_open(cli, cli_operand(cli, 0), run);
   if (!code) code = choose_directory(cli, run, directory);
   if (!code) code = sgrun_init_check(cli);
-  if (!code) code = training_load(cli, run);
+  if (!code) code = training_load(cli, run, true);
   if (!code && !cli_flag(cli, "resume", false)) code = sgrun_init(cli, run->step.exec);
   return code;
 }

@@ -83,20 +83,20 @@ ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
   return code;
 }
 
-static ExitCode build_programs(const Cli *cli, Training *training) {
+static ExitCode build_programs(const Cli *cli, Training *training, bool with_validation) {
   Graph *step = NULL;
   ExitCode code = training_step_graph(cli, training, &step);
-  if (code) return code;
+  uint64_t seed = (uint64_t)training->settings.seed;
+  if (!code) code = runner_open(cli, step, true, training->device, seed, &training->step);
+  if (code || !with_validation) return code;
   Graph *evaluation = model_graph(cli, &training->model, false, false);
   if (!evaluation) return EXIT_MODEL;
   code = check_graph(cli, evaluation, "depth");
-  uint64_t seed = (uint64_t)training->settings.seed;
-  if (!code) code = runner_open(cli, step, true, training->device, seed, &training->step);
   if (!code) code = runner_open(cli, evaluation, false, training->device, seed, &training->evaluation);
   return code;
 }
 
-static ExitCode open_loaders(const Cli *cli, Training *training) {
+static ExitCode open_loaders(const Cli *cli, Training *training, bool with_validation) {
   const TrainSettings *settings = &training->settings;
   LoaderOptions options = {.batch = (int)(settings->batch / settings->accumulate),
                            .together = (int)settings->accumulate,
@@ -112,19 +112,19 @@ static ExitCode open_loaders(const Cli *cli, Training *training) {
   if (!augment_find(settings->augment, &options.augment))
     BUG("augmentation '%s' passed the settings", settings->augment);
   ExitCode code = cli_status(cli, loader_open(training->training, &options, &training->training_loader));
+  if (code || !with_validation) return code;
   options.augment = AUGMENT_NONE;
   options.is_shuffled = options.drops_last = false;
   options.bootstrap = 0;
   options.max_bad = sgrun_max_bad(cli, training->validation->size);
-  if (!code) code = cli_status(cli, loader_open(training->validation, &options, &training->validation_loader));
-  return code;
+  return cli_status(cli, loader_open(training->validation, &options, &training->validation_loader));
 }
 
-ExitCode training_load(const Cli *cli, Training *training) {
+ExitCode training_load(const Cli *cli, Training *training, bool with_validation) {
   ExitCode code = sgrun_device(cli, &training->device);
   if (!code) code = sgrun_datasets(cli, &training->settings, &training->training, &training->validation);
-  if (!code) code = build_programs(cli, training);
-  if (!code) code = open_loaders(cli, training);
+  if (!code) code = build_programs(cli, training, with_validation);
+  if (!code) code = open_loaders(cli, training, with_validation);
   return code;
 }
 

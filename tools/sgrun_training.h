@@ -26,10 +26,11 @@ typedef struct Training {
   Runner step, evaluation;
 } Training;
 
-// Model and settings of the command's operand; then device, data, programs and loaders. Both say what is wrong and
+// Model and settings of the command's operand; then device, data, programs and loaders, those of the validation where
+// they are wanted. Both say what is wrong and
 // return the code; training_close ends it in every case.
 ExitCode training_open(const Cli *cli, const char *path, Training *out);
-ExitCode training_load(const Cli *cli, Training *training);
+ExitCode training_load(const Cli *cli, Training *training, bool with_validation);
 void training_close(Training *training);
 
 // The training step as a graph, built anew.

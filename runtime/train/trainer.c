@@ -190,15 +190,22 @@ static void feed(Exec *exec, const char *input, const float *values) {
   memcpy(exec_input(exec, input), values, (size_t)shape_elements(buffer->shape) * sizeof *values);
 }
 
+Status train_feed(Exec *exec, Loader *loader, Batch *out) {
+  Batch batch;
+  TRY(loader_next(loader, &batch));
+  feed(exec, "rgb", batch.rgb);
+  feed(exec, "gt", batch.depth);
+  if (out) *out = batch;
+  return STATUS_OK;
+}
+
 static Status one_step(Run *run) {
   const TrainOptions *options = run->options;
   Exec *exec = run->parts->step;
   TrainStep event = {.steps = run->steps, .epochs = options->epochs};
   for (int part = 0; part < run->accumulate; part++) {
     Batch batch;
-    TRY(loader_next(run->parts->training, &batch));
-    feed(exec, "rgb", batch.rgb);
-    feed(exec, "gt", batch.depth);
+    TRY(train_feed(exec, run->parts->training, &batch));
     train_hyper(options, run->step, part, exec_input(exec, "hyper"));
     TRY(exec_run(exec));
     double loss = (double)*exec_output(exec, "loss");

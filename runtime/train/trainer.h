@@ -72,6 +72,9 @@ Status train_run(const TrainParts *parts, const TrainOptions *options);
 // The inputs "hyper" of step `step` (0 = the first), in part `part` of its batch.
 void train_hyper(const TrainOptions *options, int64_t step, int part, float hyper[HYPER_COUNT]);
 
+// Takes the loader's next batch and puts it into the inputs "rgb" and "gt". `out` may be NULL.
+Status train_feed(Exec *exec, Loader *loader, Batch *out);
+
 // The paths of a run's files, in the caller's Text.
 void train_path(const char *directory, const char *file, Text *out);
 

@@ -248,6 +248,9 @@ static void test_bootstrap(void) {
   for (int64_t i = 0; i < SIZE; i++) times[loader_bootstrap(11, 1, SIZE, i)]++;
   for (int i = 0; i < SIZE; i++) distinct += times[i] > 0;
   CHECK_NEAR(distinct / (double)SIZE, 0.632, 0.03, "share of the data set");
+  int equal = 0;
+  for (int64_t i = 0; i < SIZE; i++) equal += loader_bootstrap(11, 1, SIZE, i) == loader_bootstrap(11, 2, SIZE, i);
+  CHECK(equal < 10, "draws are told apart");
   Fake fake = fake_of(SIZE);
   LoaderOptions options = options_of(2);
   options.bootstrap = 1;
