@@ -209,6 +209,7 @@ static ExitCode train(const Cli *cli) {
                             .beta2 = settings->beta2,
                             .checkpoint_seconds = cli_number(cli, "save-every", 60, 0, 1e9),
                             .protocol = protocol,
+                            .seed = (uint64_t)settings->seed,
                             .metadata = metadata,
                             .n_metadata = 4,
                             .configuration = configuration(cli, &run),

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/random.h"
 #include "runtime/train/log.h"
 
 typedef struct Run {
@@ -167,6 +168,8 @@ static Status one_step(Run *run) {
   double t = (double)run->step + 1;
   float hyper[4] = {(float)event.lr, (float)beta1, (float)(1 - pow(beta1, t)), (float)(1 - pow(options->beta2, t))};
   memcpy(exec_input(exec, "hyper"), hyper, sizeof hyper);
+  float *random_key = exec_input(exec, "random_key");
+  if (random_key) random_step_key(options->seed, run->step, random_key);
   TRY(exec_run(exec));
   event.loss = *exec_output(exec, "loss");
   event.grad_norm = *exec_output(exec, "grad_norm");

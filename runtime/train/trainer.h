@@ -40,6 +40,7 @@ typedef struct TrainOptions {
   double beta2;
   double checkpoint_seconds; // between checkpoints within an epoch
   const Protocol *protocol;  // of validation
+  uint64_t seed;             // of what is random in the training program, such as dropout
   const Metadata *metadata;  // for the weight files
   int n_metadata;
   const char *configuration;         // one line that a resumed run must agree with
@@ -48,8 +49,9 @@ typedef struct TrainOptions {
   TrainEvents events;
 } TrainOptions;
 
-// The training program has inputs "rgb", "gt", "hyper" and outputs "loss", "grad_norm"; the evaluation program has the
-// input "rgb" and the output "depth", both at the loaders' sizes.
+// The training program has inputs "rgb", "gt", "hyper" and outputs "loss", "grad_norm", and the input "random_key" [2]
+// if something in it is random; the evaluation program has the input "rgb" and the output "depth", both at the loaders'
+// sizes.
 typedef struct TrainParts {
   Exec *step, *evaluation;
   Loader *training, *validation;
