@@ -1,4 +1,5 @@
 // sgrun predict: depth for pictures in files, folders, and streams of frames.
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,8 +111,8 @@ static ExitCode send(Prediction *run, const DepthMap *depth) {
   bool is_sent = fwrite(bytes, size, n, stdout) == n && !fflush(stdout);
   free(bytes);
   return is_sent ? EXIT_DONE
-                 : cli_fail(run->cli, EXIT_DATA, "cannot write frame %lld to stdout",
-                            (long long)run->n_done + run->n_bad + 1);
+                 : cli_fail(run->cli, EXIT_DATA, "cannot write frame %lld to stdout: %s",
+                            (long long)run->n_done + run->n_bad + 1, strerror(errno));
 }
 
 static ExitCode predict_frame(Prediction *run, const Image *image, int64_t number) {

@@ -65,29 +65,42 @@ static ExitCode network_open(Predictor *p, int width, int height, SizedNetwork *
   return code ? code : cli_status(p->cli, checkpoint_restore(p->model.weights, out->runner.exec, NULL));
 }
 
-// Makes the network of that size the present one: a kept one, or a new one in place of that which was used least
-// lately.
-static ExitCode prepare(Predictor *p, int width, int height) {
-  SizedNetwork *oldest = &p->network[0];
-  p->runs++;
-  for (int i = 0; i < PREDICTOR_SIZES; i++) {
-    SizedNetwork *network = &p->network[i];
-    if (network->width == width && network->height == height) {
-      network->used = p->runs;
-      p->present = network;
-      return EXIT_DONE;
+// A free place for one more size, made so by closing those that were used least lately.
+static SizedNetwork *make_room(Predictor *p) {
+  for (;;) {
+    SizedNetwork *empty = NULL, *oldest = NULL;
+    int n_open = 0;
+    int64_t bytes = 0;
+    for (int i = 0; i < PREDICTOR_SIZES; i++) {
+      SizedNetwork *network = &p->network[i];
+      if (!network->width) {
+        empty = network;
+        continue;
+      }
+      n_open++;
+      bytes += exec_memory(network->runner.exec);
+      if (!oldest || network->used < oldest->used) oldest = network;
     }
-    if (network->used < oldest->used) oldest = network;
-  }
-  p->present = NULL;
-  network_close(oldest);
-  ExitCode code = network_open(p, width, height, oldest);
-  if (code) {
+    if (empty && (n_open < PREDICTOR_SIZES_KEPT || bytes < (int64_t)1 << 30)) return empty;
     network_close(oldest);
-    return code;
   }
-  oldest->used = p->runs;
-  p->present = oldest;
+}
+
+// Makes the network of that size the present one.
+static ExitCode prepare(Predictor *p, int width, int height) {
+  p->present = NULL;
+  for (int i = 0; i < PREDICTOR_SIZES; i++)
+    if (p->network[i].width == width && p->network[i].height == height) p->present = &p->network[i];
+  if (!p->present) {
+    SizedNetwork *network = make_room(p);
+    ExitCode code = network_open(p, width, height, network);
+    if (code) {
+      network_close(network);
+      return code;
+    }
+    p->present = network;
+  }
+  p->present->used = ++p->runs;
   return EXIT_DONE;
 }
 

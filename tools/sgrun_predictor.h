@@ -12,8 +12,9 @@ typedef struct SizedNetwork {
   int64_t used; // when, counted in runs
 } SizedNetwork;
 
-// Programs of so many input sizes are kept: pictures upright and lying may come in any order.
-enum { PREDICTOR_SIZES = 2 };
+// The programs of the input sizes used last are kept, so that pictures may come in any order: two, and up to eight
+// while they all take less than a gigabyte.
+enum { PREDICTOR_SIZES = 8, PREDICTOR_SIZES_KEPT = 2 };
 
 typedef struct Predictor {
   const Cli *cli;
