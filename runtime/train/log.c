@@ -64,6 +64,7 @@ Status train_log_step(TrainLog *log, const TrainStep *step) {
   put_number(log, "grad_norm", step->grad_norm);
   put_number(log, "lr", step->lr);
   put_number(log, "beta1", step->beta1);
+  if (step->parts > 1) fprintf(log->file, ",\"parts\":%d", step->parts);
   put_number(log, "seconds", step->seconds);
   put_number(log, "pictures_per_second", step->pictures);
   return end_line(log);
@@ -75,6 +76,7 @@ Status train_log_epoch(TrainLog *log, const TrainEpoch *epoch) {
   put_number(log, "mean_loss", epoch->loss);
   for (int m = 0; m < METRIC_COUNT; m++)
     put_number(log, metric_name((Metric)m), metrics_mean(&epoch->metrics, (Metric)m));
+  if (epoch->ema > 0) put_number(log, "ema", epoch->ema);
   put_number(log, "depth_mean", epoch->mean);
   put_number(log, "depth_deviation", epoch->deviation);
   fprintf(log->file, ",\"collapsed\":%lld,\"since_best\":%lld", (long long)epoch->collapsed,

@@ -21,8 +21,7 @@ typedef struct Run {
   double best;                                      // least abs_rel of a validation so far
   int64_t since_best, collapsed;                    // validations since that one; the last ones of constant depth
   double started, saved;
-  double epoch_loss;
-  int64_t epoch_steps;
+  double epoch_loss; // sum over the steps of this epoch
 } Run;
 
 static double now(void) {
@@ -40,12 +39,12 @@ void train_path(const char *directory, const char *file, Text *out) {
 typedef struct RunMetadata {
   Metadata *items;
   int n;
-  char step[32], best[32], since_best[32], collapsed[32];
+  char step[32], best[32], since_best[32], collapsed[32], epoch_loss[32];
 } RunMetadata;
 
 static void metadata_init(RunMetadata *metadata, const Run *run) {
   const TrainOptions *options = run->options;
-  metadata->items = calloc((size_t)options->n_metadata + 5, sizeof *metadata->items);
+  metadata->items = calloc((size_t)options->n_metadata + 6, sizeof *metadata->items);
   if (!metadata->items) BUG("out of memory");
   int n = options->n_metadata;
   if (n) memcpy(metadata->items, options->metadata, (size_t)n * sizeof *metadata->items);
@@ -57,6 +56,8 @@ static void metadata_init(RunMetadata *metadata, const Run *run) {
   metadata->items[n++] = (Metadata){"sgc.best", metadata->best};
   metadata->items[n++] = (Metadata){"sgc.since_best", metadata->since_best};
   metadata->items[n++] = (Metadata){"sgc.collapsed", metadata->collapsed};
+  snprintf(metadata->epoch_loss, sizeof metadata->epoch_loss, "%.17g", run->epoch_loss);
+  metadata->items[n++] = (Metadata){"sgc.epoch_loss", metadata->epoch_loss};
   metadata->items[n++] = (Metadata){"sgc.configuration", options->configuration};
   metadata->n = n;
 }
@@ -85,8 +86,9 @@ static Status resume(Run *run) {
     const char *step = weights_metadata(file, "sgc.step"), *best = weights_metadata(file, "sgc.best");
     const char *configuration = weights_metadata(file, "sgc.configuration");
     const char *since_best = weights_metadata(file, "sgc.since_best"),
-               *collapsed = weights_metadata(file, "sgc.collapsed");
-    if (!step || !best || !since_best || !collapsed || !configuration)
+               *collapsed = weights_metadata(file, "sgc.collapsed"),
+               *epoch_loss = weights_metadata(file, "sgc.epoch_loss");
+    if (!step || !best || !since_best || !collapsed || !epoch_loss || !configuration)
       status = status_make(EXIT_WEIGHTS, "%s is not a training checkpoint", text_get(&path));
     else if (strcmp(configuration, run->options->configuration))
       status = status_make(EXIT_USAGE, "the run was started with other settings: %s", configuration);
@@ -97,6 +99,7 @@ static Status resume(Run *run) {
       run->best = atof(best);
       run->since_best = atoll(since_best);
       run->collapsed = atoll(collapsed);
+      run->epoch_loss = atof(epoch_loss);
     }
   }
   weights_close(file);
@@ -108,9 +111,8 @@ static Status end_epoch(Run *run) {
   const TrainOptions *options = run->options;
   TrainEpoch epoch = {.epoch = run->step / run->steps_per_epoch, .epochs = options->epochs, .step = run->step};
   Validation validation;
-  epoch.loss = run->epoch_loss / (double)run->epoch_steps;
+  epoch.loss = run->epoch_loss / (double)run->steps_per_epoch;
   run->epoch_loss = 0;
-  run->epoch_steps = 0;
   TRY(checkpoint_copy(run->parts->step, run->parts->evaluation));
   TRY(train_validate(run->parts->evaluation, run->parts->validation, options->protocol, &validation));
   epoch.metrics = validation.metrics;
@@ -122,6 +124,7 @@ static Status end_epoch(Run *run) {
   run->since_best = epoch.is_best ? 0 : run->since_best + 1;
   epoch.collapsed = run->collapsed;
   epoch.since_best = run->since_best;
+  epoch.ema = options->ema;
   if (epoch.is_best) {
     run->best = abs_rel;
     TRY(save(run, "weights.safetensors", CHECKPOINT_MODEL));
@@ -205,7 +208,7 @@ Status train_feed(Exec *exec, Loader *loader, Batch *out) {
 static Status one_step(Run *run) {
   const TrainOptions *options = run->options;
   Exec *exec = run->parts->step;
-  TrainStep event = {.steps = run->steps, .epochs = options->epochs};
+  TrainStep event = {.steps = run->steps, .epochs = options->epochs, .parts = run->accumulate};
   for (int part = 0; part < run->accumulate; part++) {
     Batch batch;
     TRY(train_feed(exec, run->parts->training, &batch));
@@ -222,7 +225,6 @@ static Status one_step(Run *run) {
   event.epoch = run->step / run->steps_per_epoch + 1;
   event.step = ++run->step;
   run->epoch_loss += event.loss;
-  run->epoch_steps++;
   event.seconds = now() - run->started;
   double done = (double)(run->step - run->first_step);
   const Program *program = exec_program(exec);

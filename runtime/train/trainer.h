@@ -17,16 +17,18 @@ typedef struct TrainStep {
   double seconds;                    // of this run so far (not counting runs before a resume)
   double left;                       // estimated seconds to the end
   double pictures;                   // a second, lately
+  int parts;                         // runs that made the step
 } TrainStep;
 
 typedef struct TrainEpoch {
   int64_t epoch, epochs, step;
-  double loss; // mean over the epoch's steps in this run
+  double loss; // mean over the epoch's steps
   MetricsMean metrics;
   bool is_best;           // the weights file now holds this epoch
   double mean, deviation; // of the predicted depths, metres
   int64_t collapsed;      // validations in a row, this one included, whose predictions were constant
   int64_t since_best;     // validations since the best one
+  double ema;             // decay of the averages that were validated; 0: the parameters themselves
 } TrainEpoch;
 
 // What is told to whoever watches; each may be NULL.
@@ -57,8 +59,8 @@ typedef struct TrainOptions {
   TrainEvents events;
 } TrainOptions;
 
-// The training program comes from step_build, with the inputs "rgb" and "gt", and "random_key" [2] if something in it is
-// random; the evaluation program has the input "rgb" and the output "depth", both at the loaders' sizes.
+// The training program comes from step_build, with the inputs "rgb" and "gt", and "random_key" [2] if something in it
+// is random; the evaluation program has the input "rgb" and the output "depth", both at the loaders' sizes.
 typedef struct TrainParts {
   Exec *step, *evaluation;
   Loader *training, *validation;
@@ -70,7 +72,8 @@ typedef struct TrainParts {
 // too long.
 Status train_run(const TrainParts *parts, const TrainOptions *options);
 
-// Writes the inputs "hyper" and, if there is one, "random_key" of step `step` (0 = the first), part `part` of its batch.
+// Writes the inputs "hyper" and, if there is one, "random_key" of step `step` (0 = the first), part `part` of its
+// batch.
 void train_hyper(const TrainOptions *options, int64_t step, int part, Exec *exec);
 
 // Takes the loader's next batch and puts it into the inputs "rgb" and "gt". `out` may be NULL.

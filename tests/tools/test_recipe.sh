@@ -94,6 +94,13 @@ expect 0 '' $train $all -o killed --resume
 check 'killed and resumed' cmp whole/checkpoint.safetensors killed/checkpoint.safetensors
 check 'killed and resumed (weights)' cmp whole/weights.safetensors killed/weights.safetensors
 
+check 'killed and resumed (log, but for times)' python3 -c '
+import json
+def lines(run):
+    return [{k: v for k, v in json.loads(line).items() if k not in ("seconds", "pictures_per_second")} for line in open(run + "/log.jsonl")]
+whole = lines("whole")
+assert whole == lines("killed") and whole[0]["parts"] == 2 and whole[-1]["ema"] == 0.9 and len(whole) == 3 * (8 + 1)'
+
 # Ends before the last epoch: by patience, in good order; by the clock, to be resumed.
 patient="$SGRUN train flat.net -o patient --set rooms=4 --epochs 50 --set patience=2 --set collapse_patience=0"
 expect 0 'threshold accuracy' $patient -q
