@@ -7,12 +7,12 @@ CFLAGS_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -
 hdf5_cflags := $(shell pkg-config --cflags hdf5-serial 2>/dev/null || echo -I/usr/include/hdf5/serial)
 hdf5_libs := $(shell pkg-config --libs hdf5-serial 2>/dev/null || echo -lhdf5_serial)
 CFLAGS = -std=gnu11 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(BUILD) -MMD -MP $(hdf5_cflags) $(CFLAGS_$(MODE))
-LDLIBS = -Wl,--as-needed -lpng -ljpeg -lcjson $(hdf5_libs) -lminizip -lz -lm -ldl -lpthread
+LDLIBS = -Wl,--as-needed -lpng -ljpeg -lcjson -lprotobuf-c $(hdf5_libs) -lminizip -lz -lm -ldl -lpthread
 
 rooms = lang compiler runtime
 sources_lang = $(wildcard lang/*.c) $(BUILD)/lang/lex.c $(BUILD)/lang/parse.c
 sources_compiler = $(wildcard compiler/*.c compiler/*/*.c)
-sources_runtime = $(wildcard runtime/*.c runtime/*/*.c)
+sources_runtime = $(wildcard runtime/*.c runtime/*/*.c) $(BUILD)/runtime/report/tensorboard.pb-c.c
 objects = $(patsubst %.c,$(BUILD)/%.o,$(patsubst $(BUILD)/%,%,$(1)))
 libraries = $(BUILD)/liblang.a $(BUILD)/libcompiler.a $(BUILD)/libruntime.a
 shared_tools = $(call objects,$(wildcard tools/cli*.c tools/common*.c))
@@ -44,6 +44,11 @@ $(BUILD)/lang/lex.c $(BUILD)/lang/lex.h &: lang/lex.l $(BUILD)/lang/parse.h
 	@mkdir -p $(@D)
 	flex -o $(BUILD)/lang/lex.c --header-file=$(BUILD)/lang/lex.h $<
 $(call objects,$(wildcard lang/*.c)): | $(BUILD)/lang/parse.h $(BUILD)/lang/lex.h
+
+$(BUILD)/runtime/report/tensorboard.pb-c.c $(BUILD)/runtime/report/tensorboard.pb-c.h &: runtime/report/tensorboard.proto
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(BUILD) $<
+$(call objects,$(wildcard runtime/report/*.c)): | $(BUILD)/runtime/report/tensorboard.pb-c.h
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)

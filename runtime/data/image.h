@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "runtime/base/status.h"
+#include "runtime/base/text.h"
 
 // An 8-bit RGB picture (sRGB as the file has it): rows from top to bottom, three bytes a pixel, no padding.
 // The holder owns `rgb` and ends it with image_free; {0} is the empty picture.
@@ -50,6 +51,9 @@ bool image_is_jpeg(const void *bytes, size_t size);
 
 // Writes an RGB PNG with text chunks (texts may be NULL if n_texts is 0). The old file or the whole new one is there.
 Status image_write_png(const char *path, const Image *image, const ImageText *texts, int n_texts);
+
+// The same, without texts, appended to `out`.
+Status image_encode_png(const Image *image, Text *out);
 
 // Writes a 16-bit gray PNG with text chunks.
 Status gray16_write_png(const char *path, const Gray16 *image, const ImageText *texts, int n_texts);
