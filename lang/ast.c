@@ -38,6 +38,8 @@ bool expr_measure(Expr *expr) {
   return expr->depth <= EXPR_MAX_DEPTH;
 }
 
+bool decl_is_definition(const Decl *decl) { return decl->kind != DECL_TRAIN && decl->kind != DECL_STUDY; }
+
 Stmt *stmt_new(Arena *arena, StmtKind kind, SrcLoc loc) {
   Stmt *stmt = ARENA_ARRAY(arena, Stmt, 1);
   stmt->kind = kind;

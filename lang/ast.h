@@ -173,14 +173,16 @@ typedef struct ParamList {
   int n, cap;
 } ParamList;
 
-typedef enum EntryKind { ENTRY_TARGET, ENTRY_LOSS, ENTRY_FREEZE, ENTRY_SET, ENTRY_KEY } EntryKind;
+typedef enum EntryKind { ENTRY_TARGET, ENTRY_LOSS, ENTRY_FREEZE, ENTRY_SET, ENTRY_KEY, ENTRY_PART } EntryKind;
 
-// One line of a train block.
+// One line of a train or study block.
 typedef struct Entry {
   EntryKind kind;
-  Name name;   // TARGET: its name; SET: the key after `set`; KEY: the key
+  Name name;   // TARGET: its name; SET: the key after `set`; KEY, PART: the key
   Type *type;  // TARGET
-  Expr *value; // LOSS, SET, KEY; FREEZE: the pattern as EXPR_STRING
+  Expr *value; // LOSS, SET, KEY; FREEZE: the pattern as EXPR_STRING; PART: a model, with arguments or without
+  Expr *label; // PART: an EXPR_STRING
+  struct EntryList *settings; // PART: of its own
   SrcLoc loc;
 } Entry;
 typedef struct EntryList {
@@ -188,7 +190,7 @@ typedef struct EntryList {
   int n, cap;
 } EntryList;
 
-typedef enum DeclKind { DECL_MODULE, DECL_MODEL, DECL_CONST, DECL_TRAIN } DeclKind;
+typedef enum DeclKind { DECL_MODULE, DECL_MODEL, DECL_CONST, DECL_TRAIN, DECL_STUDY } DeclKind;
 
 // A call of one module or model in another; found by the checks.
 typedef struct CallEdge {
@@ -204,12 +206,14 @@ typedef struct Decl {
   ExprList where;        // MODULE, MODEL
   StmtList body;         // MODULE, MODEL
   Expr *value;           // CONST
-  EntryList entries;     // TRAIN
+  EntryList entries;     // TRAIN, STUDY
   struct Source *source; // the file it stands in
   CallEdge *calls;
   int n_calls, cap_calls;
   enum { MARK_NEW, MARK_OPEN, MARK_DONE } mark; // of the search for circles
 } Decl;
+// Whether its name can be used in expressions: train and study blocks are only told apart by theirs.
+bool decl_is_definition(const Decl *decl);
 typedef struct DeclList {
   Decl **items;
   int n, cap;

@@ -58,6 +58,14 @@ static Value call_len(Call *call) {
   return refuse(call, 0, "a list");
 }
 
+static Value call_contains(Call *call) {
+  if (call->args[0].kind != VALUE_LIST) return refuse(call, 0, "a list");
+  const List *list = call->args[0].list;
+  for (int i = 0; i < list->n; i++)
+    if (value_equal(list->items[i], call->args[1])) return value_bool(true);
+  return value_bool(false);
+}
+
 static Value list_of(Call *call, const Value *items, int n) {
   if (list_total(items, n) <= LIST_MAX) return value_list(call->el->arena, items, n);
   ERROR(call->el, call->frame, call->expr->loc, "this list has more than %d elements", LIST_MAX);
@@ -129,6 +137,7 @@ static const struct {
     {"shape", {"x"}, call_shape, "the sizes of a tensor, a list of integers"},
     {"rank", {"x"}, call_rank, "the number of axes of a tensor"},
     {"len", {"list"}, call_len, "the number of elements of a list"},
+    {"contains", {"list", "x"}, call_contains, "whether an element of the list equals x"},
     {"enumerate", {"list"}, call_enumerate, "[0, first], [1, second], ...: for `for i, x in enumerate(list)`"},
     {"zip", {"a", "b"}, call_zip, "the pairs of two lists of one length"},
     {"reverse", {"list"}, call_reverse, "the list from its end"},
@@ -136,7 +145,10 @@ static const struct {
     {"ceil", {"x"}, call_ceil, "the next integer upwards"},
     {"floor", {"x"}, call_floor, "the next integer downwards"},
     {"round", {"x"}, call_round, "the nearest integer, halves away from zero"},
-    {"frozen", {"module"}, call_frozen, "the module as it is in use: `training` is false in it, its parameters are not trained"},
+    {"frozen",
+     {"module"},
+     call_frozen,
+     "the module as it is in use: `training` is false in it, its parameters are not trained"},
     {"min", {"a", "b"}, call_min, "the smaller of two numbers"},
 };
 

@@ -18,6 +18,7 @@ void check_file(LangFile *file, Diag *diag) {
       case DECL_MODEL: check_module(&check, decl); break;
       case DECL_CONST: check_constant(&check, decl); break;
       case DECL_TRAIN: check_train(&check, decl); break;
+      case DECL_STUDY: check_study(&check, decl); break;
       }
     }
   }

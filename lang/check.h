@@ -43,5 +43,7 @@ void check_module(Check *check, Decl *decl);
 void check_circles(Check *check);
 // Train blocks (check_train.c).
 void check_train(Check *check, Decl *train);
+// Study blocks (check_study.c).
+void check_study(Check *check, Decl *study);
 
 #endif

@@ -40,7 +40,7 @@ void check_hint_name(Check *check, const char *name) {
       const Source *source = check->file->sources[i];
       for (int k = 0; k < source->decls.n; k++) {
         const Decl *decl = source->decls.items[k];
-        if (decl->kind == DECL_TRAIN || strcmp(decl->name.text, name)) continue;
+        if (!decl_is_definition(decl) || strcmp(decl->name.text, name)) continue;
         CHECK_HINT(check, "it is defined in %s: `use %s (%s)`", source->path, source->name, name);
         return;
       }

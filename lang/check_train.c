@@ -109,6 +109,10 @@ void check_train(Check *check, Decl *train) {
   for (int i = 0; i < train->entries.n; i++) {
     const Entry *entry = &train->entries.items[i];
     if (entry->kind == ENTRY_TARGET) check_target(check, entry);
+    if (entry->kind == ENTRY_PART) {
+      CHECK_ERROR(check, entry->loc, "'%s \"...\" = ...' belongs into a study block", entry->name.text);
+      CHECK_HINT(check, "a study block begins with `study name {`");
+    }
     if (entry->kind != ENTRY_LOSS) continue;
     if (loss) {
       CHECK_ERROR(check, entry->name.loc, "there are two losses");

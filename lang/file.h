@@ -13,6 +13,8 @@ struct LangFile {
   StrMap *by_name;   // name as `use` spells it -> Source
   LangModel *models; // of sources[0], in order
   int n_models;
+  LangStudy *studies; // of sources[0], in order
+  int n_studies;
 };
 
 // The names a file's modules see besides their own: its declarations and what it uses.
@@ -32,6 +34,9 @@ Decl *scope_find_train(const LangFile *file, const Decl *model);
 // Checks names, forms and calls of all files before anything is built.
 void check_file(LangFile *file, Diag *diag);
 
+// Fills file->studies.
+void studies_collect(LangFile *file, Diag *diag);
+
 // Fills file->models.
 void models_collect(LangFile *file, Diag *diag);
 // The description of one model, declared in `file` or in a file it uses.
@@ -42,7 +47,7 @@ const Decl *model_find(LangFile *file, const char *name, Diag *diag);
 // The inputs of a model: STMT_INPUT statements of its body, in order.
 int model_inputs(const Decl *model, Stmt ***out, Arena *arena);
 
-// Settings of a train block, flattened. Errors go to `diag`.
-int train_settings(LangFile *file, const Decl *train, LangSetting **out, Diag *diag);
+// Settings of a train or study block, flattened. Errors go to `diag`.
+int train_settings(LangFile *file, const EntryList *entries, LangSetting **out, Diag *diag);
 
 #endif

@@ -43,8 +43,8 @@ static bool is_entry(const Fmt *fmt, const Token *token) {
 }
 
 static bool is_soft(int kind) {
-  return kind == NET || kind == USE || kind == TARGET || kind == LOSS || kind == SET || kind == STATE ||
-         kind == INPUT || kind == OUTPUT || kind == MODEL || kind == IN;
+  return kind == NET || kind == USE || kind == TARGET || kind == LOSS || kind == SET || kind == STUDY ||
+         kind == STATE || kind == INPUT || kind == OUTPUT || kind == MODEL || kind == IN;
 }
 
 // Tokens after which '(' and '[' belong to what stands before, and '-' is a difference.

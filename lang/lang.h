@@ -72,6 +72,38 @@ const LangModel *lang_model(const LangFile *file, int i);
 // error in `diag`.
 const LangModel *lang_find_model(const LangFile *file, const char *name, Diag *diag);
 
+// ---- studies
+
+typedef enum LangRole {
+  ROLE_BASE,    // trained by itself
+  ROLE_VARIANT, // starts from the trained bases, where its parameters stand below their models' names
+  ROLE_SCRATCH, // as a variant, but its bases start untrained
+} LangRole;
+
+// One line of a study block: a model with arguments, under the name that tables show.
+typedef struct LangPart {
+  LangRole role;
+  const char *label, *model;
+  const LangBinding *arguments;
+  int n_arguments;
+  const LangSetting *settings; // over those of the study and of the model's train block
+  int n_settings;
+  SrcLoc loc;
+} LangPart;
+
+// What a study block compares.
+typedef struct LangStudy {
+  const char *name;
+  const LangPart *parts; // the bases stand first
+  int n_parts, n_bases;
+  const LangSetting *settings; // for all parts
+  int n_settings;
+  SrcLoc loc;
+} LangStudy;
+
+// The study of that name; name NULL = the last one in the file itself. NULL after an error in `diag`.
+const LangStudy *lang_find_study(const LangFile *file, const char *name, Diag *diag);
+
 typedef struct LangOptions {
   const char *model; // NULL = as in lang_find_model
   const LangBinding *bindings;

@@ -151,6 +151,7 @@ LangFile *lang_load(Arena *arena, const char *path, const LangPaths *paths, Diag
   if (diag_errors(diag) > n_before) return NULL;
   check_file(file, diag);
   models_collect(file, diag);
+  studies_collect(file, diag);
   return diag_errors(diag) > n_before ? NULL : file;
 }
 

@@ -75,7 +75,7 @@ LangModel model_describe(LangFile *file, const Decl *decl, Diag *diag) {
       .loc = decl->name.loc,
   };
   LangSetting *settings = NULL;
-  if (train) model.n_settings = train_settings(file, train, &settings, diag);
+  if (train) model.n_settings = train_settings(file, &train->entries, &settings, diag);
   model.settings = settings;
   return model;
 }

@@ -77,7 +77,7 @@ static void net_yyerror(Span *span, ParseContext *ctx, const char *text);
 %token <number> INT "a number" FLOAT "a fraction"
 %token <text> STRING "a string" NAME "a name" PATH_WORD "an instance path" PATTERN_WORD "a pattern of paths"
 %token PATH_OPEN "{" PATH_CLOSE "}"
-%token <text> NET "net" USE "use" MODULE "module" MODEL "model" TRAIN "train" INPUT "input" OUTPUT "output"
+%token <text> NET "net" USE "use" MODULE "module" MODEL "model" TRAIN "train" STUDY "study" INPUT "input" OUTPUT "output"
 %token <text> PARAM "param" STATE "state" CONST "const" TAP "tap" UPDATE "update" RETURN "return" IF "if" ELSE "else"
 %token <text> FOR "for" IN "in" MATCH "match" WHERE "where" ASSERT "assert" TRUE "true" FALSE "false" NONE "none"
 %token <text> AND "and" OR "or" NOT "not" TARGET "target" LOSS "loss" SET "set" FREEZE "freeze"
@@ -98,7 +98,7 @@ static void net_yyerror(Span *span, ParseContext *ctx, const char *text);
 %type <param> param
 %type <params> params param_items
 %type <entry> entry
-%type <entries> entries entry_lines
+%type <entries> entries entry_lines part_settings
 
 %left OR
 %left AND
@@ -142,6 +142,9 @@ decl:
   }
 | TRAIN name '{' entry_lines '}' {
     tree_declare(ctx, DECL_TRAIN, @2, $name, &(Decl){.entries = $entry_lines});
+  }
+| STUDY name '{' entry_lines '}' {
+    tree_declare(ctx, DECL_STUDY, @2, $name, &(Decl){.entries = $entry_lines});
   }
 | NAME '=' expr {
     tree_declare(ctx, DECL_CONST, @1, (Name){$NAME, LOC(@1)}, &(Decl){.value = $expr});
@@ -260,6 +263,7 @@ name:
 | TARGET { $$ = (Name){$1, LOC(@1)}; }
 | LOSS { $$ = (Name){$1, LOC(@1)}; }
 | SET { $$ = (Name){$1, LOC(@1)}; }
+| STUDY { $$ = (Name){$1, LOC(@1)}; }
 ;
 
 // ---- expressions
@@ -418,7 +422,7 @@ path_parts:
   }
 ;
 
-// ---- train blocks
+// ---- train and study blocks
 
 entry_lines:
   %empty { $$ = (EntryList){0}; }
@@ -443,6 +447,14 @@ entry:
   }
 | SET name entry_value { $$ = (Entry){.kind = ENTRY_SET, .name = $2, .value = $3}; }
 | NAME entry_value { $$ = (Entry){.kind = ENTRY_KEY, .name = {$1, LOC(@1)}, .value = $2}; }
+| NAME STRING '=' entry_value part_settings {
+    $$ = (Entry){.kind = ENTRY_PART, .name = {$1, LOC(@1)}, .label = tree_text(ctx, EXPR_STRING, @2, $2), .value = $4};
+    $$.settings = arena_memdup(ctx->arena, &$5, sizeof $5);
+  }
+;
+part_settings:
+  %empty { $$ = (EntryList){0}; }
+| '{' entry_lines '}' { $$ = $2; }
 ;
 entry_value:
   literal
@@ -465,7 +477,7 @@ static void net_yyerror(Span *span, ParseContext *ctx, const char *text) {
 static bool starts_expression(yysymbol_kind_t kind) {
   switch (kind) {
   case YYSYMBOL_INT: case YYSYMBOL_FLOAT: case YYSYMBOL_STRING: case YYSYMBOL_NAME: case YYSYMBOL_NET: case YYSYMBOL_USE:
-  case YYSYMBOL_TARGET: case YYSYMBOL_LOSS: case YYSYMBOL_SET: case YYSYMBOL_TRUE: case YYSYMBOL_FALSE:
+  case YYSYMBOL_TARGET: case YYSYMBOL_LOSS: case YYSYMBOL_SET: case YYSYMBOL_STUDY: case YYSYMBOL_TRUE: case YYSYMBOL_FALSE:
   case YYSYMBOL_NONE: case YYSYMBOL_MATCH: case YYSYMBOL_IF: case YYSYMBOL_NOT:
     return true;
   default: return !strcmp(yysymbol_name(kind), "'('") || !strcmp(yysymbol_name(kind), "'['") || !strcmp(yysymbol_name(kind), "'-'");
@@ -474,7 +486,7 @@ static bool starts_expression(yysymbol_kind_t kind) {
 
 static bool is_soft_name(yysymbol_kind_t kind) {
   switch (kind) {
-  case YYSYMBOL_NET: case YYSYMBOL_USE: case YYSYMBOL_TARGET: case YYSYMBOL_LOSS: case YYSYMBOL_SET:
+  case YYSYMBOL_NET: case YYSYMBOL_USE: case YYSYMBOL_TARGET: case YYSYMBOL_LOSS: case YYSYMBOL_SET: case YYSYMBOL_STUDY:
   case YYSYMBOL_INPUT: case YYSYMBOL_OUTPUT: case YYSYMBOL_STATE: case YYSYMBOL_MODEL: case YYSYMBOL_IN:
     return true;
   default: return false;

@@ -11,7 +11,7 @@ static const char *kind_name(const Decl *decl) {
 static Decl *find_own(const Source *source, const char *name) {
   for (int i = 0; i < source->decls.n; i++) {
     Decl *decl = source->decls.items[i];
-    if (decl->kind != DECL_TRAIN && !strcmp(decl->name.text, name)) return decl;
+    if (decl_is_definition(decl) && !strcmp(decl->name.text, name)) return decl;
   }
   return NULL;
 }
@@ -31,7 +31,7 @@ static void add(Source *source, Decl *decl, SrcLoc loc, Diag *diag) {
 static void add_own(Source *source, Diag *diag) {
   for (int i = 0; i < source->decls.n; i++) {
     Decl *decl = source->decls.items[i];
-    if (decl->kind != DECL_TRAIN) add(source, decl, decl->name.loc, diag);
+    if (decl_is_definition(decl)) add(source, decl, decl->name.loc, diag);
   }
 }
 
@@ -56,7 +56,7 @@ static void add_used(LangFile *file, Source *source, int i, Diag *diag) {
     else say_unknown(file->arena, used, use->names.items[k], diag);
   }
   for (int k = 0; use->names.n == 0 && k < used->decls.n; k++)
-    if (used->decls.items[k]->kind != DECL_TRAIN) add(source, used->decls.items[k], use->file.loc, diag);
+    if (decl_is_definition(used->decls.items[k])) add(source, used->decls.items[k], use->file.loc, diag);
 }
 
 void scope_build(LangFile *file, Diag *diag) {

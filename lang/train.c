@@ -94,11 +94,11 @@ static void check_count(Settings *settings, const Entry *entry) {
              expr_text(settings->file->arena, entry->value));
 }
 
-int train_settings(LangFile *file, const Decl *train, LangSetting **out, Diag *diag) {
+int train_settings(LangFile *file, const EntryList *entries, LangSetting **out, Diag *diag) {
   Settings settings = {.file = file, .diag = diag};
-  for (int i = 0; i < train->entries.n; i++) {
-    const Entry *entry = &train->entries.items[i];
-    if (entry->kind == ENTRY_TARGET || entry->kind == ENTRY_LOSS) continue;
+  for (int i = 0; i < entries->n; i++) {
+    const Entry *entry = &entries->items[i];
+    if (entry->kind == ENTRY_TARGET || entry->kind == ENTRY_LOSS || entry->kind == ENTRY_PART) continue;
     if (entry->kind == ENTRY_KEY) check_key(&settings, entry);
     check_count(&settings, entry);
     if (entry->value->kind == EXPR_CALL) add_call(&settings, entry->name.text, entry->value, entry->loc);

@@ -20,7 +20,7 @@ typedef struct Given {
 struct Cli {
   const CliProgram *program;
   const CliCommand *command;
-  const char *operands[MAX_GIVEN];
+  const char **operands; // as many as the shell gives: a folder's worth of pictures
   Given given[MAX_GIVEN];
   int n_operands, n_given;
 };
@@ -131,7 +131,6 @@ static ExitCode parse(Cli *cli, int argc, char **argv) {
     if (!only_operands && !strcmp(text, "--")) only_operands = true;
     else if (!only_operands && !strncmp(text, "--", 2)) code = parse_long(cli, argc, argv, &at);
     else if (!only_operands && text[0] == '-' && text[1]) code = parse_letters(cli, argc, argv, &at);
-    else if (cli->n_operands == MAX_GIVEN) code = cli_fail(cli, EXIT_USAGE, "more than %d operands", MAX_GIVEN);
     else cli->operands[cli->n_operands++] = text;
     if (code) return code;
   }
@@ -151,6 +150,28 @@ static ExitCode unknown_command(const Cli *cli, const char *name) {
   const char *near = nearest_name(name, names, n);
   if (near) return cli_fail(cli, EXIT_USAGE, "unknown command '%s'; did you mean '%s'?", name, near);
   return cli_fail(cli, EXIT_USAGE, "unknown command '%s'; see '%s --help'", name, cli->program->name);
+}
+
+// The command with its arguments.
+static ExitCode run_command(Cli *cli, int argc, char **argv) {
+  const CliCommand *command = cli->command;
+  ExitCode code = parse(cli, argc - 2, argv + 2);
+  if (code) return code;
+  if (cli_flag(cli, "help", false)) {
+    cli_help_command(cli->program, command, stdout);
+    return EXIT_DONE;
+  }
+  if (cli->n_operands < command->min_operands)
+    return cli_fail(cli, EXIT_USAGE, "expects %s; see '%s %s --help'", command->operands, cli->program->name,
+                    command->name);
+  if (command->max_operands >= 0 && cli->n_operands > command->max_operands)
+    return cli_fail(cli, EXIT_USAGE, "unexpected operand '%s'; see '%s %s --help'",
+                    cli->operands[command->max_operands], cli->program->name, command->name);
+  code = command->run(cli);
+  // A full disk shows when the last results are flushed.
+  if ((fflush(stdout) || ferror(stdout)) && code == EXIT_DONE && errno != EPIPE)
+    return cli_fail(cli, EXIT_DATA, "cannot write the results: %s", strerror(errno));
+  return code;
 }
 
 int cli_main(const CliProgram *program, int argc, char **argv) {
@@ -178,22 +199,10 @@ int cli_main(const CliProgram *program, int argc, char **argv) {
   const CliCommand *command = find_command(program, name);
   if (!command) return unknown_command(&cli, name);
   cli.command = command;
-  ExitCode code = parse(&cli, argc - 2, argv + 2);
-  if (code) return code;
-  if (cli_flag(&cli, "help", false)) {
-    cli_help_command(program, command, stdout);
-    return EXIT_DONE;
-  }
-  if (cli.n_operands < command->min_operands)
-    return cli_fail(&cli, EXIT_USAGE, "expects %s; see '%s %s --help'", command->operands, program->name,
-                    command->name);
-  if (command->max_operands >= 0 && cli.n_operands > command->max_operands)
-    return cli_fail(&cli, EXIT_USAGE, "unexpected operand '%s'; see '%s %s --help'",
-                    cli.operands[command->max_operands], program->name, command->name);
-  code = command->run(&cli);
-  // A full disk shows when the last results are flushed.
-  if ((fflush(stdout) || ferror(stdout)) && code == EXIT_DONE && errno != EPIPE)
-    return cli_fail(&cli, EXIT_DATA, "cannot write the results: %s", strerror(errno));
+  cli.operands = calloc((size_t)argc, sizeof *cli.operands);
+  if (!cli.operands) BUG("out of memory");
+  ExitCode code = run_command(&cli, argc, argv);
+  free(cli.operands);
   return code;
 }
 

@@ -14,7 +14,7 @@ static const char *const exit_codes[][2] = {
     {"7", "weights and model do not fit each other"},
     {"8", "a peer failed"},
     {"70", "our own bug"},
-    {"75", "interrupted after saving; the same command with --resume goes on"},
+    {"75", "interrupted after saving what was done; a training goes on with --resume"},
 };
 enum { N_EXIT_CODES = sizeof exit_codes / sizeof *exit_codes };
 

@@ -1,6 +1,8 @@
 // sgrun_predictor: trained weights that turn pictures of any size into depth; one program for each input size.
 #include "tools/sgrun_predictor.h"
 
+#include <string.h>
+
 #include "runtime/train/checkpoint.h"
 
 ExitCode predictor_open(const Cli *cli, const char *path, Predictor *out) {
@@ -20,6 +22,24 @@ void predictor_close(Predictor *p) {
   model_close(&p->model);
 }
 
+// Names for the channels of a stack's `preds`: the instance that each operand of its concat comes from, such as
+// "adabins", or base1, base2, ... where that does not tell them apart.
+static const char **name_bases(Arena *arena, const Graph *graph) {
+  const Node *all = graph_find_output(graph, "preds");
+  if (!all || all->shape.rank != 4) return NULL;
+  int n = (int)all->shape.dim[1];
+  const char **names = ARENA_ARRAY(arena, const char *, n);
+  bool is_named = all->op == OP_concat && all->n_in == n;
+  for (int k = 0; is_named && k < n; k++) {
+    const char *path = graph->modules[all->in[k]->module].path;
+    names[k] = arena_strndup(arena, path, strcspn(path, "."));
+    is_named = *names[k] != 0;
+    for (int other = 0; other < k; other++) is_named &= strcmp(names[k], names[other]) != 0;
+  }
+  for (int k = 0; !is_named && k < n; k++) names[k] = arena_printf(arena, "base%d", k + 1);
+  return names;
+}
+
 static ExitCode prepare(Predictor *p, int width, int height) {
   if (p->runner.exec && p->width == width && p->height == height) return EXIT_DONE;
   runner_close(&p->runner);
@@ -36,6 +56,7 @@ static ExitCode prepare(Predictor *p, int width, int height) {
   const Node *depth = graph_find_output(graph, "depth");
   if (!depth || depth->shape.rank != 4 || !graph_find_leaf(graph, "rgb"))
     return cli_fail(p->cli, EXIT_MODEL, "the model %s does not turn 'rgb' into 'depth'", graph->name);
+  if (!p->base_names) p->base_names = name_bases(model->arena, graph);
   ExitCode code = runner_open(p->cli, graph, false, p->device, 0, &p->runner);
   return code ? code : cli_status(p->cli, checkpoint_restore(p->model.weights, p->runner.exec, NULL));
 }
@@ -56,10 +77,16 @@ ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height
   preprocess_picture(&p->preprocess, picture, width, height, exec_input(p->runner.exec, "rgb"));
   code = cli_status(p->cli, exec_run(p->runner.exec));
   if (code) return code;
-  const Program *program = p->runner.program;
-  Shape shape = program->buffers[program_find(program, BUFFER_OUTPUT, "depth")].shape;
-  *out_depth = exec_output(p->runner.exec, "depth");
+  Shape shape;
+  *out_depth = predictor_output(p, "depth", &shape);
   *out_width = (int)shape.dim[3];
   *out_height = (int)shape.dim[2];
   return EXIT_DONE;
+}
+
+const float *predictor_output(const Predictor *p, const char *name, Shape *out_shape) {
+  int buffer = p->runner.exec ? program_find(p->runner.program, BUFFER_OUTPUT, name) : -1;
+  if (buffer < 0) return NULL;
+  *out_shape = p->runner.program->buffers[buffer].shape;
+  return exec_output(p->runner.exec, name);
 }

@@ -11,7 +11,8 @@ typedef struct Predictor {
   Device *device;
   Preprocess preprocess;
   Runner runner;
-  int width, height; // of the runner's input
+  int width, height;       // of the runner's input
+  const char **base_names; // of a stack: what its model calls each channel of the output `preds`; else NULL
 } Predictor;
 
 // Opens verified weights with the command's options; says what is wrong and returns the code. predictor_close ends it
@@ -27,5 +28,9 @@ void predictor_size(const Predictor *p, bool is_native, const Image *picture, in
 // it has, lent until the next run.
 ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height, const float **out_depth,
                        int *out_width, int *out_height);
+
+// Any output of the last run, such as "W" [1,K,H,W] of a stack: row-major, its shape in *out_shape, lent until the next
+// run. NULL before the first run and where the model has no output of that name.
+const float *predictor_output(const Predictor *p, const char *name, Shape *out_shape);
 
 #endif

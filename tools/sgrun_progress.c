@@ -1,4 +1,4 @@
-// sgrun_progress: the training bar on a terminal, plain lines elsewhere.
+// sgrun_progress: how far a training or a prediction is: one changing line on a terminal, plain lines elsewhere.
 #include "tools/sgrun_progress.h"
 
 #include <stdio.h>
@@ -52,6 +52,18 @@ void progress_epoch(void *context, const TrainEpoch *epoch) {
           (long long)epoch->epochs, epoch->loss, metrics_mean(&epoch->metrics, METRIC_DELTA1),
           metrics_mean(&epoch->metrics, METRIC_ABS_REL), metrics_mean(&epoch->metrics, METRIC_RMSE),
           epoch->is_best ? "  (best so far, saved)" : "");
+}
+
+void progress_pictures(Progress *progress, int64_t done, int64_t total, double seconds) {
+  double every = progress->is_terminal ? 0.1 : PLAIN_EVERY;
+  if (progress->shown < 0) progress->shown = progress->is_terminal ? -1 : 0;
+  if (progress->is_quiet || seconds - progress->shown < every) return;
+  progress->shown = seconds;
+  char of[32] = "";
+  if (total) snprintf(of, sizeof of, "/%lld", (long long)total);
+  fprintf(stderr,
+          progress->is_terminal ? "\r%lld%s pictures  %.2f pictures/s\033[K" : "%lld%s pictures  %.2f pictures/s\n",
+          (long long)done, of, (double)done / seconds);
 }
 
 void progress_end(Progress *progress) {

@@ -1,5 +1,4 @@
 // sgrun train: a model's train block run on rooms or on a folder of pairs.
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,21 +8,8 @@
 #include "runtime/train/baseline.h"
 #include "runtime/train/trainer.h"
 #include "tools/sgrun.h"
+#include "tools/sgrun_interrupt.h"
 #include "tools/sgrun_progress.h"
-
-static volatile sig_atomic_t stop_asked;
-
-// The second signal ends the process at once: the handler is reset when it runs.
-static void on_signal(int signal) {
-  (void)signal;
-  stop_asked = 1;
-}
-
-static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-}
 
 typedef struct Training {
   Model model;
@@ -171,6 +157,9 @@ static ExitCode report(const Cli *cli, Training *run, const Protocol *protocol) 
            constant = metrics_mean(baseline_metrics(baseline, best), METRIC_DELTA1);
     printf("threshold accuracy (d < 1.25) %.4f; the best constant depth map (%s) scores %.4f\n", model,
            baseline_name(best), constant);
+    Augment augment = AUGMENT_NONE;
+    augment_find(run->settings.augment, &augment);
+    printf("augment %s: %s\n", run->settings.augment, augment_describe(augment));
     printf("weights: %s\n", text_get(&path));
   }
   baseline_free(baseline);
@@ -213,10 +202,9 @@ static ExitCode train(const Cli *cli) {
                             .n_metadata = 4,
                             .configuration = configuration(cli, &run),
                             .is_resume = cli_flag(cli, "resume", false),
-                            .stop = &stop_asked,
+                            .stop = interrupt_catch(),
                             .events = {&progress, progress_step, progress_epoch}};
     TrainParts parts = {run.step.exec, run.evaluation.exec, run.training_loader, run.validation_loader};
-    catch_signals();
     Status status = train_run(&parts, &options);
     progress_end(&progress);
     code = cli_status(cli, status);

@@ -8,18 +8,27 @@
 #include "runtime/base/random.h"
 #include "runtime/data/preprocess.h"
 
-static const char *const names[] = {[AUGMENT_NONE] = "none", [AUGMENT_FLIP] = "flip", [AUGMENT_NYU] = "nyu"};
+static const struct {
+  const char *name, *says;
+} kinds[] = {
+    [AUGMENT_NONE] = {"none", "pictures as they are"},
+    [AUGMENT_FLIP] = {"flip", "mirrored with p 0.5"},
+    [AUGMENT_NYU] = {"nyu", "rotation, random crop, flip, gamma, brightness 0.9 to 1.1 (the slides' form), colour"},
+    [AUGMENT_NYU_AUTHOR] = {"nyu_author",
+                            "rotation, random crop, flip, gamma, brightness 0.75 to 1.25 (the author's code), colour"},
+};
 
 bool augment_find(const char *name, Augment *out) {
-  for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
-    if (!strcmp(names[i], name)) {
+  for (int i = 0; i < (int)(sizeof kinds / sizeof *kinds); i++)
+    if (!strcmp(kinds[i].name, name)) {
       *out = (Augment)i;
       return true;
     }
   return false;
 }
 
-const char *augment_name(Augment augment) { return names[augment]; }
+const char *augment_name(Augment augment) { return kinds[augment].name; }
+const char *augment_describe(Augment augment) { return kinds[augment].says; }
 
 // MODELS.md section 11, step 1, for 640x480.
 enum { NYU_WIDTH = 640, NYU_HEIGHT = 480, NYU_LEFT = 43, NYU_TOP = 45, NYU_RIGHT = 608, NYU_BOTTOM = 472 };
@@ -29,13 +38,14 @@ static const double cut_limit = 1.25;
 void augment_draw(Augment augment, AugmentKey key, int source_width, int source_height, int width, int height,
                   AugmentDraw *out) {
   *out = (AugmentDraw){.box_right = source_width, .box_bottom = source_height};
+  bool is_nyu = augment == AUGMENT_NYU || augment == AUGMENT_NYU_AUTHOR;
   bool is_wide = (int64_t)source_width * height >= (int64_t)source_height * width;
   double zoom = is_wide ? (double)source_height / height : (double)source_width / width;
   if (zoom >= 1 && zoom <= cut_limit) zoom = 1;
   out->crop_width = (int)fmax(1, fmin(source_width, round(width * zoom)));
   out->crop_height = (int)fmax(1, fmin(source_height, round(height * zoom)));
-  if (augment == AUGMENT_NYU && source_width == NYU_WIDTH && source_height == NYU_HEIGHT &&
-      out->crop_width <= NYU_RIGHT - NYU_LEFT && out->crop_height <= NYU_BOTTOM - NYU_TOP) {
+  if (is_nyu && source_width == NYU_WIDTH && source_height == NYU_HEIGHT && out->crop_width <= NYU_RIGHT - NYU_LEFT &&
+      out->crop_height <= NYU_BOTTOM - NYU_TOP) {
     out->box_left = NYU_LEFT;
     out->box_top = NYU_TOP;
     out->box_right = NYU_RIGHT;
@@ -52,10 +62,10 @@ void augment_draw(Augment augment, AugmentKey key, int source_width, int source_
   int shift_y = (int)random_below(&random, (uint32_t)slack_y + 1);
   bool is_flipped = random_uniform(&random) < 0.5, has_colour = random_uniform(&random) < 0.5;
   out->gamma = (float)random_between(&random, 0.9, 1.1);
-  out->brightness = (float)random_between(&random, 0.75, 1.25);
+  double span = augment == AUGMENT_NYU_AUTHOR ? 0.25 : 0.1;
+  out->brightness = (float)random_between(&random, 1 - span, 1 + span);
   for (int c = 0; c < 3; c++) out->colour[c] = (float)random_between(&random, 0.9, 1.1);
 
-  bool is_nyu = augment == AUGMENT_NYU;
   out->crop_left = out->box_left + (is_nyu ? shift_x : slack_x / 2);
   out->crop_top = out->box_top + (is_nyu ? shift_y : slack_y / 2);
   out->angle = is_nyu ? (float)angle : 0;

@@ -8,14 +8,17 @@
 #include "runtime/data/dataset.h"
 
 typedef enum Augment {
-  AUGMENT_NONE, // fit only
-  AUGMENT_FLIP, // fit, then mirrored with p = 0.5
-  AUGMENT_NYU,  // MODELS.md section 11: border crop, rotation, random crop, flip, gamma, brightness, colour
+  AUGMENT_NONE,       // fit only
+  AUGMENT_FLIP,       // fit, then mirrored with p = 0.5
+  AUGMENT_NYU,        // MODELS.md section 11: border crop, rotation, random crop, flip, gamma, brightness, colour;
+                      // brightness as the slides have it
+  AUGMENT_NYU_AUTHOR, // the same with the brightness of the code behind the published figures
 } Augment;
 
-// "none", "flip", "nyu"; false if the name is another.
+// "none", "flip", "nyu", "nyu_author"; false if the name is another.
 bool augment_find(const char *name, Augment *out);
 const char *augment_name(Augment augment);
+const char *augment_describe(Augment augment); // what it does, in words
 
 // The random numbers depend on these three and nothing else: not on threads, workers, devices or resuming.
 typedef struct AugmentKey {
@@ -39,7 +42,7 @@ typedef struct AugmentDraw {
 // none, flip: the window is centred. nyu, in the order of section 11: a 640x480 source loses its white border (the box
 // left 43, top 45, right 608, bottom 472 stays, if the window fits into it), is rotated by U(-2.5, 2.5) degrees about
 // the middle of what is left, and the window lies at a random place. Then, as with flip, it is mirrored with p = 0.5.
-// With p = 0.5 gamma U(0.9, 1.1), brightness U(0.75, 1.25), each channel U(0.9, 1.1).
+// With p = 0.5 gamma U(0.9, 1.1), brightness U(0.9, 1.1) (nyu_author: U(0.75, 1.25)), each channel U(0.9, 1.1).
 void augment_draw(Augment augment, AugmentKey key, int source_width, int source_height, int width, int height,
                   AugmentDraw *out);
 

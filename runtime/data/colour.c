@@ -187,19 +187,18 @@ static double tick_step(double span, int most) {
   return step * 10;
 }
 
-void colour_depth_legend(const DepthMap *depth, double near, double far, Image *out) {
+// The map with the bar, its ticks and the unit to the right.
+static void put_legend(const Image *map, double near, double far, const char *unit, Image *out) {
   static const uint8_t white[3] = {255, 255, 255}, black[3] = {0, 0, 0};
-  Image map;
-  colour_depth(depth, near, far, &map);
-  image_alloc(out, depth->width + colour_legend_width(depth->height), depth->height);
+  int height = map->height;
+  image_alloc(out, map->width + colour_legend_width(height), height);
   memset(out->rgb, 255, 3 * (size_t)out->width * (size_t)out->height);
-  image_paste(out, 0, 0, &map);
-  image_free(&map);
+  image_paste(out, 0, 0, map);
 
-  int scale = legend_scale(depth->height), letter = colour_text_height(scale);
-  int x = depth->width + 6 * scale, bar = 8 * scale, top = 2 * letter, bottom = depth->height - letter;
+  int scale = legend_scale(height), letter = colour_text_height(scale);
+  int x = map->width + 6 * scale, bar = 8 * scale, top = 2 * letter, bottom = height - letter;
   if (bottom - top < 2 * letter) return; // too low for a legend
-  colour_text(out, x, letter / 2, scale, "m", black);
+  colour_text(out, x, letter / 2, scale, unit, black);
   for (int y = top; y < bottom; y++) { // near at the bottom
     uint8_t rgb[3];
     colour_turbo((bottom - 1 - y) / (double)(bottom - 1 - top), rgb);
@@ -216,6 +215,24 @@ void colour_depth_legend(const DepthMap *depth, double near, double far, Image *
     fill(out, x, y, bar, 1, white);
     colour_text(out, x + bar + 6 * scale, y - letter / 2, scale, label, black);
   }
+}
+
+void colour_depth_legend(const DepthMap *depth, double near, double far, Image *out) {
+  Image map;
+  colour_depth(depth, near, far, &map);
+  put_legend(&map, near, far, "m", out);
+  image_free(&map);
+}
+
+void colour_values_legend(const float *values, int width, int height, double low, double high, const char *unit,
+                          Image *out) {
+  Image map;
+  image_alloc(&map, width, height);
+  for (size_t i = 0; i < (size_t)width * (size_t)height; i++)
+    if (isnan(values[i])) memset(map.rgb + 3 * i, COLOUR_MISSING, 3);
+    else colour_turbo((values[i] - low) / (high - low), map.rgb + 3 * i);
+  put_legend(&map, low, high, unit, out);
+  image_free(&map);
 }
 
 // ---- Contact sheets ----

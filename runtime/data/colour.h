@@ -21,6 +21,11 @@ void colour_depth(const DepthMap *depth, double near, double far, Image *out);
 void colour_depth_legend(const DepthMap *depth, double near, double far, Image *out);
 int colour_legend_width(int height);
 
+// Any map of values [height][width] with such a legend, whose head is `unit`: low blue, high red, 0 a value like
+// others, not-a-number gray.
+void colour_values_legend(const float *values, int width, int height, double low, double high, const char *unit,
+                          Image *out);
+
 // Draws one line of text with its top left corner at (x, y) in letters of 5x7 dots, each dot scale x scale pixels.
 // Clipped at the border. Characters without a glyph (all but letters,
 // digits and common marks) are drawn as '?'.

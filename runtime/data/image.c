@@ -59,7 +59,8 @@ Status image_decode(const char *name, const void *bytes, size_t size, Image *out
   if (size == 0) return status_make(EXIT_DATA, "'%s' is empty", name);
   if (image_is_png(bytes, size)) return png_decode(name, bytes, size, out);
   if (image_is_jpeg(bytes, size)) return jpeg_decode(name, bytes, size, out);
-  return status_make(EXIT_DATA, "'%s' is neither a PNG nor a JPEG picture", name);
+  if (image_is_ppm(bytes, size)) return ppm_decode(name, bytes, size, out);
+  return status_make(EXIT_DATA, "'%s' is neither a PNG nor a JPEG picture (nor a binary PPM)", name);
 }
 
 Status image_read(const char *path, Image *out) {

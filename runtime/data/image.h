@@ -1,4 +1,4 @@
-// Image: pictures in and out. PNG and JPEG are read by content, whatever the file is called.
+// Image: pictures in and out. PNG, JPEG and PPM are read by content, whatever the file is called.
 #ifndef SG_DATA_IMAGE_H
 #define SG_DATA_IMAGE_H
 
@@ -38,16 +38,17 @@ void gray16_alloc(Gray16 *image, int width, int height);
 void gray16_free(Gray16 *image);
 
 // Reads a PNG (1 to 16 bits, gray, palette, RGB, with or without alpha, interlaced or not; transparent pixels are
-// composited over white) or a JPEG (gray, YCbCr or RGB; EXIF orientation applied). EXIT_DATA, naming the file, where it
-// is missing, truncated, damaged, of another kind, or too big. On an error *out is {0}.
+// composited over white), a JPEG (gray, YCbCr or RGB; EXIF orientation applied) or a binary PPM (P6). EXIT_DATA, naming
+// the file, where it is missing, truncated, damaged, of another kind, or too big. On an error *out is {0}.
 Status image_read(const char *path, Image *out);
 
 // The same from memory; `name` is what messages call it.
 Status image_decode(const char *name, const void *bytes, size_t size, Image *out);
 
-// True if the bytes begin as a PNG or a JPEG does.
+// True if the bytes begin as a PNG, a JPEG or a binary PPM does.
 bool image_is_png(const void *bytes, size_t size);
 bool image_is_jpeg(const void *bytes, size_t size);
+bool image_is_ppm(const void *bytes, size_t size);
 
 // Writes an RGB PNG with text chunks (texts may be NULL if n_texts is 0). The old file or the whole new one is there.
 Status image_write_png(const char *path, const Image *image, const ImageText *texts, int n_texts);

@@ -32,7 +32,7 @@ static const Row rows[] = {
     WHOLE("width", width, 544, 32, 8192, "of the network's input, pixels"),
     WHOLE("rooms", rooms, 1024, 1, 1e8, "synthetic rooms in an epoch, where no data is given"),
     WHOLE("validation_rooms", validation_rooms, 64, 1, 1e6, "synthetic rooms to validate on"),
-    CHOICE("augment", augment, "flip", "none|flip|nyu", "how training samples are varied"),
+    CHOICE("augment", augment, "flip", "none|flip|nyu|nyu_author", "how training samples are varied"),
     CHOICE("optimizer", optimizer, "adamw", "adamw", "the rule of the step"),
     NUMBER("optimizer.lr", lr, 1e-3, 0, 1e3, "learning rate (the peak of its schedule)"),
     NUMBER("optimizer.weight_decay", weight_decay, 1e-4, 0, 1e3, "decoupled weight decay"),

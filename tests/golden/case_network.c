@@ -84,7 +84,8 @@ static bool write_model(const Case *c, Text *text) {
     text_printf(text, ", preds, inputs=\"%s\", bases=%d", json_text(c->json, "meta_inputs"), c->bases);
   if (!strcmp(network->file, "stack")) {
     const char *variant = json_text(c->json, "variant"), *tuned = strstr(variant, "_tuned");
-    text_printf(text, ", variant=\"%.*s\", tuned=%s", (int)strcspn(variant, "_"), variant, tuned ? "true" : "false");
+    text_printf(text, ", variant=\"%.*s\", mode=\"%s\"", (int)strcspn(variant, "_"), variant,
+                tuned ? "tuned" : "frozen");
   }
   text_put(text, ")\n");
   char *names = arena_strdup(c->arena, network->outputs), *rest = names;

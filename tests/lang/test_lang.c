@@ -58,6 +58,31 @@ static void test_description(void) {
   arena_free(arena);
 }
 
+static void test_study(void) {
+  Arena *arena = arena_new();
+  Diag *diag = diag_new(arena, 20);
+  LangFile *file = load_text(arena,
+                             "net 1\nmodel a(width = 8, names = [\"p\"]) { input x: f32[1]\n output y = x }\n"
+                             "study s {\n  variant \"V\" = a { set lr 5e-5   epochs 3 }\n  epochs 7\n"
+                             "  base \"B\" = a(width=-4, names=[\"q\", \"r\"])\n  scratch \"S\" = a()\n}\n",
+                             diag);
+  const LangStudy *study = file ? lang_find_study(file, NULL, diag) : NULL;
+  CHECK(study && diag_errors(diag) == 0, "the study loads");
+  if (!study) return;
+  CHECK(study->n_parts == 3 && study->n_bases == 1, "%d parts, %d bases", study->n_parts, study->n_bases);
+  const LangPart *base = &study->parts[0], *variant = &study->parts[1], *scratch = &study->parts[2];
+  CHECK_TEXT(base->label, "B", "bases stand first");
+  CHECK(base->n_arguments == 2 && !base->n_settings, "its arguments");
+  CHECK_TEXT(base->arguments[0].value, "-4", "a number");
+  CHECK_TEXT(base->arguments[1].value, "[\"q\", \"r\"]", "a list");
+  CHECK(variant->role == ROLE_VARIANT && variant->n_settings == 2 && !variant->n_arguments, "the variant");
+  CHECK_TEXT(variant->settings[0].key, "lr", "its own setting");
+  CHECK(scratch->role == ROLE_SCRATCH, "the other");
+  CHECK(study->n_settings == 1 && study->settings[0].number == 7, "settings of all");
+  CHECK(!lang_find_study(file, "t", diag) && diag_errors(diag) == 1, "no other study");
+  arena_free(arena);
+}
+
 static Graph *build(LangFile *file, Diag *diag, const char *inputs, bool is_training) {
   LangBinding bindings[] = {{"N", "1"}, {"H", "416"}, {"W", "544"}, {"inputs", inputs}};
   LangOptions options = {NULL, bindings, inputs ? 4 : 3, is_training, is_training};
@@ -381,6 +406,7 @@ static void test_depths(void) {
 
 int main(void) {
   test_description();
+  test_study();
   test_meta_unet();
   test_places();
   test_format();

@@ -6,6 +6,7 @@
 static void test_names(void) {
   Augment a;
   CHECK(augment_find("nyu", &a) && a == AUGMENT_NYU && !strcmp(augment_name(a), "nyu"), "nyu");
+  CHECK(augment_find("nyu_author", &a) && a == AUGMENT_NYU_AUTHOR, "nyu_author");
   CHECK(augment_find("none", &a) && a == AUGMENT_NONE && !augment_find("NYU", &a), "names are exact");
 }
 
@@ -39,8 +40,8 @@ static void test_draws(void) {
     CHECK(d.crop_width == 544 && d.crop_height == 416 && d.crop_left >= 43 && d.crop_left + 544 <= 608 &&
               d.crop_top >= 45 && d.crop_top + 416 <= 472,
           "sample %d: window %d %d", i, d.crop_left, d.crop_top);
-    CHECK(fabsf(d.angle) <= 2.5f * (float)M_PI / 180 && d.gamma >= 0.9f && d.gamma <= 1.1f && d.brightness >= 0.75f &&
-              d.brightness <= 1.25f && d.colour[2] >= 0.9f && d.colour[2] <= 1.1f,
+    CHECK(fabsf(d.angle) <= 2.5f * (float)M_PI / 180 && d.gamma >= 0.9f && d.gamma <= 1.1f && d.brightness >= 0.9f &&
+              d.brightness <= 1.1f && d.colour[2] >= 0.9f && d.colour[2] <= 1.1f,
           "sample %d: out of range", i);
     flipped += d.is_flipped;
     coloured += d.has_colour;
@@ -52,6 +53,19 @@ static void test_draws(void) {
         N);
   for (int i = 0; i < 22; i++) CHECK(lefts[i] > 100, "left %d drawn %d times", 43 + i, lefts[i]);
   CHECK_NEAR(sqrt(angles2 / N) * 180 / M_PI, 2.5 / sqrt(3), 0.06, "spread of angles");
+
+  // The author's form differs in the range of brightness alone.
+  double least = 1, most = 1;
+  for (int i = 0; i < 400; i++) {
+    AugmentDraw slides, author;
+    augment_draw(AUGMENT_NYU, (AugmentKey){1, 2, i}, 640, 480, 544, 416, &slides);
+    augment_draw(AUGMENT_NYU_AUTHOR, (AugmentKey){1, 2, i}, 640, 480, 544, 416, &author);
+    least = fmin(least, author.brightness);
+    most = fmax(most, author.brightness);
+    author.brightness = slides.brightness;
+    CHECK(!memcmp(&slides, &author, sizeof author), "sample %d: more than brightness differs", i);
+  }
+  CHECK(least >= 0.75 && least < 0.77 && most <= 1.25 && most > 1.23, "author's brightness %g to %g", least, most);
 
   AugmentDraw a, b, c;
   augment_draw(AUGMENT_NYU, (AugmentKey){1, 3, 0}, 640, 480, 544, 416, &a);

@@ -15,6 +15,7 @@ await() {
 same() { check "$1" cmp "$2/weights.safetensors" "$3/weights.safetensors"; check "$1 (moments)" cmp "$2/checkpoint.safetensors" "$3/checkpoint.safetensors"; }
 
 expect 0 'threshold accuracy' $train -o whole
+check 'the augmentation is named' grep -q '^augment flip: mirrored' .out
 if [ "$(steps whole)" = 40 ]; then pass; else fail "a run of 40 steps logged $(steps whole)"; fi
 expect 2 'holds a run already' $train -o whole
 expect 4 'nothing to resume' $train -o nowhere --resume
