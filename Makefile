@@ -78,6 +78,10 @@ test:
 	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
 	@sh tests/all.sh $(BUILD)
 
+# What TensorBoard and W&B themselves make of our event files; installs them into a cache of its own.
+test-tensorboard: $(BUILD)/sgrun
+	SGC=$(abspath $(BUILD))/sgc SGRUN=$(abspath $(BUILD))/sgrun sh tests/tools/tensorboard.sh
+
 # Runs every golden case of a directory and writes results under the names that check.py reads.
 golden: $(BUILD)/golden
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo "usage: make golden IN=DIR OUT=DIR"; exit 2; }
@@ -103,6 +107,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test golden bless bench bench-kernels format clean
+.PHONY: all programs demo test test-tensorboard golden bless bench bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -9,7 +9,7 @@
 #include "runtime/train/trainer.h"
 #include "tools/sgrun.h"
 #include "tools/sgrun_interrupt.h"
-#include "tools/sgrun_progress.h"
+#include "tools/sgrun_watch.h"
 
 typedef struct Training {
   Model model;
@@ -184,7 +184,6 @@ static ExitCode train(const Cli *cli) {
                            {"sgc.bundle", model_bundle_json(&run.model)},
                            {"sgc.bindings", model_bindings_json(&run.model)},
                            {"sgc.preprocess", text_get(&preprocess_text)}};
-    Progress progress = progress_new(cli_flag(cli, "quiet", false));
     Schedule schedule = {
         SCHEDULE_ONE_CYCLE,  settings->lr,        (int64_t)settings->epochs * loader_batches(run.training_loader),
         settings->warmup,    settings->div,       settings->final_div,
@@ -192,6 +191,8 @@ static ExitCode train(const Cli *cli) {
     if (!schedule_kind(settings->schedule, &schedule.kind))
       BUG("schedule '%s' passed the settings", settings->schedule);
     const Protocol *protocol = protocol_find("full");
+    TrainParts parts = {run.step.exec, run.evaluation.exec, run.training_loader, run.validation_loader};
+    Watch watch = watch_new(cli, run.directory, &run.model, settings, &parts, protocol);
     TrainOptions options = {.directory = run.directory,
                             .epochs = (int64_t)settings->epochs,
                             .schedule = schedule,
@@ -203,10 +204,9 @@ static ExitCode train(const Cli *cli) {
                             .configuration = configuration(cli, &run),
                             .is_resume = cli_flag(cli, "resume", false),
                             .stop = interrupt_catch(),
-                            .events = {&progress, progress_step, progress_epoch}};
-    TrainParts parts = {run.step.exec, run.evaluation.exec, run.training_loader, run.validation_loader};
+                            .events = watch_events(&watch)};
     Status status = train_run(&parts, &options);
-    progress_end(&progress);
+    watch_end(&watch, status_code(status));
     code = cli_status(cli, status);
     say_bad(cli, run.training_loader, "training samples");
     say_bad(cli, run.validation_loader, "validation samples");
@@ -229,6 +229,7 @@ static const CliOption options[] = {
     {"width", 0, "N", "of the network's input"},
     {"freeze", 0, "PATTERN", "parameters that are not trained, such as 'encoder.*'; may be repeated"},
     {"save-every", 0, "SECONDS", "between checkpoints within an epoch (default 60)"},
+    WATCH_OPTIONS,
     INIT_OPTIONS,
     DATA_OPTIONS,
     DEVICE_OPTIONS,

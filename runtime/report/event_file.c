@@ -18,6 +18,7 @@ static const char prefix[] = "events.out.tfevents.";
 struct EventFile {
   FILE *file;
   char *path;
+  bool is_first;
 };
 
 // ---- TFRecord -------------------------------------------------------------------------------------------------------
@@ -71,7 +72,7 @@ Status event_file_put(EventFile *file, EventMessage *event) {
 
 // The present second, or the one after that of the newest file: readers take the files in the order of their names.
 // Removes those files instead where they are of no more use.
-static long long file_second(const char *directory, bool is_new) {
+static long long file_second(const char *directory, bool is_new, bool *is_first) {
   long long second = (long long)time(NULL);
   DIR *listing = opendir(directory);
   for (struct dirent *entry; listing && (entry = readdir(listing));) {
@@ -79,6 +80,7 @@ static long long file_second(const char *directory, bool is_new) {
     long long other = atoll(entry->d_name + strlen(prefix));
     if (is_new) unlinkat(dirfd(listing), entry->d_name, 0);
     else if (other >= second) second = other + 1;
+    *is_first = *is_first && is_new;
   }
   if (listing) closedir(listing);
   return second;
@@ -102,16 +104,20 @@ Status event_file_open(const char *directory, int64_t step, EventFile **out) {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
   EventFile *file = calloc(1, sizeof *file);
-  if (!file || asprintf(&file->path, "%s/%s%010lld.%s.%ld", directory, prefix, file_second(directory, step == 0),
-                        *host ? host : "localhost", (long)getpid()) < 0)
+  if (file) file->is_first = true;
+  if (!file ||
+      asprintf(&file->path, "%s/%s%010lld.%s.%ld", directory, prefix,
+               file_second(directory, step == 0, &file->is_first), *host ? host : "localhost", (long)getpid()) < 0)
     BUG("out of memory");
   file->file = fopen(file->path, "wxe");
-  Status status = file->file ? put_start(file, step)
-                             : status_make(EXIT_DATA, "cannot write '%s': %s", file->path, strerror(errno));
+  Status status =
+      file->file ? put_start(file, step) : status_make(EXIT_DATA, "cannot write '%s': %s", file->path, strerror(errno));
   if (status) event_file_close(file);
   else *out = file;
   return status;
 }
+
+bool event_file_is_first(const EventFile *file) { return file->is_first; }
 
 void event_file_close(EventFile *file) {
   if (!file) return;

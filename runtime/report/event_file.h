@@ -5,6 +5,8 @@
 #ifndef SG_REPORT_EVENT_FILE_H
 #define SG_REPORT_EVENT_FILE_H
 
+#include <stdbool.h>
+
 #include "runtime/base/status.h"
 #include "runtime/data/image.h"
 #include "runtime/tensor.h"
@@ -15,6 +17,8 @@ typedef struct EventFile EventFile;
 // run that starts anew (step 0) removes those; one that goes on after `step` steps keeps them and tells TensorBoard
 // that what they say of later steps is void. Each function below gives EXIT_DATA where the file cannot be written.
 Status event_file_open(const char *directory, int64_t step, EventFile **out);
+// Whether it stands alone in its directory: what is told once a run is told in that file.
+bool event_file_is_first(const EventFile *file);
 void event_file_close(EventFile *file); // NULL is allowed
 
 typedef struct EventScalar {

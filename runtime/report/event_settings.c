@@ -54,7 +54,8 @@ static const char *setting_text(Arena *arena, const cJSON *item) {
   return copy;
 }
 
-static Status put_experiment(EventFile *file, Arena *arena, const cJSON *settings, const char *const *tags, int n_tags) {
+static Status put_experiment(EventFile *file, Arena *arena, const cJSON *settings, const char *const *tags,
+                             int n_tags) {
   Tb__Experiment experiment = TB__EXPERIMENT__INIT;
   experiment.time_created_secs = (double)time(NULL);
   experiment.hparam_infos = ARENA_ARRAY(arena, Tb__Experiment__HParam *, cJSON_GetArraySize(settings));

@@ -36,7 +36,7 @@ static void draw_error(const float *predicted, const float *truth, const PanelSi
 }
 
 void panel_draw(const PanelRow *rows, int n_rows, const PanelSize *size, Image *out) {
-  static const char *const labels[COLUMNS] = {"picture", "depth", "true depth", "relative error"};
+  static const char *const labels[COLUMNS] = {"picture", "depth", "truth", "error"};
   Image *images = calloc((size_t)(COLUMNS * n_rows) + 1, sizeof *images);
   Tile *tiles = calloc((size_t)(COLUMNS * n_rows) + 1, sizeof *tiles);
   float *predicted = malloc((size_t)size->width * (size_t)size->height * sizeof *predicted);

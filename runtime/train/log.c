@@ -57,12 +57,12 @@ static Status end_line(TrainLog *log) {
   return STATUS_OK;
 }
 
-Status train_log_step(TrainLog *log, const TrainStep *step, double beta1) {
+Status train_log_step(TrainLog *log, const TrainStep *step) {
   fprintf(log->file, "{\"step\":%lld,\"epoch\":%lld", (long long)step->step, (long long)step->epoch);
   put_number(log, "loss", step->loss);
   put_number(log, "grad_norm", step->grad_norm);
   put_number(log, "lr", step->lr);
-  put_number(log, "beta1", beta1);
+  put_number(log, "beta1", step->beta1);
   put_number(log, "seconds", step->seconds);
   return end_line(log);
 }

@@ -9,7 +9,7 @@ typedef struct TrainLog TrainLog;
 // Opens DIRECTORY/log.jsonl. When resuming after `step` steps, lines of later steps are dropped, so that the file ends
 // up as that of an uninterrupted run but for times.
 Status train_log_open(const char *path, int64_t step, TrainLog **out);
-Status train_log_step(TrainLog *log, const TrainStep *step, double beta1);
+Status train_log_step(TrainLog *log, const TrainStep *step);
 Status train_log_epoch(TrainLog *log, const TrainEpoch *epoch);
 void train_log_close(TrainLog *log); // NULL is allowed
 

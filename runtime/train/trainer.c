@@ -162,10 +162,10 @@ static Status one_step(Run *run) {
   memcpy(exec_input(exec, "rgb"), batch.rgb, (size_t)shape_elements(rgb->shape) * sizeof(float));
   memcpy(exec_input(exec, "gt"), batch.depth, (size_t)shape_elements(gt->shape) * sizeof(float));
   TrainStep event = {.steps = run->steps, .epochs = options->epochs};
-  double beta1;
-  schedule_at(&options->schedule, run->step, &event.lr, &beta1);
+  schedule_at(&options->schedule, run->step, &event.lr, &event.beta1);
   double t = (double)run->step + 1;
-  float hyper[4] = {(float)event.lr, (float)beta1, (float)(1 - pow(beta1, t)), (float)(1 - pow(options->beta2, t))};
+  float hyper[4] = {(float)event.lr, (float)event.beta1, (float)(1 - pow(event.beta1, t)),
+                    (float)(1 - pow(options->beta2, t))};
   memcpy(exec_input(exec, "hyper"), hyper, sizeof hyper);
   TRY(exec_run(exec));
   event.loss = *exec_output(exec, "loss");
@@ -179,7 +179,7 @@ static Status one_step(Run *run) {
   double done = (double)(run->step - run->first_step);
   event.left = event.seconds / done * (double)(run->steps - run->step);
   event.pictures = done * (double)rgb->shape.dim[0] / event.seconds;
-  TRY(train_log_step(run->log, &event, beta1));
+  TRY(train_log_step(run->log, &event));
   if (options->events.step) options->events.step(options->events.context, &event);
   return STATUS_OK;
 }

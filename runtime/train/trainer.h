@@ -13,7 +13,7 @@
 typedef struct TrainStep {
   int64_t step, steps;   // 1-based, and how many there will be
   int64_t epoch, epochs; // 1-based
-  double loss, grad_norm, lr;
+  double loss, grad_norm, lr, beta1;
   double seconds;  // of this run so far (not counting runs before a resume)
   double left;     // estimated seconds to the end
   double pictures; // a second, lately

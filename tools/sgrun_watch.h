@@ -1,0 +1,26 @@
+// sgrun_watch: all that follows a training run: the bar, the TensorBoard file, the end at an epoch.
+#ifndef SG_TOOLS_SGRUN_WATCH_H
+#define SG_TOOLS_SGRUN_WATCH_H
+
+#include "runtime/train/settings.h"
+#include "tools/sgrun_board.h"
+#include "tools/sgrun_progress.h"
+
+#define WATCH_OPTIONS                                                                                                  \
+  {"tensorboard", 0, NULL, "write TensorBoard's event file into the run's directory (default; --no-tensorboard)"}, {   \
+    "until", 0, "EPOCH", "stop after that epoch with exit status 75, keeping the schedule of all epochs"               \
+  }
+
+typedef struct Watch {
+  Progress progress;
+  Board board;
+  int64_t until; // epochs; 0 = all
+} Watch;
+
+// Options say what is watched. `model` has its dimensions bound and must outlive the watch; so must the parts.
+Watch watch_new(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
+                const TrainParts *parts, const Protocol *protocol);
+TrainEvents watch_events(Watch *watch);
+void watch_end(Watch *watch, ExitCode code); // of the training
+
+#endif
