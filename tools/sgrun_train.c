@@ -168,6 +168,7 @@ static ExitCode report(const Cli *cli, Training *run, const Protocol *protocol) 
 }
 
 static ExitCode train(const Cli *cli) {
+  double begun = watch_clock();
   Training run = {0};
   ExitCode code = open_all(cli, &run);
   if (!code) {
@@ -192,7 +193,8 @@ static ExitCode train(const Cli *cli) {
       BUG("schedule '%s' passed the settings", settings->schedule);
     const Protocol *protocol = protocol_find("full");
     TrainParts parts = {run.step.exec, run.evaluation.exec, run.training_loader, run.validation_loader};
-    Watch watch = watch_new(cli, run.directory, &run.model, settings, &parts, protocol);
+    Watch watch;
+    code = watch_begin(cli, run.directory, &run.model, settings, &parts, protocol, begun, &watch);
     TrainOptions options = {.directory = run.directory,
                             .epochs = (int64_t)settings->epochs,
                             .schedule = schedule,
@@ -205,9 +207,11 @@ static ExitCode train(const Cli *cli) {
                             .is_resume = cli_flag(cli, "resume", false),
                             .stop = interrupt_catch(),
                             .events = watch_events(&watch)};
-    Status status = train_run(&parts, &options);
-    watch_end(&watch, status_code(status));
-    code = cli_status(cli, status);
+    if (!code) {
+      Status status = train_run(&parts, &options);
+      watch_end(&watch, status_code(status));
+      code = cli_status(cli, status);
+    }
     say_bad(cli, run.training_loader, "training samples");
     say_bad(cli, run.validation_loader, "validation samples");
     text_free(&preprocess_text);

@@ -1,9 +1,11 @@
-// sgrun_watch: all that follows a training run: the bar, the TensorBoard file, the end at an epoch.
+// sgrun_watch: all that follows a training run: the bar, the TensorBoard file, the record, the end at an epoch.
 #include "tools/sgrun_watch.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
+#include <time.h>
 
+#include "tools/cli_help.h"
 #include "tools/sgrun.h"
 #include "tools/sgrun_interrupt.h"
 
@@ -28,31 +30,66 @@ static const char *flat_settings(const Cli *cli, Model *model, const TrainSettin
   return copy;
 }
 
-Watch watch_new(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
-                const TrainParts *parts, const Protocol *protocol) {
-  Watch watch = {.progress = progress_new(cli_flag(cli, "quiet", false)),
+static Status begin_record(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
+                           double begun, RunRecord **out) {
+  Text text = {0};
+  settings_format(settings, &text);
+  const char *data = cli_option(cli, "data");
+  RunStart start = {.directory = directory,
+                    .model = model->info->name,
+                    .path = model->path,
+                    .bindings = model_bindings_json(model),
+                    .settings = text_get(&text),
+                    .data = data ? data : "rooms",
+                    .data_val = cli_option(cli, "data-val"),
+                    .program = "sgrun " CLI_VERSION,
+                    .setup_seconds = watch_clock() - begun,
+                    .is_resume = cli_flag(cli, "resume", false)};
+  Status status = run_record_begin(&start, out);
+  text_free(&text);
+  return status;
+}
+
+double watch_clock(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+ExitCode watch_begin(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
+                     const TrainParts *parts, const Protocol *protocol, double begun, Watch *out) {
+  *out = (Watch){.progress = progress_new(cli_flag(cli, "quiet", false)),
+                 .cli = cli,
                  .until = cli_integer(cli, "until", 0, 1, INT64_MAX)};
   if (cli_flag(cli, "tensorboard", true))
-    watch.board = (Board){.cli = cli,
-                          .directory = directory,
-                          .model = model,
-                          .settings = flat_settings(cli, model, settings),
-                          .evaluation = parts->evaluation,
-                          .validation = parts->validation,
-                          .protocol = protocol};
-  return watch;
+    out->board = (Board){.cli = cli,
+                         .directory = directory,
+                         .model = model,
+                         .settings = flat_settings(cli, model, settings),
+                         .evaluation = parts->evaluation,
+                         .validation = parts->validation,
+                         .protocol = protocol};
+  return cli_status(cli, begin_record(cli, directory, model, settings, begun, &out->record));
+}
+
+static void note(const Watch *watch, Status status) {
+  if (status) cli_say(watch->cli, "note: %s", status_message(status));
+  status_free(status);
 }
 
 static void watch_step(void *context, const TrainStep *step) {
   Watch *watch = context;
   progress_step(&watch->progress, step);
   board_step(&watch->board, step);
+  run_record_step(watch->record, step);
+  if (watch->until && step->epoch > watch->until) interrupt_ask(); // resumed behind it
 }
 
 static void watch_epoch(void *context, const TrainEpoch *epoch) {
   Watch *watch = context;
   progress_epoch(&watch->progress, epoch);
   board_epoch(&watch->board, epoch);
+  note(watch, run_record_epoch(watch->record, epoch));
   if (watch->until && epoch->epoch >= watch->until) interrupt_ask();
 }
 
@@ -61,4 +98,5 @@ TrainEvents watch_events(Watch *watch) { return (TrainEvents){watch, watch_step,
 void watch_end(Watch *watch, ExitCode code) {
   progress_end(&watch->progress);
   board_end(&watch->board, code == EXIT_DONE);
+  note(watch, run_record_end(watch->record, code));
 }

@@ -1,7 +1,8 @@
-// sgrun_watch: all that follows a training run: the bar, the TensorBoard file, the end at an epoch.
+// sgrun_watch: all that follows a training run: the bar, the TensorBoard file, the record, the end at an epoch.
 #ifndef SG_TOOLS_SGRUN_WATCH_H
 #define SG_TOOLS_SGRUN_WATCH_H
 
+#include "runtime/report/run_record.h"
 #include "runtime/train/settings.h"
 #include "tools/sgrun_board.h"
 #include "tools/sgrun_progress.h"
@@ -14,12 +15,17 @@
 typedef struct Watch {
   Progress progress;
   Board board;
+  const Cli *cli;
+  RunRecord *record;
   int64_t until; // epochs; 0 = all
 } Watch;
 
-// Options say what is watched. `model` has its dimensions bound and must outlive the watch; so must the parts.
-Watch watch_new(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
-                const TrainParts *parts, const Protocol *protocol);
+// Options say what is watched. `model` has its dimensions bound and must outlive the watch; so must the parts. `begun`
+// is when the command began (watch_clock). A record that cannot be written is an error before the first step, and a
+// note later.
+ExitCode watch_begin(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
+                     const TrainParts *parts, const Protocol *protocol, double begun, Watch *out);
+double watch_clock(void); // seconds
 TrainEvents watch_events(Watch *watch);
 void watch_end(Watch *watch, ExitCode code); // of the training
 
