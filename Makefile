@@ -7,7 +7,7 @@ CFLAGS_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -
 hdf5_cflags := $(shell pkg-config --cflags hdf5-serial 2>/dev/null || echo -I/usr/include/hdf5/serial)
 hdf5_libs := $(shell pkg-config --libs hdf5-serial 2>/dev/null || echo -lhdf5_serial)
 CFLAGS = -std=gnu11 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(BUILD) -MMD -MP $(hdf5_cflags) $(CFLAGS_$(MODE))
-LDLIBS = -Wl,--as-needed -lpng -ljpeg -lcjson -lprotobuf-c $(hdf5_libs) -lminizip -lz -lm -ldl -lpthread
+LDLIBS = -Wl,--as-needed -lpng -ljpeg -lcjson -lprotobuf-c -lsqlite3 $(hdf5_libs) -lminizip -lz -lm -ldl -lpthread
 
 rooms = lang compiler runtime
 sources_lang = $(wildcard lang/*.c) $(BUILD)/lang/lex.c $(BUILD)/lang/parse.c

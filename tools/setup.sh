@@ -36,7 +36,7 @@ photos() {
 case "$1" in
   build) install gcc libc6-dev make flex bison graphviz libpng-dev libjpeg-dev libcjson-dev libxxhash-dev \
     libhdf5-dev libminizip-dev zlib1g-dev pkg-config \
-    libprotobuf-c-dev protobuf-c-compiler ;;
+    libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev ;;
   test) install python3 python3-numpy ;;
   photos) photos "$2" ;;
   *) echo "usage: setup.sh build|test|photos BUILD_DIR" >&2; exit 2 ;;

@@ -11,7 +11,7 @@
 #include "tools/cli.h"
 #include "tools/common_model.h"
 
-extern const CliCommand sgrun_train, sgrun_eval, sgrun_predict, sgrun_bench, sgrun_data, sgrun_weights, sgrun_runs;
+extern const CliCommand sgrun_train, sgrun_eval, sgrun_predict, sgrun_bench, sgrun_data, sgrun_weights, sgrun_runs, sgrun_sweep;
 
 #define DEVICE_OPTIONS                                                                                                 \
   { "threads", 'j', "N", "worker threads (default: all that the process may use)" }
