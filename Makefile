@@ -31,6 +31,9 @@ $(BUILD)/sgc: $(call objects,$(wildcard tools/sgc*.c)) $(shared_tools) $(librari
 $(BUILD)/sgrun: $(call objects,$(wildcard tools/sgrun*.c)) $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
+# The loader's inner loops are long enough for the vectoriser's full effort.
+$(BUILD)/runtime/data/augment.o: CFLAGS_release = -O3
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@" && $(CC) $(CFLAGS) -c -o $@ $<
@@ -58,6 +61,8 @@ $(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(librarie
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+$(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 # ---- jobs
 
@@ -82,6 +87,13 @@ test:
 test-tensorboard: $(BUILD)/sgrun
 	SGC=$(abspath $(BUILD))/sgc SGRUN=$(abspath $(BUILD))/sgrun sh tests/tools/tensorboard.sh
 
+# Real pictures of another renderer, MiniWorld, through check, training and evaluation (needs PyPI; not part of test).
+test-miniworld:
+	sh tools/setup.sh build $(BUILD)
+	sh tools/setup.sh miniworld $(BUILD)
+	$(MAKE) -j2 all
+	SGC=$(abspath $(BUILD))/sgc SGRUN=$(abspath $(BUILD))/sgrun sh tests/tools/miniworld.sh
+
 # Runs every golden case of a directory and writes results under the names that check.py reads.
 golden: $(BUILD)/golden
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo "usage: make golden IN=DIR OUT=DIR"; exit 2; }
@@ -97,6 +109,18 @@ bench:
 	$(MAKE) -j2 all
 	sh tests/bench/bench.sh $(BUILD)
 
+# The loader against PyTorch's DataLoader, interleaved in one run.
+bench-loader:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/bench_loader
+	sh tests/bench/bench_loader.sh $(BUILD)
+
+# The study of stacked depth on synthetic rooms: base learners, stacks, and the report in build/study.
+study:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all
+	SGC_CACHE=$${SGC_CACHE:-$(CURDIR)/$(BUILD)/cache} $(BUILD)/sgrun study models/study_rooms.net -o $(BUILD)/study
+
 # Speed of single contraction kernels against the multiply-add peak.
 bench-kernels: $(BUILD)/bench_contract
 	$(BUILD)/bench_contract
@@ -107,6 +131,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test test-tensorboard golden bless bench bench-kernels format clean
+.PHONY: all programs demo test test-miniworld test-tensorboard golden study bless bench bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -173,15 +173,17 @@ typedef struct ParamList {
   int n, cap;
 } ParamList;
 
-typedef enum EntryKind { ENTRY_TARGET, ENTRY_LOSS, ENTRY_FREEZE, ENTRY_SET, ENTRY_KEY, ENTRY_PART } EntryKind;
+typedef enum EntryKind { ENTRY_TARGET, ENTRY_LOSS, ENTRY_RULE, ENTRY_SET, ENTRY_KEY, ENTRY_PART } EntryKind;
 
 // One line of a train or study block.
 typedef struct Entry {
   EntryKind kind;
-  Name name;   // TARGET: its name; SET: the key after `set`; KEY, PART: the key
-  Type *type;  // TARGET
-  Expr *value; // LOSS, SET, KEY; FREEZE: the pattern as EXPR_STRING; PART: a model, with arguments or without
-  Expr *label; // PART: an EXPR_STRING
+  Name name;  // TARGET: its name; SET: the key after `set`; KEY, PART: the key; RULE: freeze, tune, rate, decay
+  Type *type; // TARGET
+  Expr
+      *value; // LOSS, SET, KEY; RULE: the factor of rate and decay, else NULL; PART: a model, with arguments or without
+  Name pattern;               // RULE
+  Expr *label;                // PART: an EXPR_STRING
   struct EntryList *settings; // PART: of its own
   SrcLoc loc;
 } Entry;

@@ -39,12 +39,13 @@ LangFile *lang_load(Arena *arena, const char *path, const LangPaths *paths, Diag
 LangBundle lang_bundle(const LangFile *file);
 
 // A setting of a `train` block, flattened: "batch" = 32, "optimizer" = "adamw", "optimizer.lr" = 1e-5,
-// "schedule" = "one_cycle", "schedule.warmup" = 0.3, "augment" = "nyu"; "freeze" may occur several times.
+// "schedule" = "one_cycle", "schedule.warmup" = 0.3, "augment" = "nyu"; "freeze", "tune", "rate" and
+// "decay" may occur several times.
 typedef struct LangSetting {
   const char *key;
-  enum { SETTING_NUMBER, SETTING_STRING, SETTING_BOOL } kind;
-  double number; // also 0/1 for BOOL
-  const char *string;
+  enum { SETTING_NUMBER, SETTING_STRING, SETTING_BOOL, SETTING_RULE } kind;
+  double number;      // also 0/1 for BOOL; RULE: the factor of "rate" and "decay"
+  const char *string; // also the pattern of a RULE
   SrcLoc loc;
 } LangSetting;
 

@@ -80,7 +80,7 @@ static void net_yyerror(Span *span, ParseContext *ctx, const char *text);
 %token <text> NET "net" USE "use" MODULE "module" MODEL "model" TRAIN "train" STUDY "study" INPUT "input" OUTPUT "output"
 %token <text> PARAM "param" STATE "state" CONST "const" TAP "tap" UPDATE "update" RETURN "return" IF "if" ELSE "else"
 %token <text> FOR "for" IN "in" MATCH "match" WHERE "where" ASSERT "assert" TRUE "true" FALSE "false" NONE "none"
-%token <text> AND "and" OR "or" NOT "not" TARGET "target" LOSS "loss" SET "set" FREEZE "freeze"
+%token <text> AND "and" OR "or" NOT "not" TARGET "target" LOSS "loss" SET "set" FREEZE "freeze" TUNE "tune" RATE "rate" DECAY "decay"
 %token EQ "==" NE "!=" LE "<=" GE ">=" FLOOR_DIV "//" PIPE "|>" ARROW "=>" DOTDOT ".."
 
 %type <name> name key
@@ -442,8 +442,13 @@ entries:
 entry:
   TARGET name ':' type { $$ = (Entry){.kind = ENTRY_TARGET, .name = $2, .type = $4}; }
 | LOSS expr { $$ = (Entry){.kind = ENTRY_LOSS, .value = $2, .name = {$1, LOC(@1)}}; }
-| FREEZE PATTERN_WORD {
-    $$ = (Entry){.kind = ENTRY_FREEZE, .name = {$1, LOC(@1)}, .value = tree_text(ctx, EXPR_STRING, @2, $2)};
+| FREEZE PATTERN_WORD { $$ = (Entry){.kind = ENTRY_RULE, .name = {$1, LOC(@1)}, .pattern = {$2, LOC(@2)}}; }
+| TUNE PATTERN_WORD { $$ = (Entry){.kind = ENTRY_RULE, .name = {$1, LOC(@1)}, .pattern = {$2, LOC(@2)}}; }
+| RATE PATTERN_WORD entry_value {
+    $$ = (Entry){.kind = ENTRY_RULE, .name = {$1, LOC(@1)}, .pattern = {$2, LOC(@2)}, .value = $3};
+  }
+| DECAY PATTERN_WORD entry_value {
+    $$ = (Entry){.kind = ENTRY_RULE, .name = {$1, LOC(@1)}, .pattern = {$2, LOC(@2)}, .value = $3};
   }
 | SET name entry_value { $$ = (Entry){.kind = ENTRY_SET, .name = $2, .value = $3}; }
 | NAME entry_value { $$ = (Entry){.kind = ENTRY_KEY, .name = {$1, LOC(@1)}, .value = $2}; }

@@ -181,9 +181,9 @@ static const char *const foreign[][2] = {
     {"elseif", "write `else if`"},
 };
 
-static const char *const keywords[] = {"module", "model",  "train", "use",    "input",  "output",
-                                       "param",  "state",  "const", "tap",    "update", "return",
-                                       "assert", "target", "loss",  "freeze", "set"};
+static const char *const keywords[] = {"module", "model",  "train", "use",    "input",  "output", "param",
+                                       "state",  "const",  "tap",   "update", "return", "assert", "target",
+                                       "loss",   "freeze", "tune",  "rate",   "decay",  "set"};
 
 static void hint_at_first_word(ParseContext *ctx) {
   if (!ctx->first.text) return;
@@ -262,7 +262,13 @@ static int recover(ParseContext *ctx) {
 
 // ---- the grammar's next token -----------------------------------------------------------------------------------
 
+bool token_begins_rule(const ParseContext *ctx) {
+  return ctx->in_train && innermost(ctx) == '{' && ctx->previous != SET;
+}
+
 static int hand_out(ParseContext *ctx, int kind, const NET_YYSTYPE *value, Span span) {
+  if (ctx->n_brackets == 0 && (kind == MODULE || kind == MODEL)) ctx->in_train = false;
+  if (ctx->n_brackets == 0 && (kind == TRAIN || kind == STUDY)) ctx->in_train = true;
   bool is_first = ctx->previous == NEWLINE || ctx->previous == '{' || ctx->previous == 0;
   if (is_first) ctx->first = kind == NAME ? (Name){value->text, span_loc(ctx, span)} : (Name){0};
   keep_brackets(ctx, kind, span);

@@ -28,6 +28,7 @@ typedef struct ParseContext {
   // Where the scanner stands.
   int line, column, offset;
   bool in_path_expr; // inside the braces of @a.{i}
+  bool in_train;     // the present declaration is a train or study block
   // Between scanner and grammar.
   Bracket *brackets;
   int n_brackets, cap_brackets;
@@ -58,6 +59,9 @@ int token_next(ParseContext *ctx, union NET_YYSTYPE *value, Span *span);
 // The grammar met a syntax error at the token handed out last: adds notes and hints to the error, and skips to where
 // the grammar can go on.
 void token_recover(ParseContext *ctx, Span span);
+// Whether the scanner stands where `freeze`, `tune`, `rate` and `decay` begin an entry of a train or study block;
+// elsewhere they are names.
+bool token_begins_rule(const ParseContext *ctx);
 void token_record(ParseContext *ctx, int kind, int offset, int length);
 
 // A span as a place that messages can show: its first line.

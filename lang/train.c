@@ -17,8 +17,8 @@ typedef struct Settings {
 } Settings;
 
 static void add(Settings *settings, LangSetting setting) {
-  for (int i = 0; i < settings->n && strcmp(setting.key, "freeze"); i++) {
-    if (strcmp(settings->items[i].key, setting.key)) continue;
+  for (int i = 0; i < settings->n && setting.kind != SETTING_RULE; i++) {
+    if (settings->items[i].kind == SETTING_RULE || strcmp(settings->items[i].key, setting.key)) continue;
     diag_error(settings->diag, setting.loc, "'%s' is set twice", setting.key);
     diag_note(settings->diag, settings->items[i].loc, "the first is here");
     return;
@@ -75,12 +75,40 @@ static void add_call(Settings *settings, const char *key, const Expr *call, SrcL
   }
 }
 
+// `freeze a.*`, `rate a.* 0.1`: several may stand, and their order counts.
+static void add_rule(Settings *settings, const Entry *entry) {
+  LangSetting setting = {.key = entry->name.text,
+                         .kind = SETTING_RULE,
+                         .number = 1,
+                         .string = entry->pattern.text,
+                         .loc = entry->pattern.loc};
+  const Expr *factor = entry->value;
+  if (factor && !fold_number(factor, &setting.number)) {
+    diag_error(settings->diag, factor->loc, "'%s' takes a factor, a number, not %s", setting.key,
+               expr_text(settings->file->arena, factor));
+    return;
+  }
+  if (setting.number < 0) {
+    diag_error(settings->diag, factor->loc, "'%s' takes a factor that is not negative, not %g", setting.key,
+               setting.number);
+    return;
+  }
+  add(settings, setting);
+}
+
 static void check_key(Settings *settings, const Entry *entry) {
   for (int i = 0; i < N_KEYS; i++)
     if (!strcmp(keys[i], entry->name.text)) return;
+  static const char *const rules[] = {"freeze", "tune", "rate", "decay"};
+  for (int i = 0; i < 4; i++) {
+    if (strcmp(rules[i], entry->name.text)) continue;
+    diag_error(settings->diag, entry->value->loc, "'%s' is followed by a pattern of parameter names", rules[i]);
+    diag_hint(settings->diag, "write it without quotes: `%s encoder.*%s`", rules[i], i < 2 ? "" : " 0.1");
+    return;
+  }
   diag_error(settings->diag, entry->name.loc, "there is no setting '%s'", entry->name.text);
-  static const char *const words[] = {"optimizer", "schedule", "batch",  "epochs", "augment",
-                                      "target",    "loss",     "freeze", "set"};
+  static const char *const words[] = {"optimizer", "schedule", "batch", "epochs", "augment", "target",
+                                      "loss",      "freeze",   "tune",  "rate",   "decay",   "set"};
   const char *near = nearest_name(entry->name.text, words, sizeof words / sizeof *words);
   if (near) diag_hint(settings->diag, "did you mean '%s'?", near);
   else diag_hint(settings->diag, "settings of your own are written `set %s value`", entry->name.text);
@@ -99,6 +127,10 @@ int train_settings(LangFile *file, const EntryList *entries, LangSetting **out, 
   for (int i = 0; i < entries->n; i++) {
     const Entry *entry = &entries->items[i];
     if (entry->kind == ENTRY_TARGET || entry->kind == ENTRY_LOSS || entry->kind == ENTRY_PART) continue;
+    if (entry->kind == ENTRY_RULE) {
+      add_rule(&settings, entry);
+      continue;
+    }
     if (entry->kind == ENTRY_KEY) check_key(&settings, entry);
     check_count(&settings, entry);
     if (entry->value->kind == EXPR_CALL) add_call(&settings, entry->name.text, entry->value, entry->loc);

@@ -15,6 +15,13 @@ void program_free(Program *program) {
   if (program) arena_free(program->arena);
 }
 
+bool program_is_step_state(const char *name) {
+  static const char *const prefixes[] = {"adamw.", "accumulated.", "ema."};
+  for (int i = 0; i < 3; i++)
+    if (!strncmp(name, prefixes[i], strlen(prefixes[i]))) return true;
+  return false;
+}
+
 int program_find(const Program *program, BufferKind kind, const char *name) {
   for (int i = 0; i < program->n_buffers; i++) {
     const Buffer *buffer = &program->buffers[i];

@@ -65,6 +65,23 @@ typedef struct Program {
   int64_t multiply_adds;    // of one run
 } Program;
 
+// The elements of a training step's input "hyper": what changes from one run to the next (step_build in
+// compiler/pass/pass.h says how each is used).
+typedef enum StepHyper {
+  HYPER_LR,
+  HYPER_BETA1,
+  HYPER_UNBIAS1, // 1 - beta1^t, t = 1 in the first step
+  HYPER_UNBIAS2, // 1 - beta2^t
+  HYPER_KEEP,    // where gradients are accumulated: 0 in the first run of a step, else 1
+  HYPER_SHARE,   // likewise: 1 / the number of runs that make a step
+  HYPER_APPLY,   // likewise: 1 in the last run of a step, else 0
+  HYPER_RENEW,   // where parameters are averaged: the share of the new ones in the average
+  HYPER_COUNT
+} StepHyper;
+
+// Whether a state is one that the training step adds to a model: "adamw.*", "accumulated.*", "ema.*".
+bool program_is_step_state(const char *name);
+
 // Where one kernel's text begins in Program.source, so that the kernels can be shared out over several compilations;
 // what stands before the first one belongs to all.
 #define PROGRAM_KERNEL_MARK "\n//// kernel "

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/strmap.h"
+#include "runtime/program.h"
 
 enum { MAX_NAMED = 3, PICTURE_CHANNELS = 3 };
 
@@ -20,8 +21,6 @@ static bool ends_with(const char *text, const char *suffix) {
   size_t n = strlen(text), m = strlen(suffix);
   return n >= m && !strcmp(text + n - m, suffix);
 }
-
-static bool is_moment(const char *name) { return starts_with(name, "adamw."); }
 
 static const WeightTensor *find(const WeightFile *file, const char *file_prefix, const char *name) {
   Text path = {0};
@@ -38,7 +37,7 @@ static const WeightTensor *find(const WeightFile *file, const char *file_prefix,
 static StrMap *vote(Arena *arena, const WeightFile *file, const char *file_prefix, const MatchTarget *targets, int n) {
   StrMap *votes = strmap_new(arena);
   for (int i = 0; i < n; i++) {
-    if (is_moment(targets[i].name)) continue;
+    if (program_is_step_state(targets[i].name)) continue;
     for (const char *rest = targets[i].name; rest; rest = strchr(rest, '.') ? strchr(rest, '.') + 1 : NULL) {
       if (!find(file, file_prefix, rest)) continue;
       const char *prefix = arena_strndup(arena, targets[i].name, (size_t)(rest - targets[i].name));
@@ -134,7 +133,7 @@ void weights_match(Arena *arena, const WeightFile *file, const MatchTarget *targ
   StrMap *used = strmap_new(arena);
   int capacity = 0;
   for (int i = 0; i < n_targets; i++) {
-    if (is_moment(targets[i].name)) continue;
+    if (program_is_step_state(targets[i].name)) continue;
     for (int k = 0; k < out->n_prefixes; k++) {
       if (!starts_with(targets[i].name, out->prefixes[k])) continue;
       Match match = match_one(file, out->file_prefix, &targets[i], targets[i].name + strlen(out->prefixes[k]));
@@ -147,7 +146,7 @@ void weights_match(Arena *arena, const WeightFile *file, const MatchTarget *targ
   capacity = 0;
   for (int i = 0; i < weights_count(file); i++) {
     const WeightTensor *tensor = weights_at(file, i);
-    if (!is_moment(tensor->name) && !strmap_get(used, tensor->name))
+    if (!program_is_step_state(tensor->name) && !strmap_get(used, tensor->name))
       ARENA_PUSH(arena, out->unused, out->n_unused, capacity, tensor);
   }
 }

@@ -204,13 +204,15 @@ Graph *model_graph(const Cli *cli, Model *model, bool is_training, bool with_los
   return graph;
 }
 
+Graph *model_loss_graph(const Cli *cli, Model *model) {
+  if (model->info->has_train) return model_graph(cli, model, true, true);
+  cli_fail(cli, EXIT_MODEL, "%s: the model %s has no train block; add `train %s { ... }`", model->path,
+           model->info->name, model->info->name);
+  return NULL;
+}
+
 Graph *model_step_graph(const Cli *cli, Model *model, const StepOptions *options) {
-  if (!model->info->has_train) {
-    cli_fail(cli, EXIT_MODEL, "%s: the model %s has no train block; add `train %s { ... }`", model->path,
-             model->info->name, model->info->name);
-    return NULL;
-  }
-  Graph *graph = model_graph(cli, model, true, true);
+  Graph *graph = model_loss_graph(cli, model);
   if (!graph || step_build(graph, options, model->diag)) return graph;
   model_print_diag(model);
   return NULL;

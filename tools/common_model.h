@@ -55,6 +55,9 @@ int64_t model_dimension(const Model *model, const char *name, int64_t fallback);
 // Elaborates. NULL after printing diagnostics (EXIT_MODEL).
 Graph *model_graph(const Cli *cli, Model *model, bool is_training, bool with_loss);
 
+// The model with its train block's loss, in training. NULL after saying what is wrong, a missing train block included.
+Graph *model_loss_graph(const Cli *cli, Model *model);
+
 // The training step of the model: its train block's loss, gradients and AdamW. NULL after printing diagnostics.
 Graph *model_step_graph(const Cli *cli, Model *model, const StepOptions *options);
 

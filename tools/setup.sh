@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing from Debian: setup.sh build|test|photos BUILD_DIR
+# Installs what is missing from Debian: setup.sh build|test|miniworld|photos BUILD_DIR
 set -eu
 
 as_root() {
@@ -38,6 +38,7 @@ case "$1" in
     libhdf5-dev libminizip-dev zlib1g-dev pkg-config \
     libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev ;;
   test) install python3 python3-numpy ;;
+  miniworld) install python3 python3-venv libegl1 libgl1-mesa-dri libglu1-mesa ;;
   photos) photos "$2" ;;
-  *) echo "usage: setup.sh build|test|photos BUILD_DIR" >&2; exit 2 ;;
+  *) echo "usage: setup.sh build|test|miniworld|photos BUILD_DIR" >&2; exit 2 ;;
 esac

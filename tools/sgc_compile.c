@@ -13,7 +13,7 @@ static double now(void) {
 
 // The graph of the operand, as inference or as a training step.
 static ExitCode build(const Cli *cli, Model *model, Graph **out) {
-  static const StepOptions step = {0.999, 1e-8, 1e-4, 0.1, NULL, 0};
+  static const StepOptions step = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-4, .clip = 0.1};
   model_bind_sizes(model, cli_integer(cli, "batch", 1, 1, 4096));
   *out = cli_flag(cli, "training", false) ? model_step_graph(cli, model, &step) : model_graph(cli, model, false, false);
   return *out ? EXIT_DONE : EXIT_MODEL;

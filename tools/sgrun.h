@@ -11,7 +11,8 @@
 #include "tools/cli.h"
 #include "tools/common_model.h"
 
-extern const CliCommand sgrun_train, sgrun_eval, sgrun_predict, sgrun_bench, sgrun_data, sgrun_weights, sgrun_runs, sgrun_sweep;
+extern const CliCommand sgrun_train, sgrun_eval, sgrun_predict, sgrun_bench, sgrun_study, sgrun_data, sgrun_weights,
+    sgrun_replay, sgrun_lr_find, sgrun_runs, sgrun_sweep;
 
 #define DEVICE_OPTIONS                                                                                                 \
   { "threads", 'j', "N", "worker threads (default: all that the process may use)" }
@@ -56,11 +57,20 @@ ExitCode sgrun_pairs(const Cli *cli, const char *path, Pairs *out);
 ExitCode sgrun_drop_missing(const Cli *cli, Pairs *pairs);
 // The --split option; SPLIT_NONE for "all".
 ExitCode sgrun_split(const Cli *cli, Split fallback, Split *out);
+// Whether the data has test pictures apart: rooms have; of --data, whether any pair says so.
+ExitCode sgrun_has_test(const Cli *cli, bool *out);
+// The test pictures of the data, or the validation pictures.
+ExitCode sgrun_judged(const Cli *cli, const TrainSettings *settings, bool is_test, Dataset **out);
+// The --split option for rooms.
+ExitCode sgrun_room_split(const Cli *cli, RoomSplit fallback, RoomSplit *out);
 // How many of `size` samples may fail: --max-bad.
 int64_t sgrun_max_bad(const Cli *cli, int64_t size);
 
 // Defaults, then the model's train block, then --set and the dedicated options.
 ExitCode sgrun_settings(const Cli *cli, const Model *model, TrainSettings *out);
+// As above with further settings of the text between the train block and the command line.
+ExitCode sgrun_settings_over(const Cli *cli, const Model *model, const LangSetting *more, int n_more,
+                             TrainSettings *out);
 
 // The files of --init: whether they can be read; into a training program, saying what was done; and, for the line that
 // a resumed run must agree with, a JSON member after a comma, or nothing.

@@ -52,7 +52,7 @@ static ExitCode print_kernels(const Cli *cli, Exec *exec) {
 static ExitCode run(const Cli *cli, Model *model, Device *device) {
   model_bind_sizes(model, cli_integer(cli, "batch", 1, 1, 4096));
   double started = now();
-  static const StepOptions step = {0.999, 1e-8, 1e-4, 0.1, NULL, 0};
+  static const StepOptions step = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-4, .clip = 0.1};
   bool is_training = cli_flag(cli, "training", false);
   Graph *graph = is_training ? model_step_graph(cli, model, &step) : model_graph(cli, model, false, false);
   if (!graph) return EXIT_MODEL;

@@ -46,6 +46,7 @@ static int wait_for(pid_t child, const volatile sig_atomic_t *stop) {
     }
     nanosleep(&(struct timespec){0, POLL_MS * 1000000L}, NULL);
   }
+  if (is_told && WIFSIGNALED(status)) return EXIT_INTERRUPTED; // a command with nothing to save
   return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_BUG;
 }
 

@@ -28,18 +28,27 @@ ExitCode sgrun_device(const Cli *cli, Device **out) {
 // One setting of the train block; false after reporting it at its place in the text.
 static bool apply_setting(const Model *model, TrainSettings *settings, const LangSetting *setting) {
   Text why = {0};
-  bool is_ok = setting->kind == SETTING_NUMBER
-                   ? settings_set_number(settings, setting->key, setting->number, &why)
-                   : settings_set_text(settings, setting->key, setting->string ? setting->string : "true", &why);
+  bool is_ok;
+  switch (setting->kind) {
+  case SETTING_NUMBER: is_ok = settings_set_number(settings, setting->key, setting->number, &why); break;
+  case SETTING_RULE: is_ok = settings_add_rule(settings, setting->key, setting->string, setting->number, &why); break;
+  default: is_ok = settings_set_text(settings, setting->key, setting->string ? setting->string : "true", &why);
+  }
   if (!is_ok) diag_error(model->diag, setting->loc, "%s", text_get(&why));
   text_free(&why);
   return is_ok;
 }
 
 ExitCode sgrun_settings(const Cli *cli, const Model *model, TrainSettings *out) {
+  return sgrun_settings_over(cli, model, NULL, 0, out);
+}
+
+ExitCode sgrun_settings_over(const Cli *cli, const Model *model, const LangSetting *more, int n_more,
+                             TrainSettings *out) {
   *out = settings_default();
   bool is_ok = true;
   for (int i = 0; i < model->info->n_settings; i++) is_ok &= apply_setting(model, out, &model->info->settings[i]);
+  for (int i = 0; i < n_more; i++) is_ok &= apply_setting(model, out, &more[i]);
   if (!is_ok) {
     model_print_diag(model);
     return EXIT_MODEL;
@@ -53,7 +62,8 @@ ExitCode sgrun_settings(const Cli *cli, const Model *model, TrainSettings *out) 
     memcpy(key, text, (size_t)(equals - text));
     is_ok = settings_set_text(out, key, equals + 1, &why);
   }
-  static const char *const dedicated[] = {"batch", "epochs", "seed", "height", "width", "freeze"};
+  static const char *const dedicated[] = {"batch",  "epochs", "seed", "height", "width",
+                                          "freeze", "tune",   "rate", "decay"};
   for (size_t k = 0; is_ok && k < sizeof dedicated / sizeof *dedicated; k++)
     for (int i = 0; is_ok && cli_option_at(cli, dedicated[k], i); i++)
       is_ok = settings_set_text(out, dedicated[k], cli_option_at(cli, dedicated[k], i), &why);

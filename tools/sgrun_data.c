@@ -9,23 +9,37 @@
 
 enum { MAX_TILES = 400, LABEL = 48 };
 
-// Pictures beside their depths, `n` samples from `first` on.
+// What stands for a sample that cannot be read.
+static void draw_broken(Image *out) {
+  static const uint8_t ink[3] = {160, 0, 0};
+  const char *text = "cannot be read";
+  image_alloc(out, colour_text_width(1, text) + 20, 60);
+  memset(out->rgb, 225, 3 * (size_t)out->width * (size_t)out->height);
+  colour_text(out, 10, 26, 1, text, ink);
+}
+
+// Pictures beside their depths, `n` samples from `first` on. Those that cannot be read are named and make it EXIT_DATA.
 static ExitCode draw_sheet(const Cli *cli, const Dataset *dataset, int64_t first, int64_t n, const char *path) {
   Tile *tiles = calloc(2 * (size_t)n, sizeof *tiles);
   Image *images = calloc(2 * (size_t)n, sizeof *images);
   char(*labels)[LABEL] = calloc((size_t)n, sizeof *labels);
   if (!tiles || !images || !labels) BUG("out of memory");
   ExitCode code = EXIT_DONE;
-  int64_t done = 0;
+  int64_t done = 0, n_broken = 0;
   for (; done < n && !code; done++) {
     Sample sample = {0};
     code = cli_status(cli, dataset_sample(dataset, first + done, &sample));
-    if (code) break;
+    bool is_broken = code == EXIT_DATA;
+    if (code && !is_broken) break;
+    n_broken += is_broken;
+    code = EXIT_DONE;
     char name[SAMPLE_NAME];
     dataset_name(dataset, first + done, name);
     snprintf(labels[done], LABEL, "%.*s", LABEL - 1, name);
     images[2 * done] = sample.picture;
-    colour_depth_legend(&sample.depth, 0, dataset->depth_max, &images[2 * done + 1]);
+    if (is_broken) draw_broken(&images[2 * done]);
+    if (is_broken) draw_broken(&images[2 * done + 1]);
+    else colour_depth_legend(&sample.depth, 0, dataset->depth_max, &images[2 * done + 1]);
     depth_free(&sample.depth);
     tiles[2 * done] = (Tile){&images[2 * done], labels[done]};
     tiles[2 * done + 1] = (Tile){&images[2 * done + 1], NULL};
@@ -41,6 +55,8 @@ static ExitCode draw_sheet(const Cli *cli, const Dataset *dataset, int64_t first
   free(images);
   free(labels);
   if (!code) printf("%s\n", path);
+  if (!code && n_broken)
+    code = cli_fail(cli, EXIT_DATA, "%lld of %lld samples cannot be read", (long long)n_broken, (long long)n);
   return code;
 }
 
@@ -59,7 +75,7 @@ static ExitCode open_shown(const Cli *cli, const char *path, Dataset **out) {
     return code;
   }
   TrainSettings settings = settings_default();
-  settings.seed = (double)cli_integer(cli, "seed", 1, 0, 4294967295);
+  settings.rooms_seed = (double)cli_integer(cli, "seed", 1, 0, 4294967295);
   settings.width = (double)cli_integer(cli, "width", 320, ROOM_MIN_SIDE, ROOM_MAX_SIDE);
   settings.height = (double)cli_integer(cli, "height", 240, ROOM_MIN_SIDE, ROOM_MAX_SIDE);
   settings.rooms = settings.validation_rooms = 1000000;
@@ -123,7 +139,7 @@ static const CliOption options[] = {
      "the directory of the lists"},
     {"number", 'n', "N", "view, synth: how many samples (default 8)"},
     {"first", 0, "N", "view: index of the first sample (default 0)"},
-    {"split", 0, "NAME", "view: train, val, test or all (default); synth: train (default) or val"},
+    {"split", 0, "NAME", "view: train, val, test or all (default); synth: train (default), val or test"},
     {"val", 0, "SHARE", "split: for validation (default 0.1)"},
     {"test", 0, "SHARE", "split: for testing (default 0)"},
     {"splits", 0, "FILE", "import: splits.mat, which says what is for training and what for testing"},

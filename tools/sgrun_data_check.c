@@ -100,6 +100,11 @@ ExitCode data_check(const Cli *cli) {
     if (report.n_broken || report.n_changed)
       code = cli_fail(cli, EXIT_DATA, "%lld of %lld pairs are broken, %lld have changed", (long long)report.n_broken,
                       (long long)report.n_pairs, (long long)report.n_changed);
+    else if (report.n_pairs && report.n_empty == report.n_pairs)
+      code = cli_fail(cli, EXIT_DATA, "no depth map has a valid pixel");
+    Status unit = report.n_broken ? pairs_check_unit(&pairs) : STATUS_OK;
+    if (unit) cli_say(cli, "once the unit is stated by --depth-scale, what else is wrong can be told");
+    status_free(unit);
   }
   report_free(&report);
   pairs_free(&pairs);
@@ -150,8 +155,8 @@ ExitCode data_init(const Cli *cli) {
     int64_t n_held_out = 0;
     for (int64_t i = 0; i < pairs.n; i++) n_held_out += pairs.pair[i].split == SPLIT_VALIDATION;
     printf("%s\n", manifest);
-    cli_say(cli, "%lld pairs, %lld of them for validation; %g values a metre", (long long)pairs.n,
-            (long long)n_held_out, pairs.depth_scale);
+    cli_say(cli, "%lld pairs, %lld of them for validation; %g values a metre; 'sgrun data check' decodes them",
+            (long long)pairs.n, (long long)n_held_out, pairs.depth_scale);
   }
   pairs_free(&pairs);
   free(manifest);

@@ -105,15 +105,15 @@ ExitCode data_synth(const Cli *cli) {
   const char *directory = cli_operand(cli, 1), *split = cli_option(cli, "split");
   if (!directory) return cli_fail(cli, EXIT_USAGE, "'data synth' needs a directory");
   if (!split) split = "train";
-  if (strcmp(split, "train") && strcmp(split, "val"))
-    return cli_fail(cli, EXIT_USAGE, "rooms have the splits train and val, not '%s'", split);
+  RoomSplit room_split;
+  ExitCode code = sgrun_room_split(cli, ROOMS_TRAIN, &room_split);
+  if (code) return code;
   uint64_t seed = (uint64_t)cli_integer(cli, "seed", 1, 0, 4294967295);
   int64_t n = cli_integer(cli, "number", 8, 1, 10000000);
   int width = (int)cli_integer(cli, "width", 640, ROOM_MIN_SIDE, ROOM_MAX_SIDE),
       height = (int)cli_integer(cli, "height", 480, ROOM_MIN_SIDE, ROOM_MAX_SIDE);
   Dataset *rooms = NULL;
   Pool *pool = NULL;
-  RoomSplit room_split = strcmp(split, "val") ? ROOMS_TRAIN : ROOMS_VALIDATION;
   Status status = dataset_open_rooms(seed, room_split, n, width, height, &rooms);
   if (!status) status = make_directories(directory);
   if (!status) status = agree_on_rooms(directory, seed, split, width, height);
@@ -130,7 +130,7 @@ ExitCode data_synth(const Cli *cli) {
   }
   pool_close(pool);
   dataset_close(rooms);
-  ExitCode code = cli_status(cli, status);
+  code = cli_status(cli, status);
   if (!code) printf("%s\n", directory);
   return code;
 }

@@ -31,17 +31,46 @@ ExitCode sgrun_drop_missing(const Cli *cli, Pairs *pairs) {
   return code;
 }
 
+// Whether anything can be learnt or judged from the files: some sample among the first ones decodes and has a depth
+// within the model's range. A wrong unit or size shows here, not after an hour.
+static ExitCode probe(const Cli *cli, const Dataset *dataset, const char *path) {
+  enum { TRIES = 32 };
+  int64_t n = dataset->size < TRIES ? dataset->size : TRIES, n_empty = 0;
+  Status first = STATUS_OK;
+  for (int64_t i = 0; i < n; i++) {
+    Sample sample;
+    Status status = dataset_sample(dataset, i, &sample);
+    bool has_depth = false;
+    for (int64_t k = 0; !status && !has_depth && k < (int64_t)sample.depth.width * sample.depth.height; k++)
+      has_depth = sample.depth.metres[k] > 1e-3f && sample.depth.metres[k] < 10;
+    if (has_depth) status_free(first);
+    n_empty += !status && !has_depth;
+    if (status && !first) first = status;
+    else status_free(status);
+    sample_free(&sample);
+    if (has_depth) return EXIT_DONE;
+  }
+  ExitCode code = n_empty ? cli_fail(cli, EXIT_DATA,
+                                     "%s: none of the first %lld depth maps has a depth between 0.001 and 10 m; "
+                                     "'sgrun data check' shows what they hold",
+                                     path, (long long)n)
+                          : cli_fail(cli, EXIT_DATA, "%s: none of the first %lld pairs can be read, the first: %s",
+                                     path, (long long)n, status_message(first));
+  status_free(first);
+  return code;
+}
+
 // The pairs of one split as a data set; takes the pairs over.
 static ExitCode open_split(const Cli *cli, Pairs *pairs, Split split, Dataset **out) {
   char *path = strdup(pairs->path);
   if (!path) BUG("out of memory");
   pairs_keep(pairs, split);
   ExitCode code = EXIT_DONE;
-  if (pairs->n == 0)
-    code = cli_fail(cli, EXIT_DATA, "%s has too few pairs: none is for '%s'", path, split_name(split));
+  if (pairs->n == 0) code = cli_fail(cli, EXIT_DATA, "%s has too few pairs: none is for '%s'", path, split_name(split));
   if (!code) code = sgrun_drop_missing(cli, pairs);
   if (!code) code = cli_status(cli, pairs_check_unit(pairs));
   if (!code) code = cli_status(cli, dataset_open_pairs(pairs, out));
+  if (!code) code = probe(cli, *out, path);
   pairs_free(pairs);
   free(path);
   return code;
@@ -70,20 +99,50 @@ static ExitCode open_validation(const Cli *cli, const char *path, Dataset **out)
   return open_split(cli, &pairs, is_mixed ? SPLIT_VALIDATION : SPLIT_NONE, out);
 }
 
-static ExitCode open_rooms(const Cli *cli, const TrainSettings *settings, const char *split, Dataset **training,
-                           Dataset **validation) {
-  uint64_t seed = (uint64_t)settings->seed;
+static ExitCode open_rooms(const Cli *cli, const TrainSettings *settings, Dataset **training, Dataset **validation) {
+  uint64_t seed = (uint64_t)settings->rooms_seed;
   int width = (int)settings->width, height = (int)settings->height;
-  bool is_train = split && !strcmp(split, "train");
-  if (split && !is_train && strcmp(split, "val"))
-    return cli_fail(cli, EXIT_USAGE, "rooms have the splits train and val, not '%s'", split);
+  RoomSplit rooms;
+  ExitCode code = sgrun_room_split(cli, ROOMS_VALIDATION, &rooms);
+  if (code) return code;
+  int64_t count = (int64_t)(rooms == ROOMS_TRAIN ? settings->rooms : settings->validation_rooms);
   Status status = STATUS_OK;
   if (training) status = dataset_open_rooms(seed, ROOMS_TRAIN, (int64_t)settings->rooms, width, height, training);
-  if (!status && is_train)
-    status = dataset_open_rooms(seed, ROOMS_TRAIN, (int64_t)settings->rooms, width, height, validation);
-  else if (!status)
-    status = dataset_open_rooms(seed, ROOMS_VALIDATION, (int64_t)settings->validation_rooms, width, height, validation);
+  if (!status) status = dataset_open_rooms(seed, rooms, count, width, height, validation);
   return cli_status(cli, status);
+}
+
+ExitCode sgrun_has_test(const Cli *cli, bool *out) {
+  const char *path = cli_option(cli, "data");
+  *out = !path;
+  if (!path) return EXIT_DONE;
+  Pairs pairs = {0};
+  ExitCode code = sgrun_pairs(cli, path, &pairs);
+  for (int64_t i = 0; i < pairs.n && !code; i++) *out |= pairs.pair[i].split == SPLIT_TEST;
+  if (!code) pairs_free(&pairs);
+  return code;
+}
+
+ExitCode sgrun_judged(const Cli *cli, const TrainSettings *settings, bool is_test, Dataset **out) {
+  const char *path = cli_option(cli, "data"), *validation_path = cli_option(cli, "data-val");
+  if (!path)
+    return cli_status(cli, dataset_open_rooms((uint64_t)settings->rooms_seed, is_test ? ROOMS_TEST : ROOMS_VALIDATION,
+                                              (int64_t)settings->validation_rooms, (int)settings->width,
+                                              (int)settings->height, out));
+  if (!is_test && validation_path) return open_validation(cli, validation_path, out);
+  return open_part(cli, path, is_test ? SPLIT_TEST : SPLIT_VALIDATION, true, out);
+}
+
+ExitCode sgrun_room_split(const Cli *cli, RoomSplit fallback, RoomSplit *out) {
+  static const char *const names[] = {"train", "val", "test"};
+  const char *name = cli_option(cli, "split");
+  *out = fallback;
+  for (int i = 0; name && i < 3; i++) {
+    if (strcmp(name, names[i])) continue;
+    *out = (RoomSplit)i;
+    return EXIT_DONE;
+  }
+  return name ? cli_fail(cli, EXIT_USAGE, "rooms have the splits train, val and test, not '%s'", name) : EXIT_DONE;
 }
 
 ExitCode sgrun_split(const Cli *cli, Split fallback, Split *out) {
@@ -101,7 +160,7 @@ ExitCode sgrun_split(const Cli *cli, Split fallback, Split *out) {
 
 ExitCode sgrun_datasets(const Cli *cli, const TrainSettings *settings, Dataset **training, Dataset **validation) {
   const char *path = cli_option(cli, "data"), *validation_path = cli_option(cli, "data-val");
-  if (!path && !validation_path) return open_rooms(cli, settings, cli_option(cli, "split"), training, validation);
+  if (!path && !validation_path) return open_rooms(cli, settings, training, validation);
   if (!path && training)
     return cli_fail(cli, EXIT_USAGE, "--data-val says what to validate on; --data must say what to train on");
   Split split;

@@ -1,10 +1,12 @@
 // sgrun eval: the metrics of trained weights on a data set, under a named protocol.
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/file.h"
 #include "runtime/train/baseline.h"
 #include "tools/sgrun_predictor.h"
+#include "tools/sgrun_stack.h"
 
 // The named protocol with what --flip and --align change, which its name then says.
 static ExitCode choose_protocol(const Cli *cli, Text *name, Protocol *out) {
@@ -32,7 +34,9 @@ typedef struct Evaluation {
   const Cli *cli;
   const Protocol *protocol;
   Predictor predictor;
-  MetricsMean metrics;
+  int n_maps;           // judged of each picture: 1, or with --bases the combined depth, each base's, and their mean
+  MetricsMean *metrics; // [n_maps]
+  const char **names;   // [n_maps] of the maps
   int64_t n_bad;
   Text rows; // of the per-picture CSV
 } Evaluation;
@@ -45,14 +49,51 @@ static void mirror(const Image *from, Image *out) {
              from->rgb + 3 * ((size_t)y * (size_t)from->width + (size_t)x), 3);
 }
 
-// The network's depth resized to the picture.
-static ExitCode predict_full(Evaluation *e, const Image *picture, float *out) {
+// What each picture is judged by, known once the network has run.
+static ExitCode settle_maps(Evaluation *e) {
+  StackView view = {0};
+  bool has_bases = cli_flag(e->cli, "bases", false);
+  if (e->n_maps) return EXIT_DONE;
+  if (has_bases) {
+    ExitCode code = stack_view(&e->predictor, "bases", &view);
+    if (code) return code;
+  }
+  e->n_maps = has_bases ? view.n_bases + 2 : 1;
+  e->metrics = calloc((size_t)e->n_maps, sizeof *e->metrics);
+  e->names = calloc((size_t)e->n_maps, sizeof *e->names);
+  if (!e->metrics || !e->names) BUG("out of memory");
+  e->names[0] = "combined";
+  for (int k = 0; k < view.n_bases; k++) e->names[k + 1] = stack_base_name(&view, k);
+  if (has_bases) e->names[e->n_maps - 1] = "mean";
+  return EXIT_DONE;
+}
+
+// The maps to judge, resized to the picture: [n_maps][height][width], the caller's to free.
+static ExitCode predict_full(Evaluation *e, const Image *picture, float **out) {
   int width, height;
   const float *values;
   predictor_size(&e->predictor, e->protocol->is_native, picture, &width, &height);
   ExitCode code = predictor_run(&e->predictor, picture, width, height, &values, &width, &height);
-  if (!code) resize_bilinear_corners(values, width, height, out, picture->width, picture->height);
-  return code;
+  if (!code) code = settle_maps(e);
+  if (code) return code;
+  size_t n = (size_t)picture->width * (size_t)picture->height;
+  float *maps = malloc(sizeof *maps * n * (size_t)e->n_maps);
+  if (!maps) BUG("out of memory");
+  resize_bilinear_corners(values, width, height, maps, picture->width, picture->height);
+  if (e->n_maps > 1) {
+    StackView view;
+    stack_view(&e->predictor, "bases", &view);
+    float *mean = maps + n * (size_t)(view.n_bases + 1);
+    memset(mean, 0, sizeof *mean * n);
+    for (int k = 0; k < view.n_bases; k++) {
+      float *base = maps + n * (size_t)(k + 1);
+      resize_bilinear_corners(view.depths + (size_t)k * (size_t)view.width * (size_t)view.height, view.width,
+                              view.height, base, picture->width, picture->height);
+      for (size_t i = 0; i < n; i++) mean[i] += base[i] / (float)view.n_bases;
+    }
+  }
+  *out = maps;
+  return EXIT_DONE;
 }
 
 static void put_row(Evaluation *e, const char *name, const Sample *sample, int64_t n, const double *values) {
@@ -70,26 +111,25 @@ static void put_row(Evaluation *e, const char *name, const Sample *sample, int64
 
 static ExitCode evaluate_sample(Evaluation *e, const char *name, const Sample *sample) {
   int width = sample->picture.width, height = sample->picture.height;
-  float *depth = malloc(sizeof *depth * (size_t)width * (size_t)height);
-  if (!depth) BUG("out of memory");
-  ExitCode code = predict_full(e, &sample->picture, depth);
+  size_t n_pixels = (size_t)width * (size_t)height;
+  float *maps = NULL, *flipped = NULL;
+  ExitCode code = predict_full(e, &sample->picture, &maps);
   if (!code && e->protocol->has_flip) {
-    float *flipped = malloc(sizeof *flipped * (size_t)width * (size_t)height);
-    if (!flipped) BUG("out of memory");
     Image mirrored;
     mirror(&sample->picture, &mirrored);
-    code = predict_full(e, &mirrored, flipped);
-    if (!code) metrics_average_flip(e->protocol, depth, flipped, width, height, depth);
+    code = predict_full(e, &mirrored, &flipped);
     image_free(&mirrored);
-    free(flipped);
   }
-  if (!code) {
+  for (int m = 0; !code && m < e->n_maps; m++) {
     double values[METRIC_COUNT];
-    int64_t n = metrics_image(e->protocol, depth, width, height, sample->depth.metres, width, height, values);
-    metrics_add(&e->metrics, values, n);
-    put_row(e, name, sample, n, values);
+    float *map = maps + n_pixels * (size_t)m;
+    if (flipped) metrics_average_flip(e->protocol, map, flipped + n_pixels * (size_t)m, width, height, map);
+    int64_t n = metrics_image(e->protocol, map, width, height, sample->depth.metres, width, height, values);
+    metrics_add(&e->metrics[m], values, n);
+    if (m == 0) put_row(e, name, sample, n, values);
   }
-  free(depth);
+  free(maps);
+  free(flipped);
   return code;
 }
 
@@ -131,6 +171,34 @@ static ExitCode score_baseline(const Evaluation *e, const Dataset *training, con
   return cli_status(e->cli, baseline_run(*out, training, 256, validation));
 }
 
+// The combined depth, each base and their plain mean in one table, or one object in the results' object.
+static void print_bases(const Evaluation *e, bool is_json) {
+  if (is_json) {
+    Text text = {0};
+    for (int m = 0; m < e->n_maps; m++) {
+      text_put(&text, m ? "," : ",\"bases\":{");
+      text_put_json(&text, e->names[m]);
+      for (int i = 0; i < METRIC_COUNT; i++) {
+        double value = metrics_mean(&e->metrics[m], (Metric)i);
+        text_printf(&text, isfinite(value) ? "%s\"%s\":%.9g" : "%s\"%s\":null", i ? "," : ":{", metric_name((Metric)i),
+                    value);
+      }
+      text_put(&text, "}");
+    }
+    printf("%s}", text_get(&text));
+    text_free(&text);
+    return;
+  }
+  printf("the same for each base and their plain mean\n%-12s", "");
+  for (int c = 0; c < METRIC_COUNT; c++) printf("%*s", c ? 14 : 9, metric_name(protocol_metric(e->protocol, c)));
+  for (int m = 0; m < e->n_maps; m++) {
+    printf("\n%-12s", e->names[m]);
+    for (int c = 0; c < METRIC_COUNT; c++)
+      printf("%*.4f", c ? 14 : 9, metrics_mean(&e->metrics[m], protocol_metric(e->protocol, c)));
+  }
+  printf("\n");
+}
+
 static void print_results(const Evaluation *e, const Baseline *baseline) {
   const Cli *cli = e->cli;
   bool is_json = cli_flag(cli, "json", false);
@@ -142,11 +210,12 @@ static void print_results(const Evaluation *e, const Baseline *baseline) {
     printf("{\"schema\":\"sgrun.eval/1\",\"protocol\":\"%s#%s\",\"protocol_says\":\"%s\",\"align\":\"%s\","
            "\"flip\":%s,\"pictures\":%lld,\"without_truth\":%lld,\"unreadable\":%lld",
            e->protocol->name, digest, text_get(&says), align_name(e->protocol->align),
-           e->protocol->has_flip ? "true" : "false", (long long)e->metrics.n_images, (long long)e->metrics.n_empty,
+           e->protocol->has_flip ? "true" : "false", (long long)e->metrics->n_images, (long long)e->metrics->n_empty,
            (long long)e->n_bad);
     text_free(&says);
   }
-  sgrun_print_metrics(cli, e->protocol, &e->metrics, is_json ? "" : e->predictor.model.info->name);
+  sgrun_print_metrics(cli, e->protocol, e->metrics, is_json ? "" : e->predictor.model.info->name);
+  if (e->n_maps > 1) print_bases(e, is_json);
   if (baseline)
     sgrun_print_metrics(cli, e->protocol, baseline_metrics(baseline, baseline_best(baseline)),
                         is_json ? "constant" : "best constant depth map");
@@ -167,6 +236,10 @@ static ExitCode run(Evaluation *e) {
   const char *per_image = cli_option(cli, "per-image");
   code = sgrun_datasets(cli, &settings, wants_baseline ? &training : NULL, &validation);
   if (!code) code = evaluate(e, validation);
+  if (!code && e->n_maps && !e->metrics->n_images)
+    code = cli_fail(cli, EXIT_DATA, "none of %lld pictures has a valid pixel to judge: is the depth's unit right?",
+                    (long long)e->metrics->n_empty);
+  if (!code && !e->n_maps) code = cli_fail(cli, EXIT_DATA, "there was no picture to judge");
   if (!code && per_image) code = cli_status(cli, file_write(per_image, e->rows.data, e->rows.size));
   if (!code && wants_baseline) code = score_baseline(e, training, validation, &baseline);
   if (!code) print_results(e, baseline);
@@ -185,6 +258,8 @@ static ExitCode eval(const Cli *cli) {
   code = predictor_open(cli, cli_operand(cli, 0), &e.predictor);
   if (!code) code = run(&e);
   predictor_close(&e.predictor);
+  free(e.metrics);
+  free(e.names);
   text_free(&e.rows);
   text_free(&name);
   return code;
@@ -196,6 +271,7 @@ static const CliOption options[] = {
     {"align", 0, "NAME", "none (default), median or lsq: fit each depth map to its ground truth first"},
     {"split", 0, "NAME", "of --data: val (default; held out where the data names none), train, test or all"},
     {"per-image", 0, "FILE", "write the metrics of every picture as CSV"},
+    {"bases", 0, NULL, "of a stack: also print what each base learner and their plain mean score"},
     {"baseline", 0, NULL, "also print what the best constant depth map scores"},
     {"json", 0, NULL, "one JSON object on stdout"},
     {"set", 's', "KEY=VALUE", "a setting, such as validation_rooms=128"},

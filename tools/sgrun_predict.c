@@ -1,4 +1,5 @@
 // sgrun predict: depth for pictures in files, folders, and streams of frames.
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,10 +61,12 @@ static ExitCode predict_image(Prediction *run, const Image *image, DepthMap *out
   return code;
 }
 
-static ExitCode predict_file(Prediction *run, const Input *input) {
+// *out_broken: the picture cannot be read, which is its own fault and no other's.
+static ExitCode predict_file(Prediction *run, const Input *input, bool *out_broken) {
   Image image = {0};
   DepthMap depth = {0};
   ExitCode code = cli_status(run->cli, image_read(input->path, &image));
+  *out_broken = code == EXIT_DATA;
   if (!code) code = predict_image(run, &image, &depth);
   if (!code) code = results_write(&run->results, &run->predictor, input->stem, &image, &depth);
   depth_free(&depth);
@@ -75,11 +78,12 @@ static ExitCode predict_file(Prediction *run, const Input *input) {
 static ExitCode predict_files(Prediction *run) {
   Inputs inputs;
   ExitCode worst = inputs_expand(run->cli, 1, run->results.directory, &inputs), code = EXIT_DONE;
-  for (int i = 0; i < inputs.n && !*run->stop && (!code || code == EXIT_DATA); i++) {
-    code = predict_file(run, &inputs.input[i]);
+  bool is_broken = false;
+  for (int i = 0; i < inputs.n && !*run->stop && (!code || is_broken); i++) {
+    code = predict_file(run, &inputs.input[i], &is_broken);
     if (code) worst = code;
     else count(run, inputs.n);
-    run->n_bad += code == EXIT_DATA;
+    run->n_bad += is_broken;
   }
   say_rate(run);
   if (run->n_bad && inputs.n > 1)
@@ -107,8 +111,8 @@ static ExitCode send(Prediction *run, const DepthMap *depth) {
   bool is_sent = fwrite(bytes, size, n, stdout) == n && !fflush(stdout);
   free(bytes);
   return is_sent ? EXIT_DONE
-                 : cli_fail(run->cli, EXIT_DATA, "cannot write frame %lld to stdout",
-                            (long long)run->n_done + run->n_bad + 1);
+                 : cli_fail(run->cli, EXIT_DATA, "cannot write frame %lld to stdout: %s",
+                            (long long)run->n_done + run->n_bad + 1, strerror(errno));
 }
 
 static ExitCode predict_frame(Prediction *run, const Image *image, int64_t number) {
@@ -202,6 +206,7 @@ static ExitCode predict(const Cli *cli) {
   ExitCode code = result_options(cli, &run.results);
   if (!code) code = stream_options(&run, &raw_width, &raw_height);
   if (code) return code;
+  if (isatty(1)) run.progress.is_quiet = true; // the names of the files are written there: they show how far it is
   run.stop = interrupt_catch();
   code = predictor_open(cli, cli_operand(cli, 0), &run.predictor);
   if (!code && strcmp(cli_operand(cli, 1), "-")) code = predict_files(&run);

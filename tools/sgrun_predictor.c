@@ -16,8 +16,14 @@ ExitCode predictor_open(const Cli *cli, const char *path, Predictor *out) {
   return code;
 }
 
+static void network_close(SizedNetwork *network) {
+  runner_close(&network->runner);
+  if (network->width) model_close(&network->model);
+  *network = (SizedNetwork){0};
+}
+
 void predictor_close(Predictor *p) {
-  runner_close(&p->runner);
+  for (int i = 0; i < PREDICTOR_SIZES; i++) network_close(&p->network[i]);
   device_close(p->device);
   model_close(&p->model);
 }
@@ -40,25 +46,62 @@ static const char **name_bases(Arena *arena, const Graph *graph) {
   return names;
 }
 
-static ExitCode prepare(Predictor *p, int width, int height) {
-  if (p->runner.exec && p->width == width && p->height == height) return EXIT_DONE;
-  runner_close(&p->runner);
-  p->width = width;
-  p->height = height;
-  Model *model = &p->model;
-  int n = model->n_bindings; // the sizes are bound for this program only
+static ExitCode network_open(Predictor *p, int width, int height, SizedNetwork *out) {
+  Model *model = &out->model;
+  out->width = width;
+  out->height = height;
+  ExitCode code = model_open(p->cli, p->model.path, model);
+  if (code) return code;
   model_bind(model, "H", "%d", height);
   model_bind(model, "W", "%d", width);
   model_bind_sizes(model, 1);
   Graph *graph = model_graph(p->cli, model, false, false);
-  model->n_bindings = n;
   if (!graph) return EXIT_MODEL;
   const Node *depth = graph_find_output(graph, "depth");
   if (!depth || depth->shape.rank != 4 || !graph_find_leaf(graph, "rgb"))
     return cli_fail(p->cli, EXIT_MODEL, "the model %s does not turn 'rgb' into 'depth'", graph->name);
-  if (!p->base_names) p->base_names = name_bases(model->arena, graph);
-  ExitCode code = runner_open(p->cli, graph, false, p->device, 0, &p->runner);
-  return code ? code : cli_status(p->cli, checkpoint_restore(p->model.weights, p->runner.exec, NULL));
+  if (!p->base_names) p->base_names = name_bases(p->model.arena, graph);
+  code = runner_open(p->cli, graph, false, p->device, 0, &out->runner);
+  return code ? code : cli_status(p->cli, checkpoint_restore(p->model.weights, out->runner.exec, NULL));
+}
+
+// A free place for one more size, made so by closing those that were used least lately.
+static SizedNetwork *make_room(Predictor *p) {
+  for (;;) {
+    SizedNetwork *empty = NULL, *oldest = NULL;
+    int n_open = 0;
+    int64_t bytes = 0;
+    for (int i = 0; i < PREDICTOR_SIZES; i++) {
+      SizedNetwork *network = &p->network[i];
+      if (!network->width) {
+        empty = network;
+        continue;
+      }
+      n_open++;
+      bytes += exec_memory(network->runner.exec);
+      if (!oldest || network->used < oldest->used) oldest = network;
+    }
+    if (empty && (n_open < PREDICTOR_SIZES_KEPT || bytes < (int64_t)1 << 30)) return empty;
+    network_close(oldest);
+  }
+}
+
+// Makes the network of that size the present one.
+static ExitCode prepare(Predictor *p, int width, int height) {
+  p->present = NULL;
+  for (int i = 0; i < PREDICTOR_SIZES; i++)
+    if (p->network[i].width == width && p->network[i].height == height) p->present = &p->network[i];
+  if (!p->present) {
+    SizedNetwork *network = make_room(p);
+    ExitCode code = network_open(p, width, height, network);
+    if (code) {
+      network_close(network);
+      return code;
+    }
+    p->present = network;
+  }
+  p->present->used = ++p->runs;
+  return EXIT_DONE;
 }
 
 void predictor_size(const Predictor *p, bool is_native, const Image *picture, int *out_width, int *out_height) {
@@ -74,8 +117,9 @@ ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height
                        int *out_width, int *out_height) {
   ExitCode code = prepare(p, width, height);
   if (code) return code;
-  preprocess_picture(&p->preprocess, picture, width, height, exec_input(p->runner.exec, "rgb"));
-  code = cli_status(p->cli, exec_run(p->runner.exec));
+  Exec *exec = p->present->runner.exec;
+  preprocess_picture(&p->preprocess, picture, width, height, exec_input(exec, "rgb"));
+  code = cli_status(p->cli, exec_run(exec));
   if (code) return code;
   Shape shape;
   *out_depth = predictor_output(p, "depth", &shape);
@@ -85,8 +129,9 @@ ExitCode predictor_run(Predictor *p, const Image *picture, int width, int height
 }
 
 const float *predictor_output(const Predictor *p, const char *name, Shape *out_shape) {
-  int buffer = p->runner.exec ? program_find(p->runner.program, BUFFER_OUTPUT, name) : -1;
+  const Runner *runner = p->present ? &p->present->runner : NULL;
+  int buffer = runner ? program_find(runner->program, BUFFER_OUTPUT, name) : -1;
   if (buffer < 0) return NULL;
-  *out_shape = p->runner.program->buffers[buffer].shape;
-  return exec_output(p->runner.exec, name);
+  *out_shape = runner->program->buffers[buffer].shape;
+  return exec_output(runner->exec, name);
 }

@@ -4,14 +4,26 @@
 
 #include "tools/sgrun.h"
 
-// Pictures of one input size after another share their program.
+// The network at one input size.
+typedef struct SizedNetwork {
+  int width, height;
+  Model model; // its own: what was elaborated for the size goes with it
+  Runner runner;
+  int64_t used; // when, counted in runs
+} SizedNetwork;
+
+// The programs of the input sizes used last are kept, so that pictures may come in any order: two, and up to eight
+// while they all take less than a gigabyte.
+enum { PREDICTOR_SIZES = 8, PREDICTOR_SIZES_KEPT = 2 };
+
 typedef struct Predictor {
   const Cli *cli;
   Model model;
   Device *device;
   Preprocess preprocess;
-  Runner runner;
-  int width, height;       // of the runner's input
+  SizedNetwork network[PREDICTOR_SIZES];
+  SizedNetwork *present; // of the last run; NULL before it
+  int64_t runs;
   const char **base_names; // of a stack: what its model calls each channel of the output `preds`; else NULL
 } Predictor;
 

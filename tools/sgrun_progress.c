@@ -8,7 +8,9 @@
 
 enum { BAR = 24, PLAIN_EVERY = 30, TIME_TEXT = 48 };
 
-Progress progress_new(bool is_quiet) { return (Progress){isatty(2), is_quiet, -1e9}; }
+Progress progress_new(bool is_quiet) {
+  return (Progress){.is_terminal = isatty(2), .is_quiet = is_quiet, .shown = -1e9};
+}
 
 static void time_text(double seconds, char out[TIME_TEXT]) {
   int64_t s = (int64_t)(seconds + 0.5);
@@ -46,8 +48,13 @@ void progress_step(void *context, const TrainStep *step) {
 
 void progress_epoch(void *context, const TrainEpoch *epoch) {
   Progress *progress = context;
+  if (progress->is_terminal && (!progress->is_quiet || epoch->collapsed)) fputs("\r\033[K", stderr);
+  if (epoch->collapsed)
+    fprintf(stderr,
+            "WARNING: the output 'depth' is the same everywhere: %g m, deviation %g m over all pixels and pictures of "
+            "the validation (%lld in a row)\n",
+            epoch->mean, epoch->deviation, (long long)epoch->collapsed);
   if (progress->is_quiet) return;
-  if (progress->is_terminal) fputs("\r\033[K", stderr);
   fprintf(stderr, "epoch %lld/%lld  loss %.4f  delta1 %.4f  abs_rel %.4f  rmse %.4f m%s\n", (long long)epoch->epoch,
           (long long)epoch->epochs, epoch->loss, metrics_mean(&epoch->metrics, METRIC_DELTA1),
           metrics_mean(&epoch->metrics, METRIC_ABS_REL), metrics_mean(&epoch->metrics, METRIC_RMSE),
@@ -64,6 +71,19 @@ void progress_pictures(Progress *progress, int64_t done, int64_t total, double s
   fprintf(stderr,
           progress->is_terminal ? "\r%lld%s pictures  %.2f pictures/s\033[K" : "%lld%s pictures  %.2f pictures/s\n",
           (long long)done, of, (double)done / seconds);
+}
+
+void progress_stop(void *context, const char *reason) {
+  Progress *progress = context;
+  if (progress->is_quiet) return;
+  if (progress->is_terminal) fputs("\r\033[K", stderr);
+  fprintf(stderr, "%s\n", reason);
+}
+
+void progress_diverged(void *context, const char *directory) {
+  (void)directory; // the error says it
+  Progress *progress = context;
+  progress->has_diverged = true;
 }
 
 void progress_end(Progress *progress) {

@@ -6,7 +6,8 @@
 
 typedef struct Progress {
   bool is_terminal, is_quiet;
-  double shown; // when the last line was drawn, seconds of the run
+  bool has_diverged; // the trainer has saved a step that failed
+  double shown;      // when the last line was drawn, seconds of the run
 } Progress;
 
 Progress progress_new(bool is_quiet);
@@ -14,6 +15,8 @@ void progress_step(void *progress, const TrainStep *step);
 void progress_epoch(void *progress, const TrainEpoch *epoch);
 // Pictures done so far of `total` (0 = nobody knows), of which `seconds` were spent.
 void progress_pictures(Progress *progress, int64_t done, int64_t total, double seconds);
+void progress_stop(void *progress, const char *reason);
+void progress_diverged(void *progress, const char *directory);
 void progress_end(Progress *progress); // leaves the terminal on a fresh line
 
 #endif

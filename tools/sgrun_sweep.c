@@ -102,12 +102,12 @@ static CliOption options[MAX_OPTIONS] = {
     CLI_COMMON};
 
 void sweep_take_options(void) {
-  static const char *const kept[] = {"out", "resume", "force", "until"}; // the sweep's own business
+  static const char *const kept[] = {"out", "resume", "force", "until", "time"}; // the sweep's own business
   int n = 0;
   while (options[n].name) n++;
   for (const CliOption *option = sgrun_train.options; option->name; option++) {
     bool is_kept = false;
-    for (int i = 0; i < 4; i++) is_kept |= !strcmp(option->name, kept[i]);
+    for (int i = 0; i < 5; i++) is_kept |= !strcmp(option->name, kept[i]);
     for (int i = 0; i < n; i++) is_kept |= !strcmp(option->name, options[i].name);
     if (is_kept) continue;
     if (n + 1 >= MAX_OPTIONS) BUG("more than %d options", MAX_OPTIONS);

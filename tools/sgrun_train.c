@@ -1,133 +1,41 @@
 // sgrun train: a model's train block run on rooms or on a folder of pairs.
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "compiler/pass/pass.h"
 #include "runtime/base/file.h"
-#include "runtime/base/hash.h"
 #include "runtime/train/baseline.h"
 #include "runtime/train/trainer.h"
 #include "tools/sgrun.h"
+#include "tools/sgrun_follow.h"
 #include "tools/sgrun_interrupt.h"
 #include "tools/sgrun_watch.h"
 
-typedef struct Training {
-  Model model;
-  TrainSettings settings;
-  Device *device;
-  Dataset *training, *validation;
-  Loader *training_loader, *validation_loader;
-  Runner step, evaluation;
-  const char *directory;
-} Training;
-
-static void training_close(Training *run) {
-  loader_close(run->training_loader);
-  loader_close(run->validation_loader);
-  dataset_close(run->training);
-  dataset_close(run->validation);
-  runner_close(&run->step);
-  runner_close(&run->evaluation);
-  device_close(run->device);
-  model_close(&run->model);
-}
-
-static ExitCode check_graph(const Cli *cli, const Graph *graph, const char *what) {
-  if (!graph_find_leaf(graph, "rgb"))
-    return cli_fail(cli, EXIT_MODEL, "the model %s has no input 'rgb' to feed pictures to", graph->name);
-  if (!graph_find_output(graph, what))
-    return cli_fail(cli, EXIT_MODEL, "the model %s has no output '%s'", graph->name, what);
-  return EXIT_DONE;
-}
-
-static ExitCode build_programs(const Cli *cli, Training *run) {
-  const TrainSettings *settings = &run->settings;
-  Model *model = &run->model;
-  model_bind(model, "H", "%.0f", settings->height);
-  model_bind(model, "W", "%.0f", settings->width);
-  model_bind(model, "N", "%.0f", settings->batch);
-  const char *frozen[SETTINGS_MAX_FROZEN];
-  for (int i = 0; i < settings->n_frozen; i++) frozen[i] = settings->frozen[i];
-  StepOptions options = {settings->beta2, settings->eps, settings->weight_decay,
-                         settings->clip,  frozen,        settings->n_frozen};
-  Graph *step = model_step_graph(cli, model, &options);
-  Graph *evaluation = step ? model_graph(cli, model, false, false) : NULL;
-  if (!evaluation) return EXIT_MODEL;
-  ExitCode code = check_graph(cli, step, "loss");
-  if (!code) code = check_graph(cli, evaluation, "depth");
-  if (!code && !graph_find_leaf(step, "gt"))
-    code = cli_fail(cli, EXIT_MODEL, "the train block of %s has no target 'gt' to feed depth to", step->name);
-  if (code) return code;
-  code = runner_open(cli, step, true, run->device, (uint64_t)settings->seed, &run->step);
-  if (!code) code = runner_open(cli, evaluation, false, run->device, (uint64_t)settings->seed, &run->evaluation);
-  return code;
-}
-
-static ExitCode open_loaders(const Cli *cli, Training *run) {
-  const TrainSettings *settings = &run->settings;
-  LoaderOptions options = {.batch = (int)settings->batch,
-                           .width = (int)settings->width,
-                           .height = (int)settings->height,
-                           .workers = 1,
-                           .seed = (uint64_t)settings->seed,
-                           .is_shuffled = true,
-                           .drops_last = true,
-                           .cache_bytes = (int64_t)2 << 30,
-                           .max_bad = sgrun_max_bad(cli, run->training->size)};
-  if (!augment_find(settings->augment, &options.augment))
-    BUG("augmentation '%s' passed the settings", settings->augment);
-  ExitCode code = cli_status(cli, loader_open(run->training, &options, &run->training_loader));
-  options.augment = AUGMENT_NONE;
-  options.is_shuffled = options.drops_last = false;
-  options.max_bad = sgrun_max_bad(cli, run->validation->size);
-  if (!code) code = cli_status(cli, loader_open(run->validation, &options, &run->validation_loader));
-  return code;
-}
-
-static ExitCode open_all(const Cli *cli, Training *run) {
-  ExitCode code = model_open(cli, cli_operand(cli, 0), &run->model);
-  if (!code) code = sgrun_settings(cli, &run->model, &run->settings);
-  if (code) return code;
-  const char *out = cli_option(cli, "out");
-  run->directory = out ? out : arena_printf(run->model.arena, "runs/%s", run->model.info->name);
+// Where the run's files go; refuses a place that holds a run which is neither resumed nor dropped.
+static ExitCode choose_directory(const Cli *cli, const Training *run, const char **out) {
+  Arena *arena = run->model.arena;
+  const char *directory = cli_option(cli, "out");
+  if (!directory) directory = arena_printf(arena, "runs/%s", run->model.info->name);
+  *out = directory;
   bool is_resume = cli_flag(cli, "resume", false);
-  char *checkpoint = arena_printf(run->model.arena, "%s/checkpoint.safetensors", run->directory);
+  char *checkpoint = arena_printf(arena, "%s/checkpoint.safetensors", directory);
   if (!is_resume && file_exists(checkpoint) && !cli_flag(cli, "force", false))
     return cli_fail(cli, EXIT_USAGE,
                     "%s holds a run already; go on with --resume, start over with --force, or choose another --out",
-                    run->directory);
+                    directory);
   if (is_resume && !file_exists(checkpoint))
     return cli_fail(cli, EXIT_DATA, "nothing to resume: there is no %s", checkpoint);
-  code = cli_status(cli, file_make_directory(run->directory)); // an unwritable place is found before the compiling
-  if (!code) code = sgrun_init_check(cli);
-  if (!code) code = sgrun_device(cli, &run->device);
-  if (!code) code = sgrun_datasets(cli, &run->settings, &run->training, &run->validation);
-  if (!code) code = build_programs(cli, run);
-  if (!code && !is_resume) code = sgrun_init(cli, run->step.exec);
-  if (!code) code = open_loaders(cli, run);
-  return code;
+  return cli_status(cli, file_make_directory(directory)); // an unwritable place is found before the compiling
 }
 
-// One line that says all that the bits of the result depend on.
-static const char *configuration(const Cli *cli, const Training *run) {
-  Text text = {0};
-  const char *bundle = model_bundle_json(&run->model), *data = cli_option(cli, "data");
-  char hash[HASH_TEXT];
-  hash_text(hash_bytes(bundle, strlen(bundle)), hash);
-  text_printf(&text, "{\"model\":\"%s\",\"text\":\"%s\",\"bindings\":%s,\"data\":", run->model.info->name, hash,
-              model_bindings_json(&run->model));
-  text_put_json(&text, data ? data : "rooms");
-  if (cli_option(cli, "data-val")) {
-    text_put(&text, ",\"data_val\":");
-    text_put_json(&text, cli_option(cli, "data-val"));
-  }
-  text_put(&text, ",\"settings\":");
-  settings_format(&run->settings, &text);
-  sgrun_init_configuration(cli, &text);
-  text_put(&text, "}");
-  const char *copy = arena_strdup(run->model.arena, text_get(&text));
-  text_free(&text);
-  return copy;
+static ExitCode open_all(const Cli *cli, Training *run, const char **directory) {
+  ExitCode code = training_open(cli, cli_operand(cli, 0), run);
+  if (!code) code = choose_directory(cli, run, directory);
+  if (!code) code = sgrun_init_check(cli);
+  if (!code) code = training_load(cli, run, true);
+  if (!code && !cli_flag(cli, "resume", false)) code = sgrun_init(cli, run->step.exec);
+  return code;
 }
 
 // What could not be read on the way.
@@ -138,22 +46,23 @@ static void say_bad(const Cli *cli, Loader *loader, const char *what) {
             loader_bad_message(loader, 0));
 }
 
-static ExitCode report(const Cli *cli, Training *run, const Protocol *protocol) {
+static ExitCode report(const Cli *cli, Training *run, const char *directory, const Protocol *protocol) {
   Text path = {0};
   WeightFile *file = NULL;
-  MetricsMean metrics;
-  train_path(run->directory, "weights.safetensors", &path);
+  Validation validation;
+  train_path(directory, "weights.safetensors", &path);
   ExitCode code = cli_status(cli, weights_open(text_get(&path), &file));
   if (!code) code = cli_status(cli, checkpoint_restore(file, run->evaluation.exec, NULL));
   weights_close(file);
-  if (!code) code = cli_status(cli, train_validate(run->evaluation.exec, run->validation_loader, protocol, &metrics));
+  if (!code)
+    code = cli_status(cli, train_validate(run->evaluation.exec, run->validation_loader, protocol, &validation));
   int width = (int)run->settings.width, height = (int)run->settings.height;
   Baseline *baseline = baseline_new(protocol, width, height);
   if (!code) code = cli_status(cli, baseline_run(baseline, run->training, 256, run->validation));
   if (!code) {
-    sgrun_print_metrics(cli, protocol, &metrics, "validation");
+    sgrun_print_metrics(cli, protocol, &validation.metrics, "validation");
     BaselineKind best = baseline_best(baseline);
-    double model = metrics_mean(&metrics, METRIC_DELTA1),
+    double model = metrics_mean(&validation.metrics, METRIC_DELTA1),
            constant = metrics_mean(baseline_metrics(baseline, best), METRIC_DELTA1);
     printf("threshold accuracy (d < 1.25) %.4f; the best constant depth map (%s) scores %.4f\n", model,
            baseline_name(best), constant);
@@ -167,79 +76,108 @@ static ExitCode report(const Cli *cli, Training *run, const Protocol *protocol) 
   return code;
 }
 
-static ExitCode train(const Cli *cli) {
-  double begun = watch_clock();
-  Training run = {0};
-  ExitCode code = open_all(cli, &run);
+// Seconds of "90m", "1.5h", "45s" or "45"; 0 where the option is not given.
+static ExitCode time_limit(const Cli *cli, double *out) {
+  const char *text = cli_option(cli, "time");
+  *out = 0;
+  if (!text) return EXIT_DONE;
+  char *unit;
+  double number = strtod(text, &unit);
+  double factor = !strcmp(unit, "h") ? 3600 : !strcmp(unit, "m") ? 60 : !strcmp(unit, "s") || !*unit ? 1 : 0;
+  *out = number * factor;
+  if (unit == text || !(*out > 0 && *out < 1e9))
+    return cli_fail(cli, EXIT_USAGE, "option '--time' needs a number with s, m or h, such as 90m, not '%s'", text);
+  return EXIT_DONE;
+}
+
+static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoch) {
+  const TrainSettings *settings = &run->settings;
+  const Program *program = run->step.program;
+  Text parts = {0};
+  if (settings->accumulate > 1)
+    text_printf(&parts, " in %.0f parts of %.0f", settings->accumulate, settings->batch / settings->accumulate);
+  cli_say(cli, "%s: %d kernels a step, %.1f MB of memory; batch %.0f%s at %.0fx%.0f, %.0f epochs of %lld steps",
+          run->model.info->name, program->n_steps, 4e-6 * (double)(program->persistent + program->slab),
+          settings->batch, text_get(&parts), settings->height, settings->width, settings->epochs,
+          (long long)steps_per_epoch);
+  text_free(&parts);
+}
+
+// Runs the opened training of a command that began at `began`; `seconds` 0 = without limit.
+static ExitCode train_opened(const Cli *cli, Training *run, const char *directory, double began, double seconds) {
+  const TrainSettings *settings = &run->settings;
+  int64_t steps_per_epoch = loader_batches(run->training_loader) / (int64_t)settings->accumulate;
+  say_plan(cli, run, steps_per_epoch);
+  Preprocess preprocess = preprocess_make((int)settings->width, (int)settings->height);
+  Text preprocess_text = {0};
+  preprocess_format(&preprocess, &preprocess_text);
+  Metadata metadata[] = {{"sgc.model", run->model.info->name},
+                         {"sgc.bundle", model_bundle_json(&run->model)},
+                         {"sgc.bindings", model_bindings_json(&run->model)},
+                         {"sgc.preprocess", text_get(&preprocess_text)}};
+  const Protocol *protocol = protocol_find("full");
+  TrainParts parts = {run->step.exec, run->evaluation.exec, run->training_loader, run->validation_loader};
+  Follow follow;
+  ExitCode code = follow_begin(cli, directory, &run->model, &run->settings, &parts, protocol, began, &follow);
+  TrainOptions options = {.directory = directory,
+                          .epochs = (int64_t)settings->epochs,
+                          .schedule = training_schedule(settings, (int64_t)settings->epochs * steps_per_epoch),
+                          .beta2 = settings->beta2,
+                          .ema = settings->ema,
+                          .accumulate = (int)settings->accumulate,
+                          .patience = (int64_t)settings->patience,
+                          .collapse_patience = (int64_t)settings->collapse_patience,
+                          .checkpoint_seconds = cli_number(cli, "save-every", 60, 0, 1e9),
+                          .time_limit = seconds,
+                          .protocol = protocol,
+                          .metadata = metadata,
+                          .n_metadata = 4,
+                          .configuration = training_configuration(cli, run),
+                          .is_resume = cli_flag(cli, "resume", false),
+                          .stop = interrupt_catch(),
+                          .events = follow_events(&follow)};
   if (!code) {
-    const TrainSettings *settings = &run.settings;
-    const Program *program = run.step.program;
-    cli_say(cli, "%s: %d kernels a step, %.1f MB of memory; batch %.0f at %.0fx%.0f, %.0f epochs of %lld steps",
-            run.model.info->name, program->n_steps, 4e-6 * (double)(program->persistent + program->slab),
-            settings->batch, settings->height, settings->width, settings->epochs,
-            (long long)loader_batches(run.training_loader));
-    Preprocess preprocess = preprocess_make((int)settings->width, (int)settings->height);
-    Text preprocess_text = {0};
-    preprocess_format(&preprocess, &preprocess_text);
-    Metadata metadata[] = {{"sgc.model", run.model.info->name},
-                           {"sgc.bundle", model_bundle_json(&run.model)},
-                           {"sgc.bindings", model_bindings_json(&run.model)},
-                           {"sgc.preprocess", text_get(&preprocess_text)}};
-    Schedule schedule = {
-        SCHEDULE_ONE_CYCLE,  settings->lr,        (int64_t)settings->epochs * loader_batches(run.training_loader),
-        settings->warmup,    settings->div,       settings->final_div,
-        settings->beta1_low, settings->beta1_high};
-    if (!schedule_kind(settings->schedule, &schedule.kind))
-      BUG("schedule '%s' passed the settings", settings->schedule);
-    const Protocol *protocol = protocol_find("full");
-    TrainParts parts = {run.step.exec, run.evaluation.exec, run.training_loader, run.validation_loader};
-    Watch watch;
-    code = watch_begin(cli, run.directory, &run.model, settings, &parts, protocol, begun, &watch);
-    TrainOptions options = {.directory = run.directory,
-                            .epochs = (int64_t)settings->epochs,
-                            .schedule = schedule,
-                            .beta2 = settings->beta2,
-                            .checkpoint_seconds = cli_number(cli, "save-every", 60, 0, 1e9),
-                            .protocol = protocol,
-                            .metadata = metadata,
-                            .n_metadata = 4,
-                            .configuration = configuration(cli, &run),
-                            .is_resume = cli_flag(cli, "resume", false),
-                            .stop = interrupt_catch(),
-                            .events = watch_events(&watch)};
-    if (!code) {
-      Status status = train_run(&parts, &options);
-      watch_end(&watch, status_code(status));
-      code = cli_status(cli, status);
-    }
-    say_bad(cli, run.training_loader, "training samples");
-    say_bad(cli, run.validation_loader, "validation samples");
-    text_free(&preprocess_text);
-    if (!code) code = report(cli, &run, protocol);
+    double start = follow_clock();
+    Status status = train_run(&parts, &options);
+    double took = follow_clock() - start, waited = loader_waited(run->training_loader);
+    follow_end(&follow, status_code(status));
+    cli_say(cli, "waited %.1f s for training data, %.1f %% of the training's %.1f s", waited, 100 * waited / took,
+            took);
+    code = cli_status(cli, status);
+    if (follow.progress.has_diverged) watch_step(cli, run);
   }
+  say_bad(cli, run->training_loader, "training samples");
+  say_bad(cli, run->validation_loader, "validation samples");
+  text_free(&preprocess_text);
+  return code ? code : report(cli, run, directory, protocol);
+}
+
+static ExitCode train(const Cli *cli) {
+  double began = follow_clock(), limit;
+  Training run = {0};
+  const char *directory = NULL;
+  ExitCode code = time_limit(cli, &limit);
+  if (!code) code = open_all(cli, &run, &directory);
+  // the time is that of the whole command: at least one step is made
+  if (!code)
+    code = train_opened(cli, &run, directory, began, limit > 0 ? fmax(limit - (follow_clock() - began), 1e-3) : 0);
   training_close(&run);
   return code;
 }
 
-static const CliOption options[] = {
-    {"out", 'o', "DIR", "where the run's files go (default runs/MODEL)"},
-    {"resume", 0, NULL, "go on with the run in that place"},
-    {"force", 0, NULL, "start over, dropping the run in that place"},
-    {"set", 's', "KEY=VALUE", "a training setting, such as lr=1e-3; may be repeated"},
-    {"batch", 'b', "N", "samples a step"},
-    {"epochs", 'e', "N", "passes over the data"},
-    {"seed", 0, "N", "of initial weights, order and augmentation"},
-    {"height", 0, "N", "of the network's input"},
-    {"width", 0, "N", "of the network's input"},
-    {"freeze", 0, "PATTERN", "parameters that are not trained, such as 'encoder.*'; may be repeated"},
-    {"save-every", 0, "SECONDS", "between checkpoints within an epoch (default 60)"},
-    WATCH_OPTIONS,
-    INIT_OPTIONS,
-    DATA_OPTIONS,
-    DEVICE_OPTIONS,
-    MODEL_OPTIONS,
-    COMPILE_OPTIONS,
-    CLI_COMMON};
+static const CliOption options[] = {{"out", 'o', "DIR", "where the run's files go (default runs/MODEL)"},
+                                    {"resume", 0, NULL, "go on with the run in that place"},
+                                    {"force", 0, NULL, "start over, dropping the run in that place"},
+                                    TRAINING_OPTIONS,
+                                    {"save-every", 0, "SECONDS", "between checkpoints within an epoch (default 60)"},
+                                    {"time", 0, "T", "save and end with exit status 75 after so long: 90m, 2h, 45s"},
+                                    FOLLOW_OPTIONS,
+                                    INIT_OPTIONS,
+                                    DATA_OPTIONS,
+                                    DEVICE_OPTIONS,
+                                    MODEL_OPTIONS,
+                                    COMPILE_OPTIONS,
+                                    CLI_COMMON};
 
 const CliCommand sgrun_train = {
     "train",

@@ -1,102 +1,165 @@
-// sgrun_watch: all that follows a training run: the bar, the TensorBoard file, the record, the end at an epoch.
+// sgrun_watch: the first tensor of a training step that is not finite.
 #include "tools/sgrun_watch.h"
 
-#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "tools/cli_help.h"
-#include "tools/sgrun.h"
-#include "tools/sgrun_interrupt.h"
+// The nodes that lead to one result, and which of them are looked at: all but those that only move values.
+typedef struct Watched {
+  Graph *graph;
+  Node *result;
+  Node **nodes;
+  int n;
+  int *index; // by node id: place in `nodes`, or -1
+} Watched;
 
-// The settings with the model's name, its parameters ("arg.width") and the data, as one flat JSON object.
-static const char *flat_settings(const Cli *cli, Model *model, const TrainSettings *settings) {
-  Text text = {0};
-  settings_format(settings, &text);
-  cJSON *flat = cJSON_Parse(text_get(&text)), *bindings = cJSON_Parse(model_bindings_json(model)), *item;
-  if (!flat || !bindings) BUG("settings are no JSON: %s", text_get(&text));
-  cJSON_AddStringToObject(flat, "model", model->info->name);
-  cJSON_ArrayForEach(item, bindings) {
-    cJSON_AddStringToObject(flat, arena_printf(model->arena, "arg.%s", item->string), item->valuestring);
+static ExitCode watched_open(const Cli *cli, Training *training, const char *result, Watched *out) {
+  ExitCode code = training_step_graph(cli, training, &out->graph);
+  if (code) return code;
+  Graph *graph = out->graph;
+  out->result = graph_find_output(graph, result);
+  graph->n_outputs = graph->n_updates = 0;
+  graph_output(graph, result, out->result, false);
+  graph_sort(graph);
+  out->nodes = ARENA_ARRAY(graph->arena, Node *, graph->n_nodes + 1);
+  out->index = ARENA_ARRAY(graph->arena, int, graph->n_nodes + 1);
+  out->n = 0;
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const OpInfo *info = op_info(graph->nodes[i]->op);
+    bool is_known = graph->nodes[i]->op == OP_fill || graph->nodes[i]->op == OP_iota || info->cls == CLASS_MOVEMENT;
+    out->index[i] = is_known ? -1 : out->n;
+    if (!is_known) out->nodes[out->n++] = graph->nodes[i];
   }
-  const char *data = cli_option(cli, "data");
-  cJSON_AddStringToObject(flat, "data", data ? data : "rooms");
-  char *json = cJSON_PrintUnformatted(flat);
-  const char *copy = arena_strdup(model->arena, json);
-  cJSON_free(json);
-  cJSON_Delete(flat);
-  cJSON_Delete(bindings);
-  text_free(&text);
-  return copy;
+  return EXIT_DONE;
 }
 
-static Status begin_record(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
-                           double begun, RunRecord **out) {
-  Text text = {0};
-  settings_format(settings, &text);
-  const char *data = cli_option(cli, "data");
-  RunStart start = {.directory = directory,
-                    .model = model->info->name,
-                    .path = model->path,
-                    .bindings = model_bindings_json(model),
-                    .settings = text_get(&text),
-                    .data = data ? data : "rooms",
-                    .data_val = cli_option(cli, "data-val"),
-                    .program = "sgrun " CLI_VERSION,
-                    .setup_seconds = watch_clock() - begun,
-                    .is_resume = cli_flag(cli, "resume", false)};
-  Status status = run_record_begin(&start, out);
-  text_free(&text);
-  return status;
+// Runs a graph of the step's leaves with the values that the step has. The caller closes the runner in every case.
+static ExitCode run_graph(const Cli *cli, const Training *training, Graph *graph, Runner *runner) {
+  ExitCode code = runner_open(cli, graph, true, training->device, 1, runner);
+  Exec *from = training->step.exec;
+  for (int i = 0; !code && i < runner->program->n_buffers; i++) {
+    const Buffer *buffer = &runner->program->buffers[i];
+    size_t size = (size_t)shape_elements(buffer->shape) * sizeof(float);
+    if (buffer->kind == BUFFER_INPUT && exec_input(from, buffer->name))
+      memcpy(exec_input(runner->exec, buffer->name), exec_input(from, buffer->name), size);
+    if (buffer->kind != BUFFER_PARAM) continue;
+    float *values = malloc(size + 1);
+    if (!values) BUG("out of memory");
+    Status status = exec_get(from, buffer->name, values);
+    if (!status) status = exec_set(runner->exec, buffer->name, values);
+    free(values);
+    code = cli_status(cli, status);
+  }
+  return code ? code : cli_status(cli, exec_run(runner->exec));
 }
 
-double watch_clock(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+// The first node in order that is bad while its operands are not, among those that the bad result depends on through
+// bad nodes alone: what a select keeps out is no fault. -1 if there is none.
+static int find_first(const Watched *watched, const float *flags) {
+  const Graph *graph = watched->graph;
+  size_t size = (size_t)graph->n_nodes + 1;
+  bool *is_bad = calloc(2 * size, sizeof *is_bad), *is_reached = is_bad + size;
+  if (!is_bad) BUG("out of memory");
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const Node *node = graph->nodes[i];
+    is_bad[i] = watched->index[i] >= 0 && flags[watched->index[i]] != 0;
+    for (int k = 0; k < node->n_in && watched->index[i] < 0; k++) is_bad[i] |= is_bad[node->in[k]->id];
+  }
+  int first = -1;
+  is_reached[watched->result->id] = is_bad[watched->result->id];
+  for (int i = graph->n_nodes - 1; i >= 0; i--) {
+    if (!is_reached[i]) continue;
+    bool is_origin = true;
+    for (int k = 0; k < graph->nodes[i]->n_in; k++) {
+      int operand = graph->nodes[i]->in[k]->id;
+      if (!is_bad[operand]) continue;
+      is_reached[operand] = true;
+      is_origin = false;
+    }
+    if (is_origin) first = i;
+  }
+  free(is_bad);
+  return first;
 }
 
-ExitCode watch_begin(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
-                     const TrainParts *parts, const Protocol *protocol, double begun, Watch *out) {
-  *out = (Watch){.progress = progress_new(cli_flag(cli, "quiet", false)),
-                 .cli = cli,
-                 .until = cli_integer(cli, "until", 0, 1, INT64_MAX)};
-  if (cli_flag(cli, "tensorboard", true))
-    out->board = (Board){.cli = cli,
-                         .directory = directory,
-                         .model = model,
-                         .settings = flat_settings(cli, model, settings),
-                         .evaluation = parts->evaluation,
-                         .validation = parts->validation,
-                         .protocol = protocol};
-  return cli_status(cli, begin_record(cli, directory, model, settings, begun, &out->record));
+// A note for each operand: from where to where its values go.
+static void note_operands(const Cli *cli, Training *training, const char *result, int id) {
+  Watched watched;
+  Runner runner = {0};
+  if (watched_open(cli, training, result, &watched)) return;
+  const Node *node = watched.graph->nodes[id];
+  int n = node->n_in;
+  Node **operands = ARENA_ARRAY(watched.graph->arena, Node *, n + 1);
+  memcpy(operands, node->in, (size_t)n * sizeof *operands);
+  watched.graph->n_outputs = 0;
+  for (int k = 0; k < n; k++)
+    graph_output(watched.graph, arena_printf(watched.graph->arena, "operand %d", k), operands[k], false);
+  SrcLoc *places = ARENA_ARRAY(watched.graph->arena, SrcLoc, n + 1);
+  Shape *shapes = ARENA_ARRAY(watched.graph->arena, Shape, n + 1);
+  for (int k = 0; k < n; k++) {
+    places[k] = operands[k]->loc;
+    shapes[k] = operands[k]->shape;
+  }
+  graph_sort(watched.graph);
+  if (!run_graph(cli, training, watched.graph, &runner)) {
+    for (int k = 0; k < n; k++) {
+      char name[32], shape[SHAPE_TEXT];
+      snprintf(name, sizeof name, "operand %d", k);
+      const float *values = exec_output(runner.exec, name);
+      float least = INFINITY, most = -INFINITY;
+      for (int64_t i = 0; i < shape_elements(shapes[k]); i++) {
+        least = fminf(least, values[i]);
+        most = fmaxf(most, values[i]);
+      }
+      diag_note(training->model.diag, places[k], "operand %d, f32%s, lies in %g .. %g", k + 1,
+                shape_text(shapes[k], shape), (double)least, (double)most);
+    }
+  }
+  runner_close(&runner);
 }
 
-static void note(const Watch *watch, Status status) {
-  if (status) cli_say(watch->cli, "note: %s", status_message(status));
-  status_free(status);
+static void report(const Cli *cli, Training *training, const Watched *watched, int id, bool is_gradient,
+                   const char *result) {
+  Diag *diag = training->model.diag;
+  const Node *node = watched->graph->nodes[id];
+  const ModuleInstance *module = &watched->graph->modules[node->module];
+  char shape[SHAPE_TEXT];
+  if (op_is_leaf(node->op))
+    diag_error(diag, node->loc, "the first tensor that is not finite is the %s '%s', f32%s", op_info(node->op)->name,
+               node->name, shape_text(node->shape, shape));
+  else
+    diag_error(diag, node->loc, "the first tensor that is not finite is the result of %s, f32%s",
+               op_info(node->op)->name, shape_text(node->shape, shape));
+  if (node->module && *module->path)
+    diag_note(diag, module->loc, "in module %s, instantiated as %s here", module->name, module->path);
+  else if (node->module) diag_note(diag, module->loc, "in module %s, called here", module->name);
+  if (is_gradient) diag_note(diag, (SrcLoc){0}, "the loss is finite, its gradient is not");
+  note_operands(cli, training, result, id);
+  model_print_diag(&training->model);
 }
 
-static void watch_step(void *context, const TrainStep *step) {
-  Watch *watch = context;
-  progress_step(&watch->progress, step);
-  board_step(&watch->board, step);
-  run_record_step(watch->record, step);
-  if (watch->until && step->epoch > watch->until) interrupt_ask(); // resumed behind it
+// Looks among what `result` is computed from; false if it is finite.
+static bool watch_result(const Cli *cli, Training *training, const char *result, bool is_gradient) {
+  // Compiling changes the graph, so one is compiled and its twin is searched.
+  Watched watched, twin;
+  Runner runner = {0};
+  if (watched_open(cli, training, result, &watched) || watched_open(cli, training, result, &twin)) return true;
+  watch_build(twin.graph, twin.nodes, twin.n);
+  bool is_found = true;
+  if (!run_graph(cli, training, twin.graph, &runner)) {
+    const float *flags = exec_output(runner.exec, "watched");
+    int first = find_first(&watched, flags);
+    is_found = first >= 0;
+    if (is_found) report(cli, training, &watched, first, is_gradient, result);
+  }
+  runner_close(&runner);
+  return is_found;
 }
 
-static void watch_epoch(void *context, const TrainEpoch *epoch) {
-  Watch *watch = context;
-  progress_epoch(&watch->progress, epoch);
-  board_epoch(&watch->board, epoch);
-  note(watch, run_record_epoch(watch->record, epoch));
-  if (watch->until && epoch->epoch >= watch->until) interrupt_ask();
-}
-
-TrainEvents watch_events(Watch *watch) { return (TrainEvents){watch, watch_step, watch_epoch}; }
-
-void watch_end(Watch *watch, ExitCode code) {
-  progress_end(&watch->progress);
-  board_end(&watch->board, code == EXIT_DONE);
-  note(watch, run_record_end(watch->record, code));
+void watch_step(const Cli *cli, Training *training) {
+  cli_say(cli, "looking for the first tensor that is not finite ...");
+  if (watch_result(cli, training, "loss", false)) return;
+  if (watch_result(cli, training, "grad_norm", true)) return;
+  cli_say(cli, "with every tensor watched the step stays finite: it was at the edge of what f32 can hold");
 }

@@ -1,32 +1,12 @@
-// sgrun_watch: all that follows a training run: the bar, the TensorBoard file, the record, the end at an epoch.
+// sgrun_watch: where a training step went wrong.
 #ifndef SG_TOOLS_SGRUN_WATCH_H
 #define SG_TOOLS_SGRUN_WATCH_H
 
-#include "runtime/report/run_record.h"
-#include "runtime/train/settings.h"
-#include "tools/sgrun_board.h"
-#include "tools/sgrun_progress.h"
+#include "tools/sgrun_training.h"
 
-#define WATCH_OPTIONS                                                                                                  \
-  {"tensorboard", 0, NULL, "write TensorBoard's event file into the run's directory (default; --no-tensorboard)"}, {   \
-    "until", 0, "EPOCH", "stop after that epoch with exit status 75, keeping the schedule of all epochs"               \
-  }
-
-typedef struct Watch {
-  Progress progress;
-  Board board;
-  const Cli *cli;
-  RunRecord *record;
-  int64_t until; // epochs; 0 = all
-} Watch;
-
-// Options say what is watched. `model` has its dimensions bound and must outlive the watch; so must the parts. `begun`
-// is when the command began (watch_clock). A record that cannot be written is an error before the first step, and a
-// note later.
-ExitCode watch_begin(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
-                     const TrainParts *parts, const Protocol *protocol, double begun, Watch *out);
-double watch_clock(void); // seconds
-TrainEvents watch_events(Watch *watch);
-void watch_end(Watch *watch, ExitCode code); // of the training
+// Runs the step that `training->step` holds, its values and inputs, once more with every tensor watched, and names on
+// stderr the first in the order of computation from which the loss or the gradient norm became not finite: operation,
+// source line, instance path, and the range of its operands.
+void watch_step(const Cli *cli, Training *training);
 
 #endif

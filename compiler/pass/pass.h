@@ -24,13 +24,14 @@ typedef bool PassFn(const PassContext *context, Graph *graph);
   PASS(expand, "composite ops into primitive ones")                                                                    \
   PASS(fold, "operations on constants computed now")                                                                   \
   PASS(algebra, "neutral elements, double negation, reshape of reshape, ...")                                          \
-  PASS(affine, "per-channel scale and shift after a convolution into its weight and bias (batch norm at inference)")  \
+  PASS(affine, "per-channel scale and shift after a convolution into its weight and bias (batch norm at inference)")   \
   PASS(interp, "a pointwise convolution after a resize moved before it")                                               \
   PASS(cse, "equal nodes become one")                                                                                  \
   PASS(dce, "nodes that nothing needs are dropped")                                                                    \
   PASS(setup, "marks what depends on weights only, to be computed once after loading")                                 \
   PASS(layout, "chooses blocked layouts, inserts relayout nodes at the borders")                                       \
-  PASS(fuse, "groups nodes into kernels: element-wise chains, epilogues, depthwise into pointwise, resize into depthwise") \
+  PASS(fuse,                                                                                                           \
+       "groups nodes into kernels: element-wise chains, epilogues, depthwise into pointwise, resize into depthwise")   \
   PASS(concat, "producers write into their slice of a concat")
 
 #define PASS(name, doc) PassFn pass_##name;
@@ -64,16 +65,48 @@ bool grad_build_seeded(Graph *graph, Node *const *results, Node *const *seeds, i
 // all squares, is returned (rank 0); max_norm 0 = norm only.
 Node *clip_build(Graph *graph, Node **grads, int n_grads, double max_norm);
 
+// What holds for the parameters whose names fit a pattern. Rules stand in order; of each sort the last that fits wins.
+typedef enum StepRuleKind {
+  RULE_FREEZE, // not trained
+  RULE_TUNE,   // trained, whatever an earlier rule froze
+  RULE_RATE,   // `factor` times the learning rate
+  RULE_DECAY,  // `factor` times the weight decay
+} StepRuleKind;
+typedef struct StepRule {
+  StepRuleKind kind;
+  const char *pattern; // as in a shell: * and ?
+  double factor;
+  SrcLoc loc; // for messages; may be no place
+} StepRule;
+// The word that stands for it in train blocks and options: "freeze".
+const char *step_rule_name(StepRuleKind kind);
+// False after an error in `diag`, with the nearest parameter as a hint, where the pattern fits no parameter.
+bool step_rule_check(const Graph *graph, const StepRule *rule, Diag *diag);
+// What the rules say of a parameter: the value of the last rule of that kind that fits, or 1.
+double step_rule_factor(const StepRule *rules, int n, StepRuleKind kind, const Node *param);
+// Whether the rules, or the model itself (frozen), keep a parameter as it is.
+bool step_rule_frozen(const StepRule *rules, int n, const Node *param);
+
 typedef struct StepOptions {
   double beta2, eps, weight_decay; // AdamW
   double clip;                     // global norm, 0 = none
-  const char *const *frozen;       // glob patterns of parameter names that get no gradient
-  int n_frozen;
+  const StepRule *rules;
+  int n_rules;
+  bool accumulates; // the gradients of several runs are averaged, and the last of these runs makes the step
+  bool averages;    // moving averages of the trained parameters are kept
 } StepOptions;
 
 // Turns a graph with the scalar output "loss" into one training step: gradients of all parameters that are not
-// frozen, global-norm clipping, AdamW. New leaves: input "hyper" [4] = lr, beta1, 1 - beta1^t, 1 - beta2^t; states
-// "adamw.m.<param>", "adamw.v.<param>". New outputs: "grad_norm" (before clipping).
+// frozen, global-norm clipping, AdamW. New leaves: input "hyper" (StepHyper in runtime/program.h); states
+// "adamw.m.<param>", "adamw.v.<param>", and where they are wanted "accumulated.<param>" (the sum of the gradients of
+// this step's runs so far) and "ema.<param>". New outputs: "grad_norm" (of the averaged gradient, before clipping).
+//
+// A run whose loss or gradient norm is not finite changes nothing: parameters, moments, averages and running statistics
+// keep their values.
 bool step_build(Graph *graph, const StepOptions *options, Diag *diag);
+
+// Makes a graph that watches itself: its only output becomes "watched" [n], 1 where nodes[i] holds a value that is not
+// finite, else 0. There are no updates any more.
+void watch_build(Graph *graph, Node *const *nodes, int n);
 
 #endif

@@ -1,16 +1,22 @@
 // Step: a graph with a loss becomes one training step, with gradients, clipping and AdamW inside.
-#include <fnmatch.h>
+#include <float.h>
 #include <string.h>
 
 #include "compiler/ops/build.h"
 #include "compiler/pass/pass.h"
 #include "runtime/base/status.h"
+#include "runtime/program.h"
 
-// The scalars of the step that change from one to the next, from the input "hyper".
-typedef struct Hyper {
+// What the parts of the step share.
+typedef struct Builder {
+  Graph *graph;
+  const StepOptions *options;
   Node *lr, *beta1, *rest1; // rest1 = 1 - beta1
   Node *unbias1, *unbias2;  // 1 / (1 - beta1^t), 1 / (1 - beta2^t): divided once, not for each element
-} Hyper;
+  Node *keep, *share, *apply, *renew;
+  Node *is_sound; // 1 where loss and gradient norm are finite
+  Node *is_step;  // 1 where this run changes the parameters
+} Builder;
 
 static Node *add(Graph *graph, Node *a, Node *b) { return graph_binary(graph, OP_add, a, b); }
 static Node *sub(Graph *graph, Node *a, Node *b) { return graph_binary(graph, OP_sub, a, b); }
@@ -21,21 +27,18 @@ static Node *element(Graph *graph, Node *vector, int64_t i) {
   return graph_reshape(graph, graph_slice(graph, vector, 0, i, i + 1), (Shape){0});
 }
 
-static Hyper hyper_inputs(Graph *graph) {
-  Node *hyper = graph_input(graph, "hyper", SHAPE(4)), *one = graph_scalar(graph, 1);
-  Node *beta1 = element(graph, hyper, 1);
-  return (Hyper){.lr = element(graph, hyper, 0),
-                 .beta1 = beta1,
-                 .rest1 = sub(graph, one, beta1),
-                 .unbias1 = quotient(graph, one, element(graph, hyper, 2)),
-                 .unbias2 = quotient(graph, one, element(graph, hyper, 3))};
-}
-
-static bool is_frozen(const StepOptions *options, const Node *param) {
-  for (int i = 0; i < options->n_frozen; i++) {
-    if (!fnmatch(options->frozen[i], param->name, 0)) return true;
-  }
-  return param->is_frozen;
+static void read_hyper(Builder *step) {
+  Graph *graph = step->graph;
+  Node *hyper = graph_input(graph, "hyper", SHAPE(HYPER_COUNT)), *one = graph_scalar(graph, 1);
+  step->lr = element(graph, hyper, HYPER_LR);
+  step->beta1 = element(graph, hyper, HYPER_BETA1);
+  step->rest1 = sub(graph, one, step->beta1);
+  step->unbias1 = quotient(graph, one, element(graph, hyper, HYPER_UNBIAS1));
+  step->unbias2 = quotient(graph, one, element(graph, hyper, HYPER_UNBIAS2));
+  step->keep = element(graph, hyper, HYPER_KEEP);
+  step->share = element(graph, hyper, HYPER_SHARE);
+  step->apply = element(graph, hyper, HYPER_APPLY);
+  step->renew = element(graph, hyper, HYPER_RENEW);
 }
 
 // The parameters that are trained: those that the loss depends on and that are not frozen. A parameter without
@@ -51,7 +54,8 @@ static int trained_parameters(const Graph *graph, const StepOptions *options, co
   }
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
-    if (node->op == OP_param && is_used[i] && !is_frozen(options, node)) out[n++] = node;
+    if (node->op == OP_param && is_used[i] && !step_rule_frozen(options->rules, options->n_rules, node))
+      out[n++] = node;
   }
   arena_free(scratch);
   return n;
@@ -83,26 +87,71 @@ Node *clip_build(Graph *graph, Node **grads, int n_grads, double max_norm) {
   return norm;
 }
 
-static Node *moment(Graph *graph, const char *prefix, const Node *param) {
-  const char *name = arena_printf(graph->arena, "adamw.%s.%s", prefix, param->name);
+static Node *new_state(Graph *graph, const char *prefix, const Node *param) {
+  const char *name = arena_printf(graph->arena, "%s.%s", prefix, param->name);
   return graph_state(graph, name, param->shape, (Init){.kind = INIT_CONSTANT, .a = 0});
+}
+
+// The gradients become the mean over the runs of this step so far, times the share of those runs: in the last run, the
+// mean over all. Returns the states with their new values.
+static GraphUpdate *accumulate(Builder *step, Node *const *params, Node **grads, int n) {
+  Graph *graph = step->graph;
+  GraphUpdate *sums = ARENA_ARRAY(graph->arena, GraphUpdate, n);
+  for (int i = 0; i < n; i++) {
+    graph_at(graph, grads[i]);
+    Node *old = new_state(graph, "accumulated", params[i]);
+    sums[i] = (GraphUpdate){old, graph_select(graph, step->keep, add(graph, old, grads[i]), grads[i])};
+    grads[i] = mul(graph, sums[i].value, step->share);
+  }
+  return sums;
+}
+
+static Node *is_finite(Graph *graph, Node *x) {
+  return graph_binary(graph, OP_less_equal, graph_unary(graph, OP_abs, x), graph_scalar(graph, (double)FLT_MAX));
+}
+
+// The leaf's new value where the condition holds; its old one elsewhere. Returns what it will be.
+static Node *update_if(Graph *graph, Node *condition, Node *leaf, Node *value) {
+  Node *chosen = graph_select(graph, condition, value, leaf);
+  graph_update(graph, leaf, chosen);
+  return chosen;
 }
 
 // Decoupled AdamW (Loshchilov and Hutter, 2019). p (1 - lr wd) - lr u is written p - lr (u + wd p): the same number,
 // where 1 - lr wd would round to 1 in f32 for the small rates at the ends of a schedule.
-static void adamw_update(Graph *graph, const StepOptions *options, const Hyper *hyper, Node *param, Node *g) {
+static Node *adamw_update(const Builder *step, Node *param, Node *g) {
+  Graph *graph = step->graph;
+  const StepOptions *options = step->options;
+  double rate = step_rule_factor(options->rules, options->n_rules, RULE_RATE, param),
+         decay = options->weight_decay * step_rule_factor(options->rules, options->n_rules, RULE_DECAY, param);
   graph_at(graph, param);
-  Node *m = moment(graph, "m", param), *v = moment(graph, "v", param);
-  Node *new_m = add(graph, mul(graph, hyper->beta1, m), mul(graph, hyper->rest1, g));
-  Node *new_v =
-      add(graph, build_scale(graph, v, options->beta2), build_scale(graph, mul(graph, g, g), 1 - options->beta2));
-  Node *root = graph_unary(graph, OP_sqrt, mul(graph, new_v, hyper->unbias2));
+  Node *m = new_state(graph, "adamw.m", param), *v = new_state(graph, "adamw.v", param);
+  Node *new_m = update_if(graph, step->is_step, m, add(graph, mul(graph, step->beta1, m), mul(graph, step->rest1, g)));
+  Node *new_v = update_if(
+      graph, step->is_step, v,
+      add(graph, build_scale(graph, v, options->beta2), build_scale(graph, mul(graph, g, g), 1 - options->beta2)));
+  Node *root = graph_unary(graph, OP_sqrt, mul(graph, new_v, step->unbias2));
   Node *direction =
-      quotient(graph, mul(graph, new_m, hyper->unbias1), add(graph, root, graph_scalar(graph, options->eps)));
-  if (options->weight_decay != 0) direction = add(graph, direction, build_scale(graph, param, options->weight_decay));
-  graph_update(graph, param, sub(graph, param, mul(graph, hyper->lr, direction)));
-  graph_update(graph, m, new_m);
-  graph_update(graph, v, new_v);
+      quotient(graph, mul(graph, new_m, step->unbias1), add(graph, root, graph_scalar(graph, options->eps)));
+  if (decay != 0) direction = add(graph, direction, build_scale(graph, param, decay));
+  Node *moved = sub(graph, param, mul(graph, build_scale(graph, step->lr, rate), direction));
+  return update_if(graph, step->is_step, param, moved);
+}
+
+// The moving average goes by a share towards the new parameter.
+static void average(const Builder *step, Node *param, Node *new_param) {
+  Graph *graph = step->graph;
+  Node *old = new_state(graph, "ema", param);
+  update_if(graph, step->is_step, old, add(graph, old, mul(graph, step->renew, sub(graph, new_param, old))));
+}
+
+// The updates of the forward pass, running statistics, happen only where the run is sound.
+static void guard_updates(const Builder *step) {
+  for (int i = 0; i < step->graph->n_updates; i++) {
+    GraphUpdate *update = &step->graph->updates[i];
+    graph_at(step->graph, update->value);
+    update->value = graph_select(step->graph, step->is_sound, update->value, update->leaf);
+  }
 }
 
 // Names that the step adds must be free.
@@ -111,10 +160,13 @@ static bool names_are_free(const Graph *graph, Diag *diag) {
   for (int i = 0; i < graph->n_nodes && !taken; i++) {
     const Node *node = graph->nodes[i];
     if (!op_is_leaf(node->op) || !node->name) continue;
-    if (!strcmp(node->name, "hyper") || !strncmp(node->name, "adamw.", 6)) taken = node;
+    bool is_ours = !strcmp(node->name, "hyper") || !strncmp(node->name, "adamw.", 6) ||
+                   !strncmp(node->name, "accumulated.", 12) || !strncmp(node->name, "ema.", 4);
+    if (is_ours) taken = node;
   }
   if (!taken) return true;
-  diag_error(diag, taken->loc, "the names hyper, grad_norm and adamw.* belong to the training step");
+  diag_error(diag, taken->loc,
+             "the names hyper, grad_norm, adamw.*, accumulated.* and ema.* belong to the training step");
   diag_hint(diag, "call it something else");
   return false;
 }
@@ -127,6 +179,9 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
     return false;
   }
   if (!names_are_free(graph, diag)) return false;
+  bool is_fit = true;
+  for (int i = 0; i < options->n_rules; i++) is_fit &= step_rule_check(graph, &options->rules[i], diag);
+  if (!is_fit) return false;
   Node **params = ARENA_ARRAY(graph->arena, Node *, graph->n_nodes),
        **grads = ARENA_ARRAY(graph->arena, Node *, graph->n_nodes);
   int n = trained_parameters(graph, options, loss, params);
@@ -136,9 +191,21 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
   }
   if (!grad_build(graph, loss, params, n, grads, diag)) return false;
   graph_at(graph, loss);
-  graph_output(graph, "grad_norm", clip_build(graph, grads, n, options->clip), false);
-  Hyper hyper = hyper_inputs(graph);
-  for (int i = 0; i < n; i++) adamw_update(graph, options, &hyper, params[i], grads[i]);
+  Builder step = {.graph = graph, .options = options};
+  read_hyper(&step);
+  GraphUpdate *sums = options->accumulates ? accumulate(&step, params, grads, n) : NULL;
+  graph_at(graph, loss);
+  Node *norm = clip_build(graph, grads, n, options->clip);
+  graph_output(graph, "grad_norm", norm, false);
+  graph_at(graph, loss);
+  step.is_sound = mul(graph, is_finite(graph, loss), is_finite(graph, norm));
+  step.is_step = sums ? mul(graph, step.is_sound, step.apply) : step.is_sound;
+  guard_updates(&step);
+  for (int i = 0; i < n; i++) {
+    Node *new_param = adamw_update(&step, params[i], grads[i]);
+    if (options->averages) average(&step, params[i], new_param);
+    if (sums) update_if(graph, step.is_sound, sums[i].leaf, sums[i].value);
+  }
   graph_sort(graph);
   return true;
 }

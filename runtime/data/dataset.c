@@ -64,7 +64,7 @@ Status dataset_open_rooms(uint64_t seed, RoomSplit split, int64_t count, int wid
   if (!rooms) BUG("out of memory");
   rooms->base = (Dataset){&table, count, ROOM_FAR};
   rooms->seed = seed;
-  rooms->first = split == ROOMS_TRAIN ? 0 : (uint64_t)1 << 40; // the streams of one seed never meet
+  rooms->first = (uint64_t)split << 40; // the streams of one seed never meet
   rooms->width = width;
   rooms->height = height;
   *out = &rooms->base;

@@ -27,8 +27,8 @@ struct Dataset {
   float depth_max; // metres: no depth of it is larger (10 for rooms and files)
 };
 
-// Rooms come in endless streams that share no room: the training and the validation rooms of one seed.
-typedef enum RoomSplit { ROOMS_TRAIN, ROOMS_VALIDATION } RoomSplit;
+// Rooms come in endless streams that share no room: the training, validation and test rooms of one seed.
+typedef enum RoomSplit { ROOMS_TRAIN, ROOMS_VALIDATION, ROOMS_TEST } RoomSplit;
 
 // `count` rooms of width x height pixels.
 Status dataset_open_rooms(uint64_t seed, RoomSplit split, int64_t count, int width, int height, Dataset **out);

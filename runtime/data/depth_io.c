@@ -66,7 +66,7 @@ static Status unknown_scale(const char *path, const Gray16 *image, int bits) {
   return status_make(
       EXIT_DATA,
       "'%s' does not say how many values make a metre (text chunk DepthScale)%s%s: median value %d, largest "
-      "%d, %.1f %% missing; state the scale",
+      "%d, %.1f %% missing; state the scale (--depth-scale)",
       path, sep, guess ? guess : "", median, largest, n ? 100.0 * (double)(n - n_valid) / (double)n : 0);
 }
 

@@ -9,14 +9,14 @@
 #include "runtime/data/image_codec.h"
 
 void image_alloc(Image *image, int width, int height) {
-  image->rgb = calloc((size_t)width * (size_t)height, 3);
+  image->rgb = calloc((size_t)width * (size_t)height * 3 + IMAGE_SLACK, 1);
   if (!image->rgb) BUG("out of memory for a picture of %dx%d", width, height);
   image->width = width;
   image->height = height;
 }
 
 Status image_try_alloc(const char *name, Image *image, int width, int height) {
-  image->rgb = calloc((size_t)width * (size_t)height, 3);
+  image->rgb = calloc((size_t)width * (size_t)height * 3 + IMAGE_SLACK, 1);
   if (!image->rgb)
     return status_make(EXIT_DEVICE, "not enough memory to read '%s' of %dx%d pixels", name, width, height);
   image->width = width;

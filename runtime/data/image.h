@@ -9,8 +9,12 @@
 #include "runtime/base/status.h"
 #include "runtime/base/text.h"
 
-// An 8-bit RGB picture (sRGB as the file has it): rows from top to bottom, three bytes a pixel, no padding.
-// The holder owns `rgb` and ends it with image_free; {0} is the empty picture.
+// Bytes behind the last pixel of a picture that may be read, so that any pixel can be loaded as four bytes.
+enum { IMAGE_SLACK = 1 };
+
+// An 8-bit RGB picture (sRGB as the file has it): rows from top to bottom, three bytes a pixel, no padding between
+// rows. The holder owns `rgb`, which ends with IMAGE_SLACK bytes of no meaning, and ends it with image_free; {0} is the
+// empty picture.
 typedef struct Image {
   int width, height;
   uint8_t *rgb;

@@ -76,7 +76,7 @@ static void read_all(PngReader *reader, bool as_gray) {
   png_read_update_info(png, reader->info);
   reader->channels = png_get_channels(png, reader->info);
   size_t row = png_get_rowbytes(png, reader->info);
-  reader->pixels = calloc(reader->height, row);
+  reader->pixels = calloc(reader->height * row + IMAGE_SLACK, 1);
   reader->rows = calloc(reader->height, sizeof *reader->rows);
   if (!reader->pixels || !reader->rows) png_error(png, "not enough memory");
   for (uint32_t y = 0; y < reader->height; y++) reader->rows[y] = reader->pixels + y * row;

@@ -6,10 +6,12 @@
 // depends on (seed, epoch, position) alone, so the number of workers cannot be seen in it.
 #include "runtime/data/loader.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/base/random.h"
 #include "runtime/data/cache.h"
@@ -37,7 +39,8 @@ struct Loader {
   int64_t next;               // number of the batch that loader_next gives next
   bool is_lent;               // the slot of batch next - 1 is with the consumer
   bool is_stopping, is_paused;
-  int busy; // workers that fill an item now
+  int busy;      // workers that fill an item now
+  double waited; // seconds in loader_next
   int64_t *bad;
   int64_t n_bad, bad_capacity;
   char *message[MAX_MESSAGES];
@@ -60,6 +63,12 @@ int64_t loader_order(uint64_t seed, int64_t epoch, int64_t size, int64_t positio
     value = (uint64_t)left << half | right;
   } while (value >= (uint64_t)size);
   return (int64_t)value;
+}
+
+int64_t loader_bootstrap(uint64_t seed, int number, int64_t size, int64_t i) {
+  Random random = random_substream(random_stream(seed, "bootstrap"), (uint64_t)number);
+  uint64_t high = random_word_at(&random, 2 * (uint64_t)i), low = random_word_at(&random, 2 * (uint64_t)i + 1);
+  return (int64_t)((high << 32 | low) % (uint64_t)size); // a bias below size / 2^64
 }
 
 static int compare_indices(const void *a, const void *b) {
@@ -100,8 +109,11 @@ static void note_bad(Loader *loader, int64_t index, Status status) {
   status_free(status);
 }
 
-// Puts sample `index` into place `item` of the slot; false if it cannot be read.
-static bool fill_sample(Loader *loader, Slot *slot, int item, int64_t epoch, int64_t index) {
+// Puts what stands at `drawn` of the samples of an epoch into place `item` of the slot; false if it cannot be read.
+static bool fill_sample(Loader *loader, Slot *slot, int item, int64_t epoch, int64_t drawn) {
+  int64_t index = drawn;
+  if (loader->options.bootstrap)
+    index = loader_bootstrap(loader->options.seed, loader->options.bootstrap, loader->dataset->size, drawn);
   if (is_bad(loader, index)) return false;
   Sample owned = {0};
   const Sample *sample = cache_get(loader->cache, index);
@@ -116,7 +128,7 @@ static bool fill_sample(Loader *loader, Slot *slot, int item, int64_t epoch, int
   const LoaderOptions *o = &loader->options;
   size_t plane = (size_t)o->width * (size_t)o->height;
   AugmentDraw draw;
-  augment_draw(o->augment, (AugmentKey){o->seed, epoch, index}, sample->picture.width, sample->picture.height, o->width,
+  augment_draw(o->augment, (AugmentKey){o->seed, epoch, drawn}, sample->picture.width, sample->picture.height, o->width,
                o->height, &draw);
   augment_apply(&draw, sample, o->width, o->height, slot->rgb + 3 * plane * (size_t)item,
                 slot->depth + plane * (size_t)item);
@@ -190,26 +202,36 @@ static Status check_options(const Dataset *dataset, const LoaderOptions *o) {
     return status_make(EXIT_USAGE, "a batch of %d samples is not possible", o->batch);
   if (o->width < 1 || o->height < 1 || o->width > 16384 || o->height > 16384)
     return status_make(EXIT_USAGE, "a network input of %dx%d pixels is not possible", o->width, o->height);
+  if (o->together < 0 || o->together > 1 << 14)
+    return status_make(EXIT_USAGE, "%d batches together are not possible", o->together);
   if (o->workers < 0 || o->ahead < 0) return status_make(EXIT_USAGE, "negative number of workers or batches ahead");
-  if (dataset->size < (o->drops_last ? o->batch : 1))
+  if (dataset->size < (o->drops_last ? o->batch * o->together : 1))
     return status_make(EXIT_DATA, "a data set of %lld samples is too small for a batch of %d", (long long)dataset->size,
-                       o->batch);
+                       o->batch * o->together);
   return STATUS_OK;
 }
 
 Status loader_open(const Dataset *dataset, const LoaderOptions *options, Loader **out) {
-  TRY(check_options(dataset, options));
+  LoaderOptions checked = *options;
+  if (checked.together == 0) checked.together = 1;
+  TRY(check_options(dataset, &checked));
+#ifdef M_TRIM_THRESHOLD
+  // Pictures come and go by the thousand: handing their memory back each time costs a page fault for every 4 KB.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
   Loader *loader = calloc(1, sizeof *loader);
   if (!loader) BUG("out of memory");
   loader->dataset = dataset;
-  loader->options = *options;
+  loader->options = checked;
   LoaderOptions *o = &loader->options;
   if (o->workers == 0) o->workers = 1;
   if (o->workers > MAX_WORKERS) o->workers = MAX_WORKERS;
   if (o->ahead == 0) o->ahead = 3;
   if (o->ahead < 2) o->ahead = 2; // one is lent, one is being made
   if (o->ahead > MAX_AHEAD) o->ahead = MAX_AHEAD;
-  loader->batches = o->drops_last ? dataset->size / o->batch : (dataset->size + o->batch - 1) / o->batch;
+  loader->batches = o->drops_last ? dataset->size / (o->batch * o->together) * o->together
+                                  : (dataset->size + o->batch - 1) / o->batch;
   loader->cache = cache_new(o->cache_bytes);
   loader->slot = calloc((size_t)o->ahead, sizeof *loader->slot);
   loader->thread = calloc((size_t)o->workers, sizeof *loader->thread);
@@ -276,11 +298,21 @@ void loader_close(Loader *loader) {
 
 int64_t loader_batches(const Loader *loader) { return loader->batches; }
 
+void loader_sample_name(const Loader *loader, int64_t sample, char out[SAMPLE_NAME]) {
+  dataset_name(loader->dataset, sample, out);
+}
+
 // Called with the lock held.
 static Status too_many_bad(const Loader *loader) {
   if (loader->options.max_bad < 0 || loader->n_bad <= loader->options.max_bad) return STATUS_OK;
   return status_make(EXIT_DATA, "%lld samples cannot be read (allowed: %lld); the first: %s", (long long)loader->n_bad,
                      (long long)loader->options.max_bad, loader->message[0]);
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 Status loader_next(Loader *loader, Batch *out) {
@@ -294,7 +326,9 @@ Status loader_next(Loader *loader, Batch *out) {
     pthread_cond_broadcast(&loader->work);
   }
   Slot *slot = &loader->slot[loader->next % o->ahead];
+  double begin = slot->done < o->batch ? now() : 0;
   while (slot->done < o->batch) pthread_cond_wait(&loader->ready, &loader->lock);
+  if (begin > 0) loader->waited += now() - begin;
   Status status = too_many_bad(loader);
   if (!status) {
     int64_t index = loader->next % loader->batches, left = loader->dataset->size - index * o->batch;
@@ -319,6 +353,13 @@ void loader_seek(Loader *loader, int64_t epoch, int64_t batch) {
   loader->is_paused = false;
   pthread_cond_broadcast(&loader->work);
   pthread_mutex_unlock(&loader->lock);
+}
+
+double loader_waited(Loader *loader) {
+  pthread_mutex_lock(&loader->lock);
+  double waited = loader->waited;
+  pthread_mutex_unlock(&loader->lock);
+  return waited;
 }
 
 int64_t loader_bad(Loader *loader) {

@@ -92,9 +92,15 @@ Status pairs_read_folder(const char *directory, Pairs *out) {
       pairs_add(out, picture->stem, picture->path, depths.entry[j].path, "", SPLIT_NONE);
     else out->n_unpaired++;
   }
-  if (!status && out->n == 0)
-    status = status_make(EXIT_DATA, "'%s' has no pairs: %lld pictures and %lld depth maps share no names", directory,
-                         (long long)pictures.n, (long long)depths.n);
+  if (!status && out->n == 0 && pictures.n && depths.n)
+    status = status_make(
+        EXIT_DATA,
+        "'%s' has no pairs: %lld pictures and %lld depth maps share no names, such as '%s' and '%s'; a "
+        "pair has one name before the extension",
+        directory, (long long)pictures.n, (long long)depths.n, pictures.entry[0].stem, depths.entry[0].stem);
+  else if (!status && out->n == 0)
+    status = status_make(EXIT_DATA, "'%s' has no pairs: '%s' has %lld files, '%s' %lld", directory, pictures_path,
+                         (long long)pictures.n, depths_path, (long long)depths.n);
   listing_free(&pictures);
   listing_free(&depths);
   free(pictures_path);

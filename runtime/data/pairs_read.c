@@ -1,5 +1,6 @@
 // Pairs read from what names them: recognising a data set, NYU lists and CSV files.
 #include <ctype.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,23 @@ static bool read_header(char *const *field, int n, Columns *out) {
   return true;
 }
 
+// The complaint about a first row that looks like a header, but not like one of ours; STATUS_OK for a row of paths.
+static Status foreign_header(const char *path, int line, char *const *field, int n) {
+  Text names = {0};
+  for (int i = 0; i < n; i++) {
+    bool is_path = strpbrk(field[i], "./") != NULL;
+    if (is_path) {
+      text_free(&names);
+      return STATUS_OK;
+    }
+    text_printf(&names, "%s'%.40s'", i ? ", " : "", field[i]);
+  }
+  Status status = status_make(EXIT_DATA, "%s:%d: the columns are called %s; 'rgb' and 'depth' are needed", path, line,
+                              text_get(&names));
+  text_free(&names);
+  return status;
+}
+
 static Status read_row(const char *path, int line, char *const *field, int n, const Columns *c, Split split,
                        Pairs *out) {
   if (c->rgb >= n || c->depth >= n || !*field[c->rgb])
@@ -149,7 +167,9 @@ Status pairs_read_csv(const char *path, const char *text, Split split, Pairs *ou
     }
     int n = split_row(row, field);
     if (n == 1 && !*field[0]) continue;
-    if (!is_first || !read_header(field, n, &columns)) status = read_row(path, line, field, n, &columns, split, out);
+    bool is_header = is_first && read_header(field, n, &columns);
+    if (is_first && !is_header) status = foreign_header(path, line, field, n);
+    if (!status && !is_header) status = read_row(path, line, field, n, &columns, split, out);
     is_first = false;
   }
   free(copy);
@@ -182,6 +202,30 @@ static Status read_split_lists(const char *directory, Pairs *out) {
   return status;
 }
 
+static int is_visible(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+
+// The refusal of a folder that is no data set, with the first things that it holds.
+static Status no_data_set(const char *path) {
+  enum { SHOWN = 5 };
+  struct dirent **entries = NULL;
+  int n = scandir(path, &entries, is_visible, alphasort);
+  Text holds = {0};
+  for (int i = 0; i < n; i++) {
+    if (i < SHOWN)
+      text_printf(&holds, "%s%.60s%s", i ? ", " : "", entries[i]->d_name,
+                  has(path, entries[i]->d_name, true) ? "/" : "");
+    free(entries[i]);
+  }
+  free(entries);
+  Status status =
+      status_make(EXIT_DATA,
+                  "'%s' is no data set: it needs rgb/ (or images/) and depth/, a dataset.json, a train.csv, "
+                  "or scenes with rgb_N.jpg and sync_depth_N.png as NYU Depth v2 has them; it holds %s%s",
+                  path, n > 0 ? text_get(&holds) : "nothing", n > SHOWN ? ", ..." : "");
+  text_free(&holds);
+  return status;
+}
+
 static Status read_directory(const char *path, bool uses_manifest, Pairs *out) {
   if (uses_manifest && has(path, "dataset.json", false)) {
     out->kind = "manifest";
@@ -203,12 +247,7 @@ static Status read_directory(const char *path, bool uses_manifest, Pairs *out) {
   }
   out->kind = "NYU folders";
   TRY(pairs_read_nyu(path, out));
-  if (out->n == 0)
-    return status_make(EXIT_DATA,
-                       "'%s' is no data set: it needs rgb/ (or images/) and depth/, a dataset.json, a train.csv, or "
-                       "scenes with rgb_N.jpg and sync_depth_N.png as NYU Depth v2 has them",
-                       path);
-  return STATUS_OK;
+  return out->n ? STATUS_OK : no_data_set(path);
 }
 
 static Status read_file(const char *path, Pairs *out) {

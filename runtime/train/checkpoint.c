@@ -7,7 +7,15 @@
 
 #include "runtime/base/hash.h"
 
-static bool is_moment(const char *name) { return !strncmp(name, "adamw.", 6); }
+// A value of the model: the moving average of a parameter where there is one.
+static Status get_averaged(const Exec *exec, const char *name, float *values) {
+  Text averaged = {0};
+  text_printf(&averaged, "ema.%s", name);
+  bool is_averaged = program_find(exec_program(exec), BUFFER_PARAM, text_get(&averaged)) >= 0;
+  Status status = exec_get(exec, is_averaged ? text_get(&averaged) : name, values);
+  text_free(&averaged);
+  return status;
+}
 
 // The hash covers names and f32 values in the order of the file, so it does not depend on how they are stored.
 static Hash hash_tensor(Hash hash, const char *name, Shape shape, const float *values) {
@@ -15,8 +23,9 @@ static Hash hash_tensor(Hash hash, const char *name, Shape shape, const float *v
   return hash_combine(hash, hash_bytes(values, (size_t)shape_elements(shape) * sizeof *values));
 }
 
-Status checkpoint_save(const char *path, const Exec *exec, bool with_moments, const Metadata *metadata,
+Status checkpoint_save(const char *path, const Exec *exec, CheckpointKind kind, const Metadata *metadata,
                        int n_metadata) {
+  bool is_model = kind == CHECKPOINT_MODEL;
   const Program *program = exec_program(exec);
   WeightWriter *writer = weight_writer_new();
   Arena *arena = arena_new();
@@ -24,9 +33,9 @@ Status checkpoint_save(const char *path, const Exec *exec, bool with_moments, co
   Status status = STATUS_OK;
   for (int i = 0; i < program->n_buffers && !status; i++) {
     const Buffer *buffer = &program->buffers[i];
-    if (buffer->kind != BUFFER_PARAM || (is_moment(buffer->name) && !with_moments)) continue;
+    if (buffer->kind != BUFFER_PARAM || (is_model && program_is_step_state(buffer->name))) continue;
     float *values = ARENA_ARRAY(arena, float, shape_elements(buffer->shape) + 1);
-    status = exec_get(exec, buffer->name, values);
+    status = is_model ? get_averaged(exec, buffer->name, values) : exec_get(exec, buffer->name, values);
     hash = hash_tensor(hash, buffer->name, buffer->shape, values);
     weight_writer_add(writer, buffer->name, buffer->stored_as_i64 ? WEIGHT_I64 : WEIGHT_F32, buffer->shape, values);
   }
@@ -38,6 +47,21 @@ Status checkpoint_save(const char *path, const Exec *exec, bool with_moments, co
   arena_free(arena);
   if (!status) return saved;
   status_free(saved);
+  return status;
+}
+
+Status checkpoint_copy(const Exec *training, Exec *evaluation) {
+  const Program *program = exec_program(evaluation);
+  Status status = STATUS_OK;
+  for (int i = 0; i < program->n_buffers && !status; i++) {
+    const Buffer *buffer = &program->buffers[i];
+    if (buffer->kind != BUFFER_PARAM) continue;
+    float *values = malloc((size_t)shape_elements(buffer->shape) * sizeof *values + 1);
+    if (!values) BUG("out of memory");
+    status = get_averaged(training, buffer->name, values);
+    if (!status) status = exec_set(evaluation, buffer->name, values);
+    free(values);
+  }
   return status;
 }
 
@@ -75,7 +99,7 @@ Status checkpoint_restore(const WeightFile *file, Exec *exec, int *unused) {
   const Program *program = exec_program(exec);
   Misfits missing = {0}, shapes = {0};
   Status status = STATUS_OK;
-  int used = 0, moments = 0;
+  int used = 0, of_step = 0;
   for (int i = 0; i < program->n_buffers && !status; i++) {
     const Buffer *buffer = &program->buffers[i];
     if (buffer->kind != BUFFER_PARAM) continue;
@@ -98,8 +122,8 @@ Status checkpoint_restore(const WeightFile *file, Exec *exec, int *unused) {
     free(values);
     used++;
   }
-  for (int i = 0; i < weights_count(file); i++) moments += is_moment(weights_at(file, i)->name);
-  if (unused) *unused = weights_count(file) - used > moments ? weights_count(file) - used - moments : 0;
+  for (int i = 0; i < weights_count(file); i++) of_step += program_is_step_state(weights_at(file, i)->name);
+  if (unused) *unused = weights_count(file) - used > of_step ? weights_count(file) - used - of_step : 0;
   if (!status && missing.n)
     status = status_make(EXIT_WEIGHTS, "%s lacks %d of the model's tensors: %s%s", weights_path(file), missing.n,
                          text_get(&missing.names), missing.n > MAX_NAMED ? ", ..." : "");

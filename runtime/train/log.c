@@ -24,7 +24,8 @@ static Status keep_until(const char *path, int64_t step) {
     size_t length = strcspn(line, "\n");
     cJSON *json = line[length] ? cJSON_ParseWithLength(line, length) : NULL; // a line cut short by a crash goes too
     const cJSON *at = cJSON_GetObjectItem(json, "step");
-    if (cJSON_IsNumber(at) && at->valuedouble <= (double)step) text_write(&kept, line, length + 1);
+    bool is_stop = cJSON_GetObjectItem(json, "stop") != NULL;
+    if (!is_stop && cJSON_IsNumber(at) && at->valuedouble <= (double)step) text_write(&kept, line, length + 1);
     cJSON_Delete(json);
     line += length + (line[length] != 0);
   }
@@ -64,6 +65,7 @@ Status train_log_step(TrainLog *log, const TrainStep *step) {
   put_number(log, "lr", step->lr);
   put_number(log, "beta1", step->beta1);
   put_number(log, "seconds", step->seconds);
+  put_number(log, "pictures_per_second", step->pictures);
   return end_line(log);
 }
 
@@ -73,6 +75,15 @@ Status train_log_epoch(TrainLog *log, const TrainEpoch *epoch) {
   put_number(log, "mean_loss", epoch->loss);
   for (int m = 0; m < METRIC_COUNT; m++)
     put_number(log, metric_name((Metric)m), metrics_mean(&epoch->metrics, (Metric)m));
+  put_number(log, "depth_mean", epoch->mean);
+  put_number(log, "depth_deviation", epoch->deviation);
+  fprintf(log->file, ",\"collapsed\":%lld,\"since_best\":%lld", (long long)epoch->collapsed,
+          (long long)epoch->since_best);
+  return end_line(log);
+}
+
+Status train_log_stop(TrainLog *log, int64_t step, const char *reason) {
+  fprintf(log->file, "{\"step\":%lld,\"stop\":\"%s\"", (long long)step, reason);
   return end_line(log);
 }
 

@@ -1,5 +1,6 @@
 // The training step against AdamW's and clipping's formulas in double precision.
-#include "compiler/pass/pass.h"
+#include "compiler/compiler.h"
+#include "runtime/exec.h"
 #include "tests/check.h"
 #include "tests/compiler/values.h"
 
@@ -27,10 +28,10 @@ static float *leaf_values(Values *values, const Graph *graph, const char *name) 
 
 static void set_hyper(Values *values, const Graph *graph, double lr, double beta1, double beta2, int t) {
   float *hyper = leaf_values(values, graph, "hyper");
-  hyper[0] = (float)lr;
-  hyper[1] = (float)beta1;
-  hyper[2] = (float)(1 - pow(beta1, t));
-  hyper[3] = (float)(1 - pow(beta2, t));
+  hyper[HYPER_LR] = (float)lr;
+  hyper[HYPER_BETA1] = (float)beta1;
+  hyper[HYPER_UNBIAS1] = (float)(1 - pow(beta1, t));
+  hyper[HYPER_UNBIAS2] = (float)(1 - pow(beta2, t));
 }
 
 // What the runtime does after a step: all updates at once.
@@ -135,8 +136,8 @@ static void check_who_is_trained(void) {
   graph_update(graph, state, graph_binary(graph, OP_add, state, params[0]));
   graph_output(graph, "idle_twice", graph_binary(graph, OP_add, idle, idle), false);
   graph_output(graph, "loss", linear_loss(graph, params, 3), false);
-  const char *frozen[] = {"encoder.*"};
-  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .frozen = frozen, .n_frozen = 1};
+  const StepRule rules[] = {{.kind = RULE_FREEZE, .pattern = "encoder.*"}};
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .rules = rules, .n_rules = 1};
   CHECK(step_build(graph, &options, diag_new(arena, 20)), "step_build");
   CHECK(update_of(graph, "head.weight") && update_of(graph, "adamw.m.head.weight"), "the head is trained");
   CHECK(!update_of(graph, "encoder.0.weight") && !update_of(graph, "encoder.1.weight"), "the encoder is frozen");
@@ -147,8 +148,206 @@ static void check_who_is_trained(void) {
   arena_free(arena);
 }
 
-static bool is_refused(Graph *graph, const char *const *frozen, int n_frozen) {
-  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .frozen = frozen, .n_frozen = n_frozen};
+// Patterns in order, the last that fits wins, for each sort of rule apart; rates and decays are factors.
+static void check_rules(void) {
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "rules");
+  Node *params[] = {graph_param(graph, "encoder.0.weight", SHAPE(2), (Init){0}),
+                    graph_param(graph, "encoder.1.weight", SHAPE(2), (Init){0}),
+                    graph_param(graph, "head.weight", SHAPE(2), (Init){0})};
+  params[2]->is_frozen = true; // by the model's text
+  graph_output(graph, "loss", linear_loss(graph, params, 3), false);
+  const StepRule rules[] = {{.kind = RULE_RATE, .pattern = "*", .factor = 0.5},
+                            {.kind = RULE_FREEZE, .pattern = "*"},
+                            {.kind = RULE_RATE, .pattern = "encoder.1.*", .factor = 0.1},
+                            {.kind = RULE_TUNE, .pattern = "encoder.?.weight"},
+                            {.kind = RULE_FREEZE, .pattern = "encoder.0.*"},
+                            {.kind = RULE_TUNE, .pattern = "head.*"},
+                            {.kind = RULE_DECAY, .pattern = "encoder.1.*", .factor = 0}};
+  enum { N_RULES = sizeof rules / sizeof *rules };
+  CHECK(step_rule_frozen(rules, N_RULES, params[0]), "frozen again");
+  CHECK(!step_rule_frozen(rules, N_RULES, params[1]), "tuned after all was frozen");
+  CHECK(step_rule_frozen(rules, N_RULES, params[2]), "what the model's text freezes stays frozen");
+  CHECK(step_rule_factor(rules, N_RULES, RULE_RATE, params[0]) == 0.5, "rate of the first");
+  CHECK(step_rule_factor(rules, N_RULES, RULE_RATE, params[1]) == 0.1, "rate of the second");
+  CHECK(step_rule_factor(rules, N_RULES, RULE_DECAY, params[0]) == 1, "no rule for its decay");
+  StepOptions options = {
+      .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.5, .clip = 0, .rules = rules, .n_rules = N_RULES};
+  CHECK(step_build(graph, &options, diag_new(arena, 20)), "step_build");
+  CHECK(graph->n_updates == 3, "one parameter and its moments, not %d", graph->n_updates);
+  Values values = values_new(arena, graph);
+  float *p = leaf_values(&values, graph, "encoder.1.weight"), *g = leaf_values(&values, graph, "g.encoder.1.weight");
+  values_fill(&values, graph, -1, 1);
+  for (int i = 0; i < 2; i++) {
+    p[i] = 1;
+    g[i] = (float)(i - 0.5);
+  }
+  leaf_values(&values, graph, "adamw.m.encoder.1.weight")[0] =
+      leaf_values(&values, graph, "adamw.m.encoder.1.weight")[1] = 0;
+  leaf_values(&values, graph, "adamw.v.encoder.1.weight")[0] =
+      leaf_values(&values, graph, "adamw.v.encoder.1.weight")[1] = 0;
+  set_hyper(&values, graph, 0.01, 0.9, 0.999, 1);
+  values_run(&values, graph);
+  write_back(&values, graph);
+  // the first step of AdamW goes by the rate against the sign of the gradient; no decay is left
+  CHECK_NEAR((double)p[0], 1.001, 1e-6, "a tenth of the rate, upwards");
+  CHECK_NEAR((double)p[1], 0.999, 1e-6, "a tenth of the rate, downwards");
+  arena_free(arena);
+}
+
+// A pattern that fits nothing is an error that names the nearest parameter, or path, there is.
+static void check_pattern(const char *pattern, const char *hint) {
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "net");
+  Node *params[] = {graph_param(graph, "encoder.stem.weight", SHAPE(2), (Init){0}),
+                    graph_param(graph, "gain", SHAPE(2), (Init){0})};
+  graph_output(graph, "loss", linear_loss(graph, params, 2), false);
+  StepRule rule = {.kind = RULE_RATE, .pattern = pattern, .factor = 0.1};
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .rules = &rule, .n_rules = 1};
+  Diag *diag = diag_new(arena, 20);
+  CHECK(!step_build(graph, &options, diag) && diag_errors(diag) == 1, "%s is refused", pattern);
+  Text text = {0};
+  diag_print(diag, &text, false);
+  CHECK(strstr(text_get(&text), pattern) && strstr(text_get(&text), hint), "%s: no '%s' in: %s", pattern, hint,
+        text_get(&text));
+  text_free(&text);
+  arena_free(arena);
+}
+
+// A small step with running statistics, accumulation and averages, run by the compiled kernels of a target.
+typedef struct Machine {
+  Arena *arena;
+  Program *program;
+  Device *device;
+  Exec *exec;
+} Machine;
+
+// loss = sum(p * g) + sum(q * h); the state takes the mean of its old value and g.
+static Machine machine_open(const Target *target, StepOptions options) {
+  Machine machine = {.arena = arena_new()};
+  Graph *graph = graph_new(machine.arena, "machine");
+  Node *params[] = {graph_param(graph, "p", SHAPE(N), (Init){.kind = INIT_CONSTANT, .a = 1}),
+                    graph_param(graph, "q", SHAPE(N, 3), (Init){.kind = INIT_UNIFORM, .a = -1, .b = 1})};
+  graph_output(graph, "loss", linear_loss(graph, params, 2), false);
+  Node *state = graph_state(graph, "running", SHAPE(N), (Init){.kind = INIT_CONSTANT, .a = 3}),
+       *half = graph_scalar(graph, 0.5), *g = graph_find_leaf(graph, "g.p");
+  Node *sum = graph_binary(graph, OP_add, state, g);
+  graph_update(graph, state, graph_binary(graph, OP_mul, half, sum));
+  CHECK(step_build(graph, &options, diag_new(machine.arena, 20)), "step_build");
+  Status status = compile(graph, &(CompileOptions){.target = target, .is_training = true}, &machine.program);
+  if (!status) status = device_open_cpu(1, &machine.device);
+  if (!status) status = exec_open(machine.program, machine.device, 1, &machine.exec);
+  CHECK(!status, "%s", status_message(status));
+  return machine;
+}
+
+static void machine_close(Machine *machine) {
+  exec_close(machine->exec);
+  device_close(machine->device);
+  program_free(machine->program);
+  arena_free(machine->arena);
+}
+
+// All parameters and states, one after the other.
+static float *machine_state(const Machine *machine, int *n) {
+  float *values = ARENA_ARRAY(machine->arena, float, 64 * N);
+  *n = 0;
+  for (int i = 0; i < machine->program->n_buffers; i++) {
+    const Buffer *buffer = &machine->program->buffers[i];
+    if (buffer->kind != BUFFER_PARAM) continue;
+    status_free(exec_get(machine->exec, buffer->name, values + *n));
+    *n += (int)shape_elements(buffer->shape);
+  }
+  return values;
+}
+
+static double machine_get(const Machine *machine, const char *name, int i) {
+  float values[3 * N];
+  Status status = exec_get(machine->exec, name, values);
+  CHECK(!status, "%s", status_message(status));
+  status_free(status);
+  return (double)values[i];
+}
+
+// Runs number `run` of `runs` of step t, with gradients drawn by `seed`, plus `extra` on one of them.
+static void machine_run(const Machine *machine, int t, int run, int runs, uint64_t seed, float extra) {
+  float *g = exec_input(machine->exec, "g.p"), *h = exec_input(machine->exec, "g.q"),
+        *hyper = exec_input(machine->exec, "hyper");
+  for (int i = 0; i < N; i++) g[i] = (float)unit_random(seed, (uint64_t)i) - 0.3f;
+  for (int i = 0; i < 3 * N; i++) h[i] = (float)unit_random(seed + 100, (uint64_t)i) - 0.5f;
+  g[2] += extra;
+  hyper[HYPER_LR] = 0.01f;
+  hyper[HYPER_BETA1] = 0.9f;
+  hyper[HYPER_UNBIAS1] = (float)(1 - pow(0.9, t));
+  hyper[HYPER_UNBIAS2] = (float)(1 - pow(0.999, t));
+  hyper[HYPER_KEEP] = run > 0;
+  hyper[HYPER_SHARE] = 1 / (float)runs;
+  hyper[HYPER_APPLY] = run == runs - 1;
+  hyper[HYPER_RENEW] = 1 / (float)t;
+  Status status = exec_run(machine->exec);
+  CHECK(!status, "%s", status_message(status));
+  status_free(status);
+}
+
+// A run with a loss or gradient that is not finite changes not one bit, wherever the machine stands.
+static void check_sound(const Target *target, bool accumulates, double clip) {
+  static const float bad[] = {NAN, INFINITY, -INFINITY, 3e38f}; // the square of the last overflows
+  StepOptions options = {.beta2 = 0.999,
+                         .eps = 1e-8,
+                         .weight_decay = 0.1,
+                         .clip = clip,
+                         .accumulates = accumulates,
+                         .averages = accumulates};
+  Machine machine = machine_open(target, options);
+  int runs = accumulates ? 2 : 1, n, m;
+  for (int t = 1; t <= 2; t++) {
+    for (int run = 0; run < runs; run++) {
+      float *before = machine_state(&machine, &n);
+      for (int k = 0; k < 4; k++) machine_run(&machine, t, run, runs, (uint64_t)k, bad[k]);
+      float *after = machine_state(&machine, &m);
+      CHECK(m == n && !memcmp(before, after, sizeof(float) * (size_t)n), "%s: a bad run at step %d changed values",
+            target->name, t);
+      machine_run(&machine, t, run, runs, 7, 0);
+      after = machine_state(&machine, &m);
+      CHECK(memcmp(before, after, sizeof(float) * (size_t)n), "%s: a good run changes values", target->name);
+    }
+  }
+  CHECK_NEAR(machine_get(&machine, "running", 0),
+             3 * pow(0.5, 2 * runs) + (1 - pow(0.5, 2 * runs)) * (unit_random(7, 0) - 0.3), 1e-6,
+             "%s: running statistics", target->name);
+  machine_close(&machine);
+}
+
+// Two runs make the step of their mean gradient; the average begins with the parameters and has no bias.
+static void check_accumulate(const Target *target) {
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1, .clip = 0.5};
+  Machine whole = machine_open(target, options);
+  options.accumulates = options.averages = true;
+  Machine parts = machine_open(target, options);
+  double mean[N] = {0};
+  for (int t = 1; t <= 3; t++) {
+    double start = machine_get(&parts, "p", 1);
+    machine_run(&parts, t, 0, 2, (uint64_t)t, 0.25f);
+    CHECK(machine_get(&parts, "p", 1) == start, "%s: the first run changes no parameter", target->name);
+    machine_run(&parts, t, 1, 2, (uint64_t)t, -0.75f);
+    machine_run(&whole, t, 0, 1, (uint64_t)t, -0.25f);
+    for (int i = 0; i < N; i++) {
+      double p = machine_get(&parts, "p", i);
+      CHECK_NEAR(p, machine_get(&whole, "p", i), 1e-6, "%s: step %d, element %d", target->name, t, i);
+      mean[i] += (p - mean[i]) / t;
+      CHECK_NEAR(machine_get(&parts, "ema.p", i), mean[i], 1e-6, "%s: average %d at step %d", target->name, i, t);
+    }
+    CHECK_NEAR(machine_get(&parts, "q", 5), machine_get(&whole, "q", 5), 1e-6, "%s: q at step %d", target->name, t);
+  }
+  CHECK_NEAR((double)*exec_output(parts.exec, "grad_norm"), (double)*exec_output(whole.exec, "grad_norm"), 1e-6,
+             "%s: the norm is that of the mean gradient", target->name);
+  machine_close(&whole);
+  machine_close(&parts);
+}
+
+static bool is_refused(Graph *graph, const char *freeze) {
+  StepRule rule = {.kind = RULE_FREEZE, .pattern = freeze};
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .rules = &rule, .n_rules = freeze ? 1 : 0};
   Diag *diag = diag_new(graph->arena, 20);
   return !step_build(graph, &options, diag) && diag_errors(diag) == 1;
 }
@@ -156,28 +355,28 @@ static bool is_refused(Graph *graph, const char *const *frozen, int n_frozen) {
 static void check_faults(void) {
   Arena *arena = arena_new();
   Graph *without = graph_new(arena, "without");
-  CHECK(is_refused(without, NULL, 0), "no loss");
+  CHECK(is_refused(without, NULL), "no loss");
 
   Graph *frozen = graph_new(arena, "frozen");
   Node *p = graph_param(frozen, "p", SHAPE(2), (Init){0});
   graph_output(frozen, "loss", linear_loss(frozen, &p, 1), false);
-  CHECK(is_refused(frozen, (const char *[]){"*"}, 1), "everything is frozen");
+  CHECK(is_refused(frozen, "*"), "everything is frozen");
 
   Graph *taken = graph_new(arena, "taken");
   graph_input(taken, "hyper", SHAPE(4));
   p = graph_param(taken, "p", SHAPE(2), (Init){0});
   graph_output(taken, "loss", linear_loss(taken, &p, 1), false);
-  CHECK(is_refused(taken, NULL, 0), "an input is called hyper");
+  CHECK(is_refused(taken, NULL), "an input is called hyper");
 
   Graph *moment = graph_new(arena, "moment");
   p = graph_param(moment, "adamw.m.p", SHAPE(2), (Init){0});
   graph_output(moment, "loss", linear_loss(moment, &p, 1), false);
-  CHECK(is_refused(moment, NULL, 0), "a parameter is called as a moment");
+  CHECK(is_refused(moment, NULL), "a parameter is called as a moment");
 
   Graph *many = graph_new(arena, "many");
   p = graph_param(many, "p", SHAPE(2), (Init){0});
   graph_output(many, "loss", p, false);
-  CHECK(is_refused(many, NULL, 0), "the loss is two numbers");
+  CHECK(is_refused(many, NULL), "the loss is two numbers");
   arena_free(arena);
 }
 
@@ -190,6 +389,18 @@ int main(void) {
   check_clip(0.1);
   check_clip(1000);
   check_who_is_trained();
+  check_rules();
+  check_pattern("encodr.*", "did you mean 'encoder.*'?");
+  check_pattern("encoder.stem.wieght", "did you mean 'encoder.stem.weight'?");
+  check_pattern("gian", "did you mean 'gain'?");
+  check_pattern("transformer.*", "'encoder.stem.weight', ...");
+  const Target *targets[] = {target_reference(), target_host()};
+  for (int i = 0; i < 2; i++) {
+    check_sound(targets[i], false, 0);
+    check_sound(targets[i], false, 0.5);
+    check_sound(targets[i], true, 0.5);
+    check_accumulate(targets[i]);
+  }
   check_faults();
   return check_report("step");
 }

@@ -324,21 +324,19 @@ static Exec *load_step(const Case *c, const char *text, const char *loss, const 
 
 static void set_hyper(Exec *exec, double lr, double beta1, double beta2, int64_t t) {
   float *hyper = exec_input(exec, "hyper");
-  hyper[0] = (float)lr;
-  hyper[1] = (float)beta1;
-  hyper[2] = (float)(1 - pow(beta1, (double)t));
-  hyper[3] = (float)(1 - pow(beta2, (double)t));
+  hyper[HYPER_LR] = (float)lr;
+  hyper[HYPER_BETA1] = (float)beta1;
+  hyper[HYPER_UNBIAS1] = (float)(1 - pow(beta1, (double)t));
+  hyper[HYPER_UNBIAS2] = (float)(1 - pow(beta2, (double)t));
 }
 
 static bool run_adamw(const Case *c, const Parameter *rows, const char *text) {
   const cJSON *optimiser = cJSON_GetObjectItem(c->json, "optimiser"), *betas = cJSON_GetObjectItem(optimiser, "betas");
   double beta1 = cJSON_GetArrayItem(betas, 0)->valuedouble, beta2 = cJSON_GetArrayItem(betas, 1)->valuedouble;
-  StepOptions options = {beta2,
-                         json_number(optimiser, "eps", 1e-8),
-                         json_number(optimiser, "weight_decay", 0),
-                         json_number(optimiser, "clip_global_norm", 0),
-                         NULL,
-                         0};
+  StepOptions options = {.beta2 = beta2,
+                         .eps = json_number(optimiser, "eps", 1e-8),
+                         .weight_decay = json_number(optimiser, "weight_decay", 0),
+                         .clip = json_number(optimiser, "clip_global_norm", 0)};
   Build build;
   Program *program = NULL;
   Exec *exec = load_step(c, text, json_text(optimiser, "loss"), &options, &build, &program);
@@ -356,12 +354,10 @@ static bool run_adamw(const Case *c, const Parameter *rows, const char *text) {
 
 static bool run_fit(const Case *c, const Parameter *rows, const char *text) {
   double beta2 = json_number(c->json, "beta2", 0.999);
-  StepOptions options = {beta2,
-                         json_number(c->json, "eps", 1e-8),
-                         json_number(c->json, "weight_decay", 0),
-                         json_number(c->json, "clip_global_norm", 0),
-                         NULL,
-                         0};
+  StepOptions options = {.beta2 = beta2,
+                         .eps = json_number(c->json, "eps", 1e-8),
+                         .weight_decay = json_number(c->json, "weight_decay", 0),
+                         .clip = json_number(c->json, "clip_global_norm", 0)};
   Schedule schedule =
       schedule_one_cycle(json_number(c->json, "max_lr", 0), (int64_t)json_number(c->json, "total_steps", 0));
   if (!strcmp(json_text(c->json, "schedule"), "onecycle_torch")) schedule.kind = SCHEDULE_ONE_CYCLE_TORCH;

@@ -71,8 +71,9 @@ static bool run_adamw(Golden *golden, const cJSON *test, const WeightFile *file,
   Node *param = graph_param(build.graph, "p", p_shape, (Init){0}), *gradient = graph_input(build.graph, "g", p_shape);
   Node *product = graph_binary(build.graph, OP_mul, param, gradient);
   graph_output(build.graph, "loss", graph_sum(build.graph, product, (int[]){0}, 1, false), false);
-  StepOptions options = {
-      number(attrs, "beta2", 0.999), number(attrs, "eps", 1e-8), number(attrs, "weight_decay", 0), 0, NULL, 0};
+  StepOptions options = {.beta2 = number(attrs, "beta2", 0.999),
+                         .eps = number(attrs, "eps", 1e-8),
+                         .weight_decay = number(attrs, "weight_decay", 0)};
   Program *program = NULL;
   bool is_ok = step_build(build.graph, &options, diag_new(build.arena, 20));
   Exec *exec = is_ok ? golden_load(golden, &build, true, &program) : NULL;

@@ -25,7 +25,8 @@ static void test_description(void) {
                              "  input x: f32[N, C, H, W]\n  input y: f32[N, width, H, K]\n  output z = x\n}\n"
                              "train second {\n  target gt: f32[N, M]\n  loss sum(gt, axes=[0, 1])\n"
                              "  optimizer adamw(lr=1e-3, decay=-0.5 / 2, 7)  batch 4   epochs 3\n"
-                             "  augment none  freeze a.*  freeze b.?  set height 64  set flip true  set rate -2.5\n}\n",
+                             "  augment none  freeze a.*  freeze b.?  set height 64  set flip true  set rate -2.5\n"
+                             "  tune a.b.*  rate a.* 0.1  rate 0.c 0.25  decay *.bias 0  set decay x  freeze a.?\n}\n",
                              diag);
   CHECK(file && diag_errors(diag) == 0, "the file loads");
   if (!file) return;
@@ -46,11 +47,13 @@ static void test_description(void) {
     text_printf(&got, "%s=", s->key);
     if (s->kind == SETTING_STRING) text_printf(&got, "'%s' ", s->string);
     if (s->kind == SETTING_NUMBER) text_printf(&got, "%g ", s->number);
+    if (s->kind == SETTING_RULE) text_printf(&got, "'%s'*%g ", s->string, s->number);
     if (s->kind == SETTING_BOOL) text_put(&got, s->number ? "true " : "false ");
   }
   CHECK_TEXT(text_get(&got),
              "optimizer='adamw' optimizer.lr=0.001 optimizer.decay=-0.25 optimizer.2=7 batch=4 epochs=3 augment='none' "
-             "freeze='a.*' freeze='b.?' height=64 flip=true rate=-2.5 ",
+             "freeze='a.*'*1 freeze='b.?'*1 height=64 flip=true rate=-2.5 tune='a.b.*'*1 rate='a.*'*0.1 rate='0.c'*0.25 "
+             "decay='*.bias'*0 decay='x' freeze='a.?'*1 ",
              "settings");
   text_free(&got);
   CHECK(!lang_find_model(file, "third", diag) && diag_errors(diag) == 1, "no third model");
@@ -202,13 +205,13 @@ static void test_format(void) {
       "module f( x:f32[ N,C ],k=3 ,act = none )   where C%k==0 {\n\n\n  y=x|>f( k = -1 )  @a.{ k+1 }.b\n"
       "      |> g(\n 1,\n2\n)\nif k==1 and not(k!=2){y=-x} else {\ny=x- 1\n}\n"
       "  return match k{1=>x,_=>y},y\n\n}\n"
-      "train m{batch 3 epochs 4\nset rate  -1  loss -a\n freeze a.*}";
+      "train m{batch 3 epochs 4\nset rate  -1  loss -a\n freeze a.*  tune  b rate   a.? 5e-1  decay x 0}";
   static const char neat[] =
       "net 1\nuse conv (conv, batch_norm)\n# no space\n\nc = [1,\n  2, -3]        # tail\nlong_name = -3  # other\n"
       "module f(x: f32[N, C], k = 3, act = none) where C % k == 0 {\n  y = x |> f(k=-1) @a.{k + 1}.b\n"
       "    |> g(\n      1,\n      2\n    )\n  if k == 1 and not (k != 2) { y = -x } else {\n    y = x - 1\n  }\n"
       "  return match k { 1 => x, _ => y }, y\n}\n"
-      "train m { batch 3   epochs 4\n  set rate -1   loss -a\n  freeze a.* }\n";
+      "train m { batch 3   epochs 4\n  set rate -1   loss -a\n  freeze a.*   tune b   rate a.? 5e-1   decay x 0 }\n";
   Arena *arena = arena_new();
   Diag *diag = diag_new(arena, 20);
   Text got = {0};

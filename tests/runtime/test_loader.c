@@ -241,7 +241,66 @@ static void test_rooms(void) {
   status_free(status);
 }
 
+// A bootstrap sample: 1 - 1/e of the data set, the same in every epoch, in another order; batches together.
+static void test_bootstrap(void) {
+  enum { SIZE = 1000 };
+  int times[SIZE] = {0}, distinct = 0;
+  for (int64_t i = 0; i < SIZE; i++) times[loader_bootstrap(11, 1, SIZE, i)]++;
+  for (int i = 0; i < SIZE; i++) distinct += times[i] > 0;
+  CHECK_NEAR(distinct / (double)SIZE, 0.632, 0.03, "share of the data set");
+  int equal = 0;
+  for (int64_t i = 0; i < SIZE; i++) equal += loader_bootstrap(11, 1, SIZE, i) == loader_bootstrap(11, 2, SIZE, i);
+  CHECK(equal < 10, "draws are told apart");
+  Fake fake = fake_of(SIZE);
+  LoaderOptions options = options_of(2);
+  options.bootstrap = 1;
+  options.batch = 5;
+  Loader *loader = open_loader(&fake, options);
+  int64_t first[5];
+  for (int epoch = 0; epoch < 2; epoch++) {
+    int seen[SIZE] = {0};
+    for (int64_t b = 0; b < loader_batches(loader); b++) {
+      Batch batch = next(loader);
+      for (int i = 0; i < 5; i++) seen[batch.sample[i]]++;
+      if (b == 0 && epoch == 0) memcpy(first, batch.sample, sizeof first);
+      if (b == 0 && epoch == 1) CHECK(memcmp(first, batch.sample, sizeof first), "another order in each epoch");
+    }
+    CHECK(!memcmp(seen, times, sizeof seen), "epoch %d is the bootstrap sample", epoch);
+  }
+  char name[SAMPLE_NAME];
+  loader_sample_name(loader, 7, name);
+  CHECK_TEXT(name, "fake 7", "a sample's name");
+  loader_close(loader);
+
+  // a sample drawn twice is augmented twice
+  Fake few = fake_of(2);
+  options.batch = 2;
+  options.seed = 0;
+  while (loader_bootstrap(options.seed, 1, 2, 0) != loader_bootstrap(options.seed, 1, 2, 1)) options.seed++;
+  loader = open_loader(&few, options);
+  Batch batch = next(loader);
+  CHECK(batch.sample[0] == batch.sample[1] && memcmp(batch.rgb, batch.rgb + 3 * 256, sizeof(float) * 3 * 256),
+        "two draws of a sample look different");
+  loader_close(loader);
+}
+
+static void test_together(void) {
+  Fake fake = fake_of(30);
+  LoaderOptions options = options_of(2);
+  options.batch = 2;
+  options.together = 4;
+  Loader *loader = open_loader(&fake, options);
+  CHECK(loader_batches(loader) == 12, "three times four batches, not %lld", (long long)loader_batches(loader));
+  loader_close(loader);
+  options.together = 16;
+  Status status = loader_open(&fake.base, &options, &loader);
+  CHECK(status_code(status) == EXIT_DATA, "too small for 16 batches of 2: %s", status_message(status));
+  status_free(status);
+}
+
 int main(void) {
+  test_bootstrap();
+  test_together();
   test_order();
   test_same_bits();
   test_complete();

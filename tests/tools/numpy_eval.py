@@ -123,6 +123,23 @@ def compare(protocol, align, directory, rows, summary):
     assert worst < 1e-6
 
 
+def bases(directory, predictions, summary):
+    """What `eval --bases --json` says of each base and of their mean, from the maps that `predict --bases` wrote."""
+    said, sums = json.load(open(summary))["bases"], {}
+    names = [file[:-4] for file in sorted(os.listdir(directory + "/depth"))]
+    for name in names:
+        truth = read_truth("%s/depth/%s.png" % (directory, name))
+        maps = {base: np.load("%s/%s_base_%s.npy" % (predictions, name, base)) for base in ("narrow", "wide")}
+        maps["mean"] = (maps["narrow"].astype(np.float64) + maps["wide"]) / 2
+        maps["combined"] = np.load("%s/%s_depth.npy" % (predictions, name))
+        for key, depth in maps.items():
+            sums[key] = sums.get(key, 0) + np.array(judge(depth, truth, "full", "none")[1]) / len(names)
+    assert sorted(said) == sorted(sums), said.keys()
+    for key, values in sums.items():
+        assert all(abs(said[key][k] - v) < 1e-5 * max(1, abs(v)) for k, v in zip(NAMES, values)), (key, said[key], values)
+    assert said["narrow"] != said["wide"]
+
+
 def mirror(directory, out):
     for name in os.listdir(directory + "/rgb"):
         pixels, _ = read_png("%s/rgb/%s" % (directory, name))
@@ -156,4 +173,4 @@ verb, *rest = sys.argv[1:]
 if verb == "cloud":
     cloud(*rest[:3], *map(float, rest[3:]))
 else:
-    {"compare": compare, "mirror": mirror, "motorcycle": motorcycle}[verb](*rest)
+    {"compare": compare, "bases": bases, "mirror": mirror, "motorcycle": motorcycle}[verb](*rest)

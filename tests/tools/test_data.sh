@@ -32,6 +32,9 @@ expect 4 '00002.png' "$SGRUN" data check rooms
 expect 0 '' "$SGRUN" data init rooms --force
 expect 0 '0 have changed' "$SGRUN" data check rooms
 
+# How long the training waited for its data.
+expect 0 'waited [0-9.]+ s for training data' "$SGRUN" train tiny.net -j 1 -e 1 --data rooms -o waits
+
 # Lists: every pair is in one of them, the same whatever else is there, and they train.
 expect 0 'val.csv' "$SGRUN" data split rooms -o lists --val 0.3 --test 0.1
 check 'every pair is in one list' test "$(cat lists/*.csv | grep -c png)" = 12
@@ -101,6 +104,23 @@ expect 4 'none of the 36 pairs.*data-root' $train --data nyu/train.txt -o x
 expect 0 'threshold accuracy' $train --data nyu/train.txt --data-root nyu/sync -o bynyu
 expect 0 '4 pictures' "$SGRUN" eval bynyu/weights.safetensors --data nyu
 expect 0 '40 pictures' "$SGRUN" eval bynyu/weights.safetensors --data nyu --split all -p slides
+
+# Data of which nothing can be used is refused before the compiling, and says what it is.
+mkdir -p none/rgb none/depth stray/Images
+cp own/rgb/00_0.png none/rgb/0.png
+cp rooms/depth/00001.png none/depth/0.png
+cp own/rgb/00_1.png none/rgb/1.png
+cp rooms/depth/00002.png none/depth/1.png
+expect 4 'none of the first 1 pairs can be read.*64x48 pixels' $train --data none -o x
+expect 4 '1 of 2 samples cannot be read|2 of 2 samples' "$SGRUN" data view none -o none.png
+check 'broken samples are drawn as such' test -s none.png
+rm own/dataset.json
+expect 4 'none of the first .* depth maps has a depth between' $train --data own --depth-scale 10 -o x
+expect 4 'it holds Images/' "$SGRUN" data check stray
+printf 'picture,distance\nown/rgb/00_0.png,own/depth/00_0.png\n' >stray/list.csv
+expect 4 "columns are called 'picture', 'distance'" "$SGRUN" data check stray/list.csv
+mv none/rgb/1.png none/rgb/one.png && mv none/rgb/0.png none/rgb/zero.png
+expect 4 "such as 'one' and '0'" "$SGRUN" data check none
 
 # Missing files are named before the first step, broken ones skipped and counted, and limited.
 expect 4 '3 of 43 pairs are broken' "$SGRUN" data check hole/list.csv

@@ -52,6 +52,16 @@ digest() { "$SGRUN" eval $weights --data small "$@" 2>/dev/null | sed -n 's/.*#\
 check 'digests differ' test "$( (digest; digest --flip; digest --align lsq; digest -p slides; digest -p nyu-eigen) | sort -u | wc -l)" = 5
 check 'and stay' test "$(digest)" = "$(digest)"
 
+# A stack: each base and their plain mean beside the combined depth.
+cp "$root/tests/tools/tiny_stack.net" .
+expect 0 '' "$SGRUN" train tiny_stack.net -q -o stack
+stack=stack/weights.safetensors
+expect 0 'base_wide' "$SGRUN" predict $stack small/rgb/*.png -f npy --bases --no-colour -o bases
+"$SGRUN" eval $stack --data small --split all --bases --json >json
+check 'figures of each base and of their mean' $python numpy_eval.py bases small bases json
+expect 0 '^mean +0\.' "$SGRUN" eval $stack --data small --bases --flip
+expect 2 'a stack of base learners' "$SGRUN" eval $weights --data small --bases
+
 # Point clouds.
 expect 2 'fx' "$SGRUN" predict $weights small/rgb/00000.png --ply -o cloud
 expect 0 'cloud/00000.ply' "$SGRUN" predict $weights small/rgb/00000.png --ply --fx 160 --cy 80 -f npy -o cloud

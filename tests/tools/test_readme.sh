@@ -16,10 +16,10 @@ done <commands
 
 # Every command that exists is in the table, and every command in the table exists.
 for program in sgc sgrun; do
-  for command in $($program --help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+  for command in $($program --help | sed -n 's/^  \([a-z-]*\) .*/\1/p'); do
     check "the README lists $program $command" grep -q "^| .$program $command" "$readme"
   done
 done
-sed -n 's/^| `\(sgc\|sgrun\) \([a-z]*\).*/\1 \2/p' "$readme" >table
+sed -n 's/^| `\(sgc\|sgrun\) \([a-z-]*\).*/\1 \2/p' "$readme" >table
 while read -r program command; do expect 0 'usage' "$program" "$command" --help; done <table
 report tools/readme

@@ -16,7 +16,7 @@ await() {
 # TensorBoard: whole, stopped at an epoch and resumed, killed and resumed, started over, switched off.
 expect 0 '' $train -o whole
 expect 0 '^1 files, 52 values equal to the log, 2 panels' $tfevents whole
-expect 75 'stopped after step 4 of 8' $train -o parts --until 1
+expect 75 'saved after step 4 of 8' $train -o parts --until 1
 expect 0 '^1 files' $tfevents parts
 expect 0 '' $train -o parts --resume
 expect 0 '^2 files, 52 values' $tfevents parts

@@ -72,6 +72,23 @@ code=$?
 if [ $code = 4 ]; then pass; else fail "a full disk ended with $code: $(cat err)"; fi
 if ls full/*.tmp >/dev/null 2>&1; then fail 'a full disk left a temporary file'; else pass; fi
 
-# A learning rate beyond reason: stopped with the step and a remedy.
-expect 6 'smaller --set lr' $train -o wild --set lr=1000 --set clip=0 --set schedule=constant
+# Patterns of parameters: those that fit nothing are refused with the nearest name, by the command line or the text.
+expect 2 "did you mean 'head" $train -o rules --rate 'haed.*=0.1'
+expect 2 'PATTERN=FACTOR' $train -o rules --rate 'head.*'
+sed 's/augment flip/freeze down.*   rate heads.* 0.1/' tiny.net >rules.net
+expect 3 "rules.net:.*rate heads.\\*: no parameter" "$SGRUN" train rules.net -q -o rules
+expect 0 '' $train -o rules --set rooms=4 --freeze '*' --tune 'head.*' --rate 'head.bias=0' --decay 'head.*=0'
+expect 0 '' $train -o start --set rooms=4 --set lr=0
+check 'frozen parameters and those of rate 0 stay, the others move' python3 - <<'P'
+import json, struct
+def read(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    head = json.loads(data[8:8 + size])
+    return {k: data[8 + size + v["data_offsets"][0]:8 + size + v["data_offsets"][1]]
+            for k, v in head.items() if k != "__metadata__" and "running" not in k and not k.startswith("adamw")}
+a, b = read("start/checkpoint.safetensors"), read("rules/checkpoint.safetensors")
+assert sorted(k for k in b if a[k] != b[k]) == ["head.weight"], [k for k in b if a[k] != b[k]]
+P
+
 report tools/train

@@ -1,0 +1,158 @@
+// sgrun_training: a model, its settings, data and programs, opened for the commands that run training steps.
+#include "tools/sgrun_training.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "runtime/base/hash.h"
+
+void training_close(Training *training) {
+  loader_close(training->training_loader);
+  loader_close(training->validation_loader);
+  dataset_close(training->training);
+  dataset_close(training->validation);
+  runner_close(&training->step);
+  runner_close(&training->evaluation);
+  device_close(training->device);
+  model_close(&training->model);
+}
+
+static ExitCode check_parts(const Cli *cli, const TrainSettings *settings) {
+  if (fmod(settings->batch, settings->accumulate) == 0) return EXIT_DONE;
+  return cli_fail(cli, EXIT_USAGE, "a batch of %.0f cannot be run in %.0f equal parts (setting 'accumulate')",
+                  settings->batch, settings->accumulate);
+}
+
+ExitCode training_open(const Cli *cli, const char *path, Training *out) {
+  ExitCode code = model_open(cli, path, &out->model);
+  if (!code) code = sgrun_settings(cli, &out->model, &out->settings);
+  return code ? code : check_parts(cli, &out->settings);
+}
+
+static ExitCode check_graph(const Cli *cli, const Graph *graph, const char *what) {
+  if (!graph_find_leaf(graph, "rgb"))
+    return cli_fail(cli, EXIT_MODEL, "the model %s has no input 'rgb' to feed pictures to", graph->name);
+  if (!graph_find_output(graph, what))
+    return cli_fail(cli, EXIT_MODEL, "the model %s has no output '%s'", graph->name, what);
+  return EXIT_DONE;
+}
+
+// Where the i-th rule of the settings stands in the model's text; no place for those of the command line, which come
+// after them.
+static SrcLoc rule_place(const Model *model, int i) {
+  for (int k = 0; k < model->info->n_settings; k++)
+    if (model->info->settings[k].kind == SETTING_RULE && i-- == 0) return model->info->settings[k].loc;
+  return (SrcLoc){0};
+}
+
+static StepOptions step_options(const Training *training) {
+  const TrainSettings *settings = &training->settings;
+  static const StepRuleKind kinds[TRAIN_RULES] = {RULE_FREEZE, RULE_TUNE, RULE_RATE, RULE_DECAY};
+  StepRule *rules = ARENA_ARRAY(training->model.arena, StepRule, settings->n_rules + 1);
+  for (int i = 0; i < settings->n_rules; i++) {
+    const TrainRule *rule = &settings->rules[i];
+    rules[i] = (StepRule){kinds[rule->kind], rule->pattern, rule->factor, rule_place(&training->model, i)};
+  }
+  return (StepOptions){.beta2 = settings->beta2,
+                       .eps = settings->eps,
+                       .weight_decay = settings->weight_decay,
+                       .clip = settings->clip,
+                       .rules = rules,
+                       .n_rules = settings->n_rules,
+                       .accumulates = settings->accumulate > 1,
+                       .averages = settings->ema > 0};
+}
+
+// A rule of the command line that fits nothing is a fault of usage, not of the text.
+ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
+  Model *model = &training->model;
+  model_bind(model, "H", "%.0f", training->settings.height);
+  model_bind(model, "W", "%.0f", training->settings.width);
+  model_bind(model, "N", "%.0f", training->settings.batch / training->settings.accumulate);
+  StepOptions options = step_options(training);
+  Graph *graph = model_loss_graph(cli, model);
+  if (!graph) return EXIT_MODEL;
+  ExitCode code = check_graph(cli, graph, "loss");
+  if (!code && !graph_find_leaf(graph, "gt"))
+    code = cli_fail(cli, EXIT_MODEL, "the train block of %s has no target 'gt' to feed depth to", graph->name);
+  for (int i = 0; i < options.n_rules && !code; i++)
+    if (!options.rules[i].loc.file && !step_rule_check(graph, &options.rules[i], model->diag)) code = EXIT_USAGE;
+  if (!code && !step_build(graph, &options, model->diag)) code = EXIT_MODEL;
+  if (code) model_print_diag(model);
+  *out = graph;
+  return code;
+}
+
+static ExitCode build_programs(const Cli *cli, Training *training, bool with_validation) {
+  Graph *step = NULL;
+  ExitCode code = training_step_graph(cli, training, &step);
+  uint64_t seed = (uint64_t)training->settings.seed;
+  if (!code) code = runner_open(cli, step, true, training->device, seed, &training->step);
+  if (code || !with_validation) return code;
+  Graph *evaluation = model_graph(cli, &training->model, false, false);
+  if (!evaluation) return EXIT_MODEL;
+  code = check_graph(cli, evaluation, "depth");
+  if (!code) code = runner_open(cli, evaluation, false, training->device, seed, &training->evaluation);
+  return code;
+}
+
+static ExitCode open_loaders(const Cli *cli, Training *training, bool with_validation) {
+  const TrainSettings *settings = &training->settings;
+  LoaderOptions options = {.batch = (int)(settings->batch / settings->accumulate),
+                           .together = (int)settings->accumulate,
+                           .bootstrap = (int)settings->bootstrap,
+                           .width = (int)settings->width,
+                           .height = (int)settings->height,
+                           .workers = 1,
+                           .seed = (uint64_t)settings->seed,
+                           .is_shuffled = true,
+                           .drops_last = true,
+                           .cache_bytes = (int64_t)2 << 30,
+                           .max_bad = sgrun_max_bad(cli, training->training->size)};
+  if (!augment_find(settings->augment, &options.augment))
+    BUG("augmentation '%s' passed the settings", settings->augment);
+  ExitCode code = cli_status(cli, loader_open(training->training, &options, &training->training_loader));
+  if (code || !with_validation) return code;
+  options.augment = AUGMENT_NONE;
+  options.is_shuffled = options.drops_last = false;
+  options.bootstrap = 0;
+  options.max_bad = sgrun_max_bad(cli, training->validation->size);
+  return cli_status(cli, loader_open(training->validation, &options, &training->validation_loader));
+}
+
+ExitCode training_load(const Cli *cli, Training *training, bool with_validation) {
+  ExitCode code = sgrun_device(cli, &training->device);
+  if (!code) code = sgrun_datasets(cli, &training->settings, &training->training, &training->validation);
+  if (!code) code = build_programs(cli, training, with_validation);
+  if (!code) code = open_loaders(cli, training, with_validation);
+  return code;
+}
+
+const char *training_configuration(const Cli *cli, const Training *training) {
+  Text text = {0};
+  const char *bundle = model_bundle_json(&training->model), *data = cli_option(cli, "data");
+  char hash[HASH_TEXT];
+  hash_text(hash_bytes(bundle, strlen(bundle)), hash);
+  text_printf(&text, "{\"model\":\"%s\",\"text\":\"%s\",\"bindings\":%s,\"data\":", training->model.info->name, hash,
+              model_bindings_json(&training->model));
+  text_put_json(&text, data ? data : "rooms");
+  if (cli_option(cli, "data-val")) {
+    text_put(&text, ",\"data_val\":");
+    text_put_json(&text, cli_option(cli, "data-val"));
+  }
+  text_put(&text, ",\"settings\":");
+  settings_format(&training->settings, &text);
+  sgrun_init_configuration(cli, &text);
+  text_put(&text, "}");
+  const char *copy = arena_strdup(training->model.arena, text_get(&text));
+  text_free(&text);
+  return copy;
+}
+
+Schedule training_schedule(const TrainSettings *settings, int64_t steps) {
+  Schedule schedule = {SCHEDULE_ONE_CYCLE,  settings->lr,        steps,
+                       settings->warmup,    settings->div,       settings->final_div,
+                       settings->beta1_low, settings->beta1_high};
+  if (!schedule_kind(settings->schedule, &schedule.kind)) BUG("schedule '%s' passed the settings", settings->schedule);
+  return schedule;
+}
