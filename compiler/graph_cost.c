@@ -37,6 +37,7 @@ static int64_t count_flops(const Node *node) {
   }
   case CLASS_COMPOSITE: return node->op == OP_softmax ? 4 * n_in : 3 * n_in;
   case CLASS_INDEX: {
+    if (node->op == OP_random) return 10 * n_out; // ten rounds of about four for four elements
     if (node->op != OP_nearest) return n_in;
     int64_t steps = 1;
     for (int64_t n = node->in[1]->shape.dim[1]; n > 1; n /= 2) steps++;

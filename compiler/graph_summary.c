@@ -2,6 +2,7 @@
 #include "compiler/graph_summary.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "compiler/module_tree.h"
 
@@ -58,9 +59,44 @@ static const Node **find_results(const Graph *graph, const TreeModule *tree, Are
   return last;
 }
 
-GraphSummary graph_summary(const Graph *graph, int depth, Arena *arena) {
+// ---- torchinfo's rule
+
+static bool is_in_attention(const Graph *graph, const TreeModule *tree, int module) {
+  for (; module > 0; module = tree[module].parent)
+    if (!strcmp(graph->modules[module].name, "self_attention")) return true;
+  return false;
+}
+
+// How often torchinfo counts the parameters of a module: its output's positions or first axis.
+static int64_t repetitions(Shape shape, bool is_convolution) {
+  if (is_convolution) return shape.dim[0] * shape.dim[2] * shape.dim[3];
+  if (shape.rank == 3) return shape.dim[1]; // tokens
+  return shape.rank ? shape.dim[0] : 1;
+}
+
+static void count_as_torchinfo(const Graph *graph, TreeModule *tree, const Node **last, Arena *arena) {
+  bool *is_convolution = ARENA_ARRAY(arena, bool, graph->n_modules);
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const Node *node = graph->nodes[i];
+    if (node->op == OP_conv2d) is_convolution[tree[node->module].shown] = true;
+  }
+  for (int i = 0; i < graph->n_modules; i++) {
+    TreeModule *module = &tree[i];
+    module->parameters = module->multiply_adds = 0;
+    bool is_counted = module->shown == i && !module->n_children && last[i] && !is_in_attention(graph, tree, i);
+    if (!is_counted) module->own_parameters = 0;
+    module->own_multiply_adds =
+        module->own_parameters ? module->own_parameters * repetitions(last[i]->shape, is_convolution[i]) : 0;
+  }
+  module_tree_sum(graph, tree);
+}
+
+// ---- all
+
+GraphSummary graph_summary(const Graph *graph, int depth, CountRule rule, Arena *arena) {
   TreeModule *tree = module_tree(graph, arena);
   const Node **last = find_results(graph, tree, arena);
+  if (rule == COUNT_TORCHINFO) count_as_torchinfo(graph, tree, last, arena);
   GraphSummary summary = {.rows = ARENA_ARRAY(arena, SummaryRow, graph->n_modules)};
   for (int i = 0; i < graph->n_modules; i++) { // the order of calls: callers before those they call
     if (tree[i].shown != i || (depth >= 0 && tree[i].depth > depth)) continue;
@@ -81,10 +117,10 @@ GraphSummary graph_summary(const Graph *graph, int depth, Arena *arena) {
   for (int i = 0; i < graph->n_nodes; i++) {
     const Node *node = graph->nodes[i];
     int64_t n = shape_elements(node->shape);
-    if (node->op == OP_param) summary.parameters += n;
     if (node->op == OP_state) summary.states += n;
     if (!op_is_leaf(node->op)) summary.activations += n;
   }
-  summary.multiply_adds = graph_cost(graph).multiply_adds;
+  summary.parameters = tree[0].parameters;
+  summary.multiply_adds = tree[0].multiply_adds;
   return summary;
 }

@@ -19,14 +19,22 @@ typedef struct SummaryRow {
 typedef struct GraphSummary {
   SummaryRow *rows; // parents before children, otherwise in the order of first use
   int n_rows;
-  int64_t parameters;    // elements of all parameters
+  int64_t parameters;    // elements of all parameters that the rule counts
   int64_t states;        // elements of all states
-  int64_t multiply_adds; // of one run
+  int64_t multiply_adds; // of one run, by the rule
   int64_t activations;   // elements of all computed values
 } GraphSummary;
 
+typedef enum CountRule {
+  COUNT_ALL, // every parameter, and every multiply-add that is done
+  // As torchinfo 1.5.2 counts PyTorch's modules, for comparison with published figures: only what instances without
+  // instances inside own, those within attention left out; parameters times output positions for a convolution, times
+  // the first axis of the output for everything else (PyTorch's transformers keep tokens [S, N, E]).
+  COUNT_TORCHINFO,
+} CountRule;
+
 // Rows down to `depth` (-1 = all; 0 = the model alone). Everything lives in `arena`.
-GraphSummary graph_summary(const Graph *graph, int depth, Arena *arena);
+GraphSummary graph_summary(const Graph *graph, int depth, CountRule rule, Arena *arena);
 
 // "4,266,246"; and with three digits and a unit: "432", "4.27 M", "1.66 G". `out` is returned.
 enum { COUNT_TEXT = 32 };

@@ -20,6 +20,11 @@ TreeModule *module_tree(const Graph *graph, Arena *arena) {
     own->own_parameters += cost.parameters;
     own->own_multiply_adds += cost.multiply_adds;
   }
+  module_tree_sum(graph, tree);
+  return tree;
+}
+
+void module_tree_sum(const Graph *graph, TreeModule *tree) {
   for (int i = graph->n_modules - 1; i >= 0; i--) { // callers stand before those they call
     if (tree[i].shown != i) continue;
     tree[i].parameters += tree[i].own_parameters;
@@ -28,7 +33,6 @@ TreeModule *module_tree(const Graph *graph, Arena *arena) {
     tree[tree[i].parent].parameters += tree[i].parameters;
     tree[tree[i].parent].multiply_adds += tree[i].multiply_adds;
   }
-  return tree;
 }
 
 int module_at_depth(const TreeModule *tree, int module, int depth) {

@@ -19,6 +19,9 @@ typedef struct TreeModule {
 // One entry for each of Graph.modules; only those with shown == their index are parts of the tree.
 TreeModule *module_tree(const Graph *graph, Arena *arena);
 
+// Sums `own_` counts up into those with the modules inside; the latter are 0 before.
+void module_tree_sum(const Graph *graph, TreeModule *tree);
+
 // The shown module that holds `module` at the given depth or, where it lies higher, itself.
 int module_at_depth(const TreeModule *tree, int module, int depth);
 

@@ -154,7 +154,7 @@ static bool is_vector_of(Shape v, Shape x) { return v.rank == 1 && x.rank == 4 &
 
 // Remedies for what people meet most.
 static void hint_shapes(Elab *el, Op op, const Value *operands, int n) {
-  if (n != 2 && op != OP_concat) return;
+  if (!n || (n != 2 && op != OP_concat)) return;
   Shape a = operands[0].node->shape, b = operands[n - 1].node->shape;
   bool is_elementwise = op_info(op)->cls == CLASS_ELEMENTWISE;
   bool is_other_size = a.rank == 4 && b.rank == 4 && (a.dim[2] != b.dim[2] || a.dim[3] != b.dim[3]);

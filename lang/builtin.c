@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lang/elaborate.h"
+#include "runtime/base/hash.h"
 
 enum { BUILTIN_PARAMS = 2 };
 
@@ -117,6 +118,48 @@ static Value call_rank(Call *call) {
   return value_int(call->args[0].node->shape.rank);
 }
 
+// Streams are known by the instance and the number of the call in it, not by the order of instances. The key is an
+// input of the whole graph.
+static Node *random_numbers(Call *call, Shape shape) {
+  Elab *el = call->el;
+  Graph *graph = el->graph;
+  const char *path = call->frame->instance.path;
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_random, "shape")].ints = shape;
+  int64_t *stream = &attrs[op_attr_index(OP_random, "stream")].i;
+  bool is_taken = true;
+  for (int number = 0; is_taken; number++) {
+    *stream = (int64_t)(hash_fnv64(arena_printf(el->arena, "%s#%d", path, number)) >> 1);
+    is_taken = false;
+    for (int i = 0; i < graph->n_nodes && !is_taken; i++)
+      is_taken = graph->nodes[i]->op == OP_random && node_attr(graph->nodes[i], "stream").i == *stream;
+  }
+  elab_at(el, call->frame, call->expr->loc);
+  Node *key = graph_find_leaf(graph, RANDOM_KEY);
+  if (!key) key = graph_input(graph, RANDOM_KEY, SHAPE(2));
+  return graph_add(graph, OP_random, &key, 1, attrs);
+}
+
+static Value call_random(Call *call) {
+  Value sizes = call->args[0];
+  if (sizes.kind != VALUE_LIST || sizes.list->n > MAX_RANK) return refuse(call, 0, "a list of at most 6 sizes");
+  Shape shape = {.rank = sizes.list->n};
+  for (int i = 0; i < shape.rank; i++) {
+    if (sizes.list->items[i].kind != VALUE_INT) return refuse(call, 0, "a list of integers");
+    shape.dim[i] = sizes.list->items[i].i;
+  }
+  Text why = {0};
+  bool is_good = op_shape_ok(shape, &why), is_training = frame_is_training(call->el, call->frame);
+  if (!is_good) ERROR(call->el, call->frame, call->exprs[0]->loc, "random: %s", text_get(&why));
+  text_free(&why);
+  if (is_good && !is_training) {
+    ERROR(call->el, call->frame, call->expr->loc, "there are random numbers only while training");
+    HINT(call->el, "put it behind `if training { ... }`");
+  }
+  if (!is_good || !is_training) return VALUE_POISONED;
+  return (Value){.kind = VALUE_TENSOR, .node = random_numbers(call, shape)};
+}
+
 // ---- modules ----------------------------------------------------------------------------------------------------
 
 static Value call_frozen(Call *call) {
@@ -136,6 +179,7 @@ static const struct {
 } table[] = {
     {"shape", {"x"}, call_shape, "the sizes of a tensor, a list of integers"},
     {"rank", {"x"}, call_rank, "the number of axes of a tensor"},
+    {"random", {"shape"}, call_random, "random numbers from 0 up to 1, others in each step; only where `training`"},
     {"len", {"list"}, call_len, "the number of elements of a list"},
     {"contains", {"list", "x"}, call_contains, "whether an element of the list equals x"},
     {"enumerate", {"list"}, call_enumerate, "[0, first], [1, second], ...: for `for i, x in enumerate(list)`"},

@@ -2,6 +2,9 @@
 #ifndef SG_LANG_BUILTIN_H
 #define SG_LANG_BUILTIN_H
 
+// The input of a graph with random numbers that says which; filled before each step (random_step_key).
+#define RANDOM_KEY "random_key"
+
 int builtin_count(void);
 int builtin_by_name(const char *name); // -1 if there is none
 const char *builtin_name(int builtin);

@@ -1,6 +1,7 @@
 // declare: param, state, const and input; types, dimensions and constraints.
 #include <string.h>
 
+#include "lang/builtin.h"
 #include "lang/elaborate.h"
 
 static const int64_t MAX_ELEMENTS = (int64_t)1 << 40;
@@ -293,6 +294,11 @@ Value declare_input(Elab *el, Frame *frame, Name name, const Type *type) {
     if (is_free(frame, type->dims.items[i])) is_good &= bind_dimension(el, frame, type->dims.items[i]);
   Shape shape;
   if (!is_good || !eval_shape(el, frame, type, &shape)) return VALUE_POISONED;
+  if (!strcmp(name.text, RANDOM_KEY)) {
+    ERROR(el, frame, name.loc, "the name %s belongs to random numbers", RANDOM_KEY);
+    HINT(el, "call it something else");
+    return VALUE_POISONED;
+  }
   elab_at(el, frame, name.loc);
   return (Value){.kind = VALUE_TENSOR, .node = graph_input(el->graph, name.text, shape)};
 }

@@ -70,11 +70,15 @@ static void print_json(const Graph *graph, const GraphSummary *summary) {
 }
 
 static ExitCode summary(const Cli *cli) {
+  const char *count = cli_option(cli, "count");
+  if (count && strcmp(count, "all") && strcmp(count, "torchinfo"))
+    return cli_fail(cli, EXIT_USAGE, "--count is all or torchinfo, not '%s'", count);
+  CountRule rule = count && !strcmp(count, "torchinfo") ? COUNT_TORCHINFO : COUNT_ALL;
   Model model;
   Graph *graph;
   ExitCode code = open_graph(cli, &model, &graph);
   if (!code) {
-    GraphSummary rows = graph_summary(graph, (int)cli_integer(cli, "depth", 3, -1, 1000), model.arena);
+    GraphSummary rows = graph_summary(graph, (int)cli_integer(cli, "depth", 3, -1, 1000), rule, model.arena);
     if (cli_flag(cli, "json", false)) {
       print_json(graph, &rows);
     } else {
@@ -164,12 +168,14 @@ static ExitCode graph_picture(const Cli *cli) {
   return code;
 }
 
-static const CliOption summary_options[] = {{"depth", 0, "N", "levels of modules to show (default 3, -1 = all)"},
-                                            {"json", 0, NULL, "one JSON object on stdout"},
-                                            {"batch", 'b', "N", "pictures at once (default 1)"},
-                                            {"training", 0, NULL, "the forward pass in training mode"},
-                                            MODEL_OPTIONS,
-                                            CLI_COMMON};
+static const CliOption summary_options[] = {
+    {"depth", 0, "N", "levels of modules to show (default 3, -1 = all)"},
+    {"count", 0, "RULE", "all (default), or torchinfo: as published figures were counted"},
+    {"json", 0, NULL, "one JSON object on stdout"},
+    {"batch", 'b', "N", "pictures at once (default 1)"},
+    {"training", 0, NULL, "the forward pass in training mode"},
+    MODEL_OPTIONS,
+    CLI_COMMON};
 
 const CliCommand sgc_summary = {"summary",
                                 "MODEL.net|WEIGHTS",

@@ -92,7 +92,7 @@ static ExitCode describe(Study *study, int i) {
   if (!code && (!graph_find_leaf(inference, "rgb") || !graph_find_output(inference, "depth")))
     code = cli_fail(study->cli, EXIT_MODEL, "the model %s does not turn 'rgb' into 'depth'", part->lang->model);
   if (!code) {
-    GraphSummary summary = graph_summary(inference, 0, model.arena);
+    GraphSummary summary = graph_summary(inference, 0, COUNT_ALL, model.arena);
     part->parameters = summary.parameters;
     part->multiply_adds = (double)summary.multiply_adds;
     for (int k = 0; k < training->n_nodes; k++) {

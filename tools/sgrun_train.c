@@ -130,6 +130,7 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
                           .checkpoint_seconds = cli_number(cli, "save-every", 60, 0, 1e9),
                           .time_limit = seconds,
                           .protocol = protocol,
+                          .seed = (uint64_t)settings->seed,
                           .metadata = metadata,
                           .n_metadata = 4,
                           .configuration = training_configuration(cli, run),

@@ -304,6 +304,7 @@ bool compute_can(Op op) {
   case OP_cumsum:
   case OP_nearest:
   case OP_scatter_add:
+  case OP_random:
   case OP_input:
   case OP_param:
   case OP_state:

@@ -12,16 +12,17 @@
 
 // C keywords, names that kernels are made of, and what compilers and libraries may define in small letters.
 static const char *const reserved[] = {
-    "auto",       "break",     "case",     "char",     "const",     "continue",  "default",     "do",
-    "double",     "else",      "enum",     "extern",   "float",     "for",       "goto",        "if",
-    "inline",     "int",       "long",     "register", "restrict",  "return",    "short",       "signed",
-    "sizeof",     "static",    "struct",   "switch",   "typedef",   "union",     "unsigned",    "void",
-    "volatile",   "while",     "asm",      "typeof",   "bool",      "true",      "false",       "context",
-    "arg",        "begin",     "end",      "scratch",  "i64",       "vf",        "vd",          "vi",
-    "vl",         "vload",     "vload_n",  "vstore",   "vstore_n",  "vgather",   "vgather_n",   "vpick",
-    "vpick_n",    "dload",     "dstore",   "vsplat",   "dsplat",    "vsel",      "vkeep",       "lanes_sum",
-    "lanes_max",  "lane_id",   "imin",     "imax",     "floor_div", "floor_mod", "nearest_row", "scatter_add_row",
-    "dlanes_sum", "to_double", "to_float", "unix",     "linux",     "i386"};
+    "auto",       "break",   "case",     "char",       "const",     "continue",  "default",     "do",
+    "double",     "else",    "enum",     "extern",     "float",     "for",       "goto",        "if",
+    "inline",     "int",     "long",     "register",   "restrict",  "return",    "short",       "signed",
+    "sizeof",     "static",  "struct",   "switch",     "typedef",   "union",     "unsigned",    "void",
+    "volatile",   "while",   "asm",      "typeof",     "bool",      "true",      "false",       "context",
+    "arg",        "begin",   "end",      "scratch",    "i64",       "vf",        "vd",          "vi",
+    "vl",         "vload",   "vload_n",  "vstore",     "vstore_n",  "vgather",   "vgather_n",   "vpick",
+    "vpick_n",    "dload",   "dstore",   "vsplat",     "dsplat",    "vsel",      "vkeep",       "lanes_sum",
+    "lanes_max",  "lane_id", "imin",     "imax",       "floor_div", "floor_mod", "nearest_row", "scatter_add_row",
+    "random_run", "philox",  "key_word", "dlanes_sum", "to_double", "to_float",  "unix",        "linux",
+    "i386"};
 
 static bool is_reserved(const char *name) {
   for (size_t k = 0; k < sizeof reserved / sizeof *reserved; k++) {

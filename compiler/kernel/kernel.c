@@ -176,5 +176,6 @@ void kernel_preamble(const Target *target, Text *source) {
   preamble_types(target->vector, source);
   preamble_math(target->vector, source);
   preamble_rows(source);
+  preamble_random(source);
   contract_preamble(target, source);
 }

@@ -7,5 +7,6 @@
 void preamble_types(int width, Text *out); // types, loads and stores, lanes, integers
 void preamble_math(int width, Text *out);  // the scalar functions of elementwise ops, on floats and on vectors
 void preamble_rows(Text *out);             // whole rows: nearest, scatter_add
+void preamble_random(Text *out);           // runs of random numbers
 
 #endif

@@ -1,4 +1,4 @@
-// Schedules of ops that no scalar expression describes: concat by copies, cumsum, nearest, scatter_add.
+// Schedules of ops that no scalar expression describes: concat by copies, cumsum, nearest, scatter_add, random.
 #include "compiler/kernel/schedule_special.h"
 
 #include "compiler/kernel/group.h"
@@ -148,9 +148,31 @@ static void schedule_scatter_add(Lower *lower, Node *node) {
   ir_do(ir, ir->function->body, "scatter_add_row", 6, args);
 }
 
+// ---- random: runs of elements, each of which depends on its number alone
+
+enum { RANDOM_RUN = 1 << 14 }; // a multiple of the four words of a block
+
+static void schedule_random(Lower *lower, Node *node) {
+  Ir *ir = lower->ir;
+  if (node->layout && node->layout->kind != LAYOUT_PLAIN) BUG("random numbers of a blocked value");
+  int64_t n = shape_elements(node->shape), n_runs = (n + RANDOM_RUN - 1) / RANDOM_RUN;
+  IrExpr *run, *zero = ir_int(ir, 0), *index[MAX_RANK];
+  ir_tasks(ir, 1, &n_runs, (const char *const[]){"run"}, &run);
+  for (int k = 0; k < node->shape.rank; k++) index[k] = zero;
+  IrExpr *from = ir_scale(ir, run, RANDOM_RUN);
+  IrExpr *count = n_runs == 1 ? ir_int(ir, n) : ir_min(ir, ir_int(ir, RANDOM_RUN), ir_sub(ir, ir_int(ir, n), from));
+  const Node *key = node->in[0];
+  IrExpr *args[] = {ir_address(ir, lower_in(lower, key), lower_offset(lower, key, index)),
+                    ir_int(ir, node_attr(node, "stream").i),
+                    ir_address(ir, lower->out[0], lower_offset(lower, node, index)), from, count};
+  ir_do(ir, ir->function->body, "random_run", 5, args);
+}
+
 // ---- all
 
-bool special_is(Op op) { return op == OP_concat || op == OP_cumsum || op == OP_nearest || op == OP_scatter_add; }
+bool special_is(Op op) {
+  return op == OP_concat || op == OP_cumsum || op == OP_nearest || op == OP_scatter_add || op == OP_random;
+}
 
 void special_schedule(Lower *lower) {
   Node *node = lower->group->nodes[0];
@@ -159,6 +181,7 @@ void special_schedule(Lower *lower) {
   case OP_cumsum: schedule_cumsum(lower, node); return;
   case OP_nearest: schedule_nearest(lower, node); return;
   case OP_scatter_add: schedule_scatter_add(lower, node); return;
+  case OP_random: schedule_random(lower, node); return;
   default: BUG("%s has no schedule of its own", op_info(node->op)->name);
   }
 }

@@ -97,6 +97,12 @@ bool shape_same(Node *node, Text *why) { return set_shape(node, node->in[0]->sha
 
 bool shape_fill(Node *node, Text *why) { return set_shape(node, node_attr(node, "shape").ints, why); }
 
+bool shape_random(Node *node, Text *why) {
+  if (shape_equal(node->in[0]->shape, SHAPE(2))) return set_shape(node, node_attr(node, "shape").ints, why);
+  text_put(why, "the key is not of shape [2]");
+  return false;
+}
+
 bool shape_iota(Node *node, Text *why) {
   Shape shape = node_attr(node, "shape").ints;
   return normalize_axis(&node->attr[op_attr_index(node->op, "axis")].i, shape.rank, why) && set_shape(node, shape, why);

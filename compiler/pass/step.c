@@ -171,6 +171,18 @@ static bool names_are_free(const Graph *graph, Diag *diag) {
   return false;
 }
 
+static void nothing_to_train(const Graph *graph, const Node *loss, Diag *diag) {
+  const Node *frozen = NULL;
+  for (int i = 0; i < graph->n_nodes && !frozen; i++) frozen = graph->nodes[i]->op == OP_param ? graph->nodes[i] : NULL;
+  diag_error(diag, loss->loc,
+             frozen ? "there is nothing to train: all parameters of %s that the loss depends on are frozen"
+                    : "there is nothing to train: the loss of %s depends on no parameter",
+             graph->name);
+  if (!frozen) return;
+  diag_note(diag, frozen->loc, "'%s' is one of them", frozen->name);
+  diag_hint(diag, "freeze fewer (--freeze, `freeze`, frozen(...)), or use the network as it is: it needs no training");
+}
+
 bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
   Node *loss = graph_find_output(graph, "loss");
   if (!loss) {
@@ -186,7 +198,7 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
        **grads = ARENA_ARRAY(graph->arena, Node *, graph->n_nodes);
   int n = trained_parameters(graph, options, loss, params);
   if (!n) {
-    diag_error(diag, loss->loc, "the loss depends on no parameter that may be trained");
+    nothing_to_train(graph, loss, diag);
     return false;
   }
   if (!grad_build(graph, loss, params, n, grads, diag)) return false;

@@ -66,6 +66,11 @@ double random_normal(Random *random) {
   return value;
 }
 
+void random_step_key(uint64_t seed, int64_t step, float out[2]) {
+  Random random = random_stream(seed, "step");
+  for (int i = 0; i < 2; i++) out[i] = (float)(random_word_at(&random, 2 * (uint64_t)step + (uint64_t)i) >> 8);
+}
+
 void random_fill_uniform(Random random, float *out, int64_t n, double low, double high) {
   for (int64_t i = 0; i < n; i += 4) {
     uint32_t word[4];

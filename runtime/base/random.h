@@ -33,6 +33,10 @@ double random_between(Random *random, double low, double high); // in [low, high
 uint32_t random_below(Random *random, uint32_t n);              // 0 .. n-1, n > 0; bias under n * 2^-32
 double random_normal(Random *random);                           // mean 0, deviation 1 (Box-Muller)
 
+// The key of one step of training for everything random in its graph (compiler/ops/ops.def: random): two whole numbers
+// below 2^24, which floats hold exactly.
+void random_step_key(uint64_t seed, int64_t step, float out[2]);
+
 // Fills an array; element i depends on i alone. Uniform in [low, high], normal with the given mean and deviation.
 void random_fill_uniform(Random random, float *out, int64_t n, double low, double high);
 void random_fill_normal(Random random, float *out, int64_t n, double mean, double deviation);

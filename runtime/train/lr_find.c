@@ -45,7 +45,7 @@ static Status one_step(Exec *exec, Loader *loader, const LrFindOptions *options,
   double sum = 0;
   for (int part = 0; part < parts && isfinite(sum); part++) {
     TRY(train_feed(exec, loader, NULL));
-    train_hyper(&rates, i, part, exec_input(exec, "hyper"));
+    train_hyper(&rates, i, part, exec);
     TRY(exec_run(exec));
     sum += isfinite(*exec_output(exec, "grad_norm")) ? (double)*exec_output(exec, "loss") / parts : (double)NAN;
   }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/random.h"
 #include "runtime/train/diverged.h"
 #include "runtime/train/log.h"
 
@@ -169,7 +170,8 @@ static Status diverged(Run *run, const Batch *batch, int part, double loss, doub
   return status;
 }
 
-void train_hyper(const TrainOptions *options, int64_t step, int part, float hyper[HYPER_COUNT]) {
+void train_hyper(const TrainOptions *options, int64_t step, int part, Exec *exec) {
+  float *hyper = exec_input(exec, "hyper"), *random_key = exec_input(exec, "random_key");
   int parts = options->accumulate > 1 ? options->accumulate : 1;
   double lr, beta1, t = (double)step + 1;
   schedule_at(&options->schedule, step, &lr, &beta1);
@@ -182,6 +184,7 @@ void train_hyper(const TrainOptions *options, int64_t step, int part, float hype
   hyper[HYPER_APPLY] = part == parts - 1;
   // A plain mean until that would reach further back than the decay does: so no bias towards the beginning remains.
   hyper[HYPER_RENEW] = (float)fmax(1 - options->ema, 1 / t);
+  if (random_key) random_step_key(options->seed, step * parts + part, random_key);
 }
 
 static void feed(Exec *exec, const char *input, const float *values) {
@@ -206,7 +209,7 @@ static Status one_step(Run *run) {
   for (int part = 0; part < run->accumulate; part++) {
     Batch batch;
     TRY(train_feed(exec, run->parts->training, &batch));
-    train_hyper(options, run->step, part, exec_input(exec, "hyper"));
+    train_hyper(options, run->step, part, exec);
     TRY(exec_run(exec));
     double loss = (double)*exec_output(exec, "loss");
     event.grad_norm = (double)*exec_output(exec, "grad_norm");

@@ -48,6 +48,7 @@ typedef struct TrainOptions {
   double checkpoint_seconds;           // between checkpoints within an epoch
   double time_limit;                   // seconds after which the run is saved and interrupted; 0 = none
   const Protocol *protocol;            // of validation
+  uint64_t seed;                       // of what is random in the training program, such as dropout
   const Metadata *metadata;            // for the weight files
   int n_metadata;
   const char *configuration;         // one line that a resumed run must agree with
@@ -56,8 +57,8 @@ typedef struct TrainOptions {
   TrainEvents events;
 } TrainOptions;
 
-// The training program comes from step_build, with the inputs "rgb" and "gt"; the evaluation program has the input
-// "rgb" and the output "depth", both at the loaders' sizes.
+// The training program comes from step_build, with the inputs "rgb" and "gt", and "random_key" [2] if something in it is
+// random; the evaluation program has the input "rgb" and the output "depth", both at the loaders' sizes.
 typedef struct TrainParts {
   Exec *step, *evaluation;
   Loader *training, *validation;
@@ -69,8 +70,8 @@ typedef struct TrainParts {
 // too long.
 Status train_run(const TrainParts *parts, const TrainOptions *options);
 
-// The inputs "hyper" of step `step` (0 = the first), in part `part` of its batch.
-void train_hyper(const TrainOptions *options, int64_t step, int part, float hyper[HYPER_COUNT]);
+// Writes the inputs "hyper" and, if there is one, "random_key" of step `step` (0 = the first), part `part` of its batch.
+void train_hyper(const TrainOptions *options, int64_t step, int part, Exec *exec);
 
 // Takes the loader's next batch and puts it into the inputs "rgb" and "gt". `out` may be NULL.
 Status train_feed(Exec *exec, Loader *loader, Batch *out);

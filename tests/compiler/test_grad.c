@@ -137,6 +137,7 @@ static const Case cases[] = {
 
     {OP_nearest, "", {X(2, 3), X(2, 4), NONE(2, 4)}},
     {OP_gather, "", {X(2, 4), {DIMS(2, 6), 0, 4, INDEX}}},
+    {OP_random, "shape=[2,3] stream=7", {NONE(2)}},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 

@@ -136,6 +136,8 @@ static const TextCase text_cases[] = {
                "%i = mul(%y, %f)\n%r = gather(%x, %i)\n" R},
     {"scatter_add", "%x = input \"x\" : [2, 5]\n%y = constant {0, 3, 3, -1, 6, 2, 7, 2, 2, 0} : [2, 5]\n"
                     "%r = scatter_add(%x, %y) size=7\n" R},
+    {"random", "%k = constant {1234567, 7654321} : [2]\n%r = random(%k) shape=[3, 5, 7] stream=123456789012345\n" R},
+    {"random in runs", "%k = constant {1e9, -3} : [2]\n%r = random(%k) shape=[3, 20001] stream=7\n" R},
     {"relayout", X "%r = relayout(%x)\n" R},
 
     {"chain",

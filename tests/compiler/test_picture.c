@@ -144,7 +144,7 @@ static void check_u(void) {
 }
 
 static void check_summary(void) {
-  GraphSummary summary = graph_summary(parse(net), -1, arena);
+  GraphSummary summary = graph_summary(parse(net), -1, COUNT_ALL, arena);
   CHECK(summary.n_rows == 4, "the model, enc, enc.a, enc.b: %d rows", summary.n_rows);
   CHECK(summary.parameters == 132 && summary.states == 1, "parameters and states");
   CHECK(summary.multiply_adds == 2 * 64 * 108 + 2 * 16 * 20, "multiply-adds %lld", (long long)summary.multiply_adds);
@@ -158,7 +158,9 @@ static void check_summary(void) {
   CHECK(row[3].has_shape && shape_equal(row[3].shape, SHAPE(2, 5, 4, 4)), "enc.b's result");
   CHECK(shape_equal(row[1].shape, SHAPE(2, 5, 4, 4)), "the last value that leaves enc");
   CHECK(shape_equal(row[0].shape, SHAPE(2, 9, 4, 4)), "the model's output, not its tap");
-  CHECK(graph_summary(parse(net), 1, arena).n_rows == 2 && graph_summary(parse(net), 0, arena).n_rows == 1, "depth");
+  CHECK(graph_summary(parse(net), 1, COUNT_ALL, arena).n_rows == 2 &&
+            graph_summary(parse(net), 0, COUNT_ALL, arena).n_rows == 1,
+        "depth");
 }
 
 static void check_counts(void) {

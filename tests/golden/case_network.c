@@ -87,6 +87,7 @@ static bool write_model(const Case *c, Text *text) {
     text_printf(text, ", variant=\"%.*s\", mode=\"%s\"", (int)strcspn(variant, "_"), variant,
                 tuned ? "tuned" : "frozen");
   }
+  if (network->has_bins || !strcmp(network->file, "stack")) text_put(text, ", dropout=0");
   text_put(text, ")\n");
   char *names = arena_strdup(c->arena, network->outputs), *rest = names;
   for (char *name; (name = strsep(&rest, ", "));)

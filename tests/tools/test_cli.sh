@@ -47,6 +47,7 @@ expect 4 'cannot' "$SGRUN" train tiny.net -o /dev/null/run
 
 # fmt is idempotent and says what would change.
 printf 'net 1\nmodule   f( x ){return x}\n' >ugly.net
+expect 0 'study rooms is fine' "$SGC" check "$root/models/study_rooms.net"
 expect 1 'ugly.net' "$SGC" fmt --check ugly.net
 expect 0 '' "$SGC" fmt ugly.net
 expect 0 '' "$SGC" fmt --check ugly.net

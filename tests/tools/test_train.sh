@@ -24,6 +24,22 @@ same 'two equal runs give equal bits' whole again
 expect 0 '' $train -j 1 -o single
 same 'one thread gives the bits of two' whole single
 
+# Each step draws random numbers of its own, other ones for another seed. Here they are the loss.
+sed -e 's/^  output depth/  output noise = if training { sum(random([1]), axes=[0]) } else { fill(shape=[], value=0) }\n&/' \
+  -e 's/loss silog(depth, gt)/loss noise + 0 * silog(depth, gt)/' tiny.net >noisy.net
+for seed in 0 1; do expect 0 '' "$SGRUN" train noisy.net -q -o noisy$seed --seed $seed --epochs 1 --set rooms=16; done
+check 'random numbers differ from step to step and from seed to seed' python3 - <<'P'
+import json
+logs = [[json.loads(line) for line in open("noisy%d/log.jsonl" % seed)] for seed in (0, 1)]
+drawn = [line["loss"] for log in logs for line in log if "grad_norm" in line]
+assert len(drawn) == 16 and len(set(drawn)) == 16 and all(0 <= x < 1 for x in drawn), drawn
+P
+
+# Nothing to train: everything is frozen.
+expect 3 'are frozen' $train -o frozen --freeze '*'
+expect 3 'are frozen' "$SGRUN" train "$root/models/stack.net" -q -o mean --arg variant=mean --arg 'bases=["bts"]' \
+  --set batch=1 --set height=64 --set width=96 --set rooms=2
+
 # Stopped by Ctrl-C: ends with 75 after saving, and goes on with the same bits.
 $train -o stopped --epochs 2 >out 2>err &
 pid=$!
