@@ -21,16 +21,16 @@ expect 0 '^1 files' $tfevents parts
 expect 0 '' $train -o parts --resume
 expect 0 '^2 files, 52 values' $tfevents parts
 check 'a run in parts has the bits of a whole one' cmp whole/checkpoint.safetensors parts/checkpoint.safetensors
-"$SGRUN" train tiny.net -q -j 2 -o killed --set rooms=400 --save-every 1000 >out 2>err &
+"$SGRUN" train tiny.net -q -j 2 -o killed -e 4 --set rooms=400 --save-every 1000 >out 2>err &
 pid=$!
 await killed 205
-expect 0 '^killed .* running +1/2' "$SGRUN" runs ls killed
+expect 0 '^killed .* running +1/4' "$SGRUN" runs ls killed
 expect 2 'still running' "$SGRUN" runs rm killed
 # the last checkpoint is that of epoch 1: what was said of later steps is void
 kill -9 $pid
 wait $pid 2>/dev/null
-expect 0 '^killed .* died +1/2' "$SGRUN" runs ls killed
-expect 0 '' "$SGRUN" train tiny.net -q -j 2 -o killed --set rooms=400 --save-every 1000 --resume
+expect 0 '^killed .* died +1/4' "$SGRUN" runs ls killed
+expect 0 '' "$SGRUN" train tiny.net -q -j 2 -o killed -e 4 --set rooms=400 --save-every 1000 --resume
 expect 0 '^2 files' $tfevents killed
 expect 0 '' $train -o killed --force
 expect 0 '^1 files, 52 values' $tfevents killed
