@@ -27,6 +27,11 @@ expect 0 'model tiny is fine' "$SGC" check tiny.net
 sed 's/sigmoid/sigmoyd/' tiny.net >typo.net
 expect 3 "typo.net:[0-9]+:[0-9]+: error" "$SGC" check typo.net
 expect 3 "did you mean 'sigmoid'" "$SGC" check typo.net
+expect 0 '^2 programs together' "$SGC" compile tiny.net tiny.net -t reference
+"$SGC" compile tiny.net tiny.net -t reference | awk '/^memory/ { print $2 }' >out
+check 'several programs need what each needs' awk '{ m[NR] = $1 } END { exit !(NR == 3 && m[3] >= 2 * m[1] - 0.01 && m[3] <= 2 * m[1] + 0.01) }' out
+expect 2 'for one model' "$SGC" compile tiny.net tiny.net --emit=graph
+expect 2 'all or torchinfo' "$SGC" summary tiny.net --count=some
 expect 3 'H % 2' "$SGC" compile tiny.net --dim H=63,W=64
 sed 's/optimizer adamw(lr/optimizer adamw(rate/' tiny.net >setting.net
 expect 3 'setting.net:[0-9]+:[0-9]+: error: unknown setting' "$SGRUN" train setting.net
