@@ -97,6 +97,7 @@ static ExitCode lr_find_command(const Cli *cli) {
     options.beta1 = training.settings.beta1_high;
     options.beta2 = training.settings.beta2;
     options.accumulate = (int)training.settings.accumulate;
+    options.seed = (uint64_t)training.settings.seed;
     options.stop = interrupt_catch();
     cli_say(cli, "%s: %d steps at rates from %g to %g", training.model.info->name, options.steps, options.from,
             options.to);

@@ -40,6 +40,7 @@ void lr_find_read(LrFind *find) {
 static Status one_step(Exec *exec, Loader *loader, const LrFindOptions *options, int i, double lr, double *out) {
   TrainOptions rates = {.schedule = {.kind = SCHEDULE_CONSTANT, .max_lr = lr, .beta1_high = options->beta1},
                         .beta2 = options->beta2,
+                        .seed = options->seed,
                         .accumulate = options->accumulate};
   int parts = options->accumulate > 1 ? options->accumulate : 1;
   double sum = 0;

@@ -12,6 +12,7 @@ typedef struct LrFindOptions {
   double from, to;     // rates of the first and the last step, from < to; those between form a geometric series
   int steps;           // at least 2
   double beta1, beta2; // beta1 stays the same
+  uint64_t seed;       // of what is random in the program, such as dropout
   int accumulate;      // runs a step, each on a batch of the loader
   const volatile sig_atomic_t *stop;                          // end once it is not 0
   void (*step)(void *context, int i, double lr, double loss); // told of each step; may be NULL

@@ -189,6 +189,23 @@ bool settings_set_text(TrainSettings *settings, const char *key, const char *val
   return true;
 }
 
+void settings_document(Text *out) {
+  text_put(out, "| setting | default | values | |\n|---|---|---|---|\n");
+  for (int i = 0; i < N_ROWS; i++) {
+    const Row *row = &rows[i];
+    text_printf(out, "| `%s` | ", row->info.key);
+    if (row->info.is_text) text_printf(out, "%s | ", row->text);
+    else text_printf(out, "%g | ", row->number);
+    for (const char *at = row->info.choices; at && *at; at++) {
+      if (*at == '|') text_put(out, ", ");
+      else text_write(out, at, 1);
+    }
+    if (!row->info.is_text)
+      text_printf(out, "%s%.10g .. %.10g", row->is_whole ? "whole, " : "", row->info.least, row->info.most);
+    text_printf(out, " | %s |\n", row->info.doc);
+  }
+}
+
 void settings_format(const TrainSettings *settings, Text *out) {
   text_put(out, "{");
   for (int i = 0; i < N_ROWS; i++) {

@@ -59,6 +59,9 @@ bool settings_set_text(TrainSettings *settings, const char *key, const char *val
 // Adds a rule; `factor` is that of "rate" and "decay".
 bool settings_add_rule(TrainSettings *settings, const char *key, const char *pattern, double factor, Text *why);
 
+// The table of all settings in Markdown, for docs/training.md.
+void settings_document(Text *out);
+
 // All of them as one line of JSON: equal settings give equal text.
 void settings_format(const TrainSettings *settings, Text *out);
 // Reads them back, over what `out` holds; false where a value is not allowed or the text is not such a line.
