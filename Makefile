@@ -7,12 +7,12 @@ CFLAGS_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -
 hdf5_cflags := $(shell pkg-config --cflags hdf5-serial 2>/dev/null || echo -I/usr/include/hdf5/serial)
 hdf5_libs := $(shell pkg-config --libs hdf5-serial 2>/dev/null || echo -lhdf5_serial)
 CFLAGS = -std=gnu11 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(BUILD) -MMD -MP $(hdf5_cflags) $(CFLAGS_$(MODE))
-LDLIBS = -Wl,--as-needed -lpng -ljpeg -lcjson $(hdf5_libs) -lminizip -lz -lm -ldl -lpthread
+LDLIBS = -Wl,--as-needed -lpng -ljpeg -lcjson -lprotobuf-c -lsqlite3 $(hdf5_libs) -lminizip -lz -lm -ldl -lpthread
 
 rooms = lang compiler runtime
 sources_lang = $(wildcard lang/*.c) $(BUILD)/lang/lex.c $(BUILD)/lang/parse.c
 sources_compiler = $(wildcard compiler/*.c compiler/*/*.c)
-sources_runtime = $(wildcard runtime/*.c runtime/*/*.c)
+sources_runtime = $(wildcard runtime/*.c runtime/*/*.c) $(BUILD)/runtime/report/tensorboard.pb-c.c
 objects = $(patsubst %.c,$(BUILD)/%.o,$(patsubst $(BUILD)/%,%,$(1)))
 libraries = $(BUILD)/liblang.a $(BUILD)/libcompiler.a $(BUILD)/libruntime.a
 shared_tools = $(call objects,$(wildcard tools/cli*.c tools/common*.c))
@@ -48,6 +48,11 @@ $(BUILD)/lang/lex.c $(BUILD)/lang/lex.h &: lang/lex.l $(BUILD)/lang/parse.h
 	flex -o $(BUILD)/lang/lex.c --header-file=$(BUILD)/lang/lex.h $<
 $(call objects,$(wildcard lang/*.c)): | $(BUILD)/lang/parse.h $(BUILD)/lang/lex.h
 
+$(BUILD)/runtime/report/tensorboard.pb-c.c $(BUILD)/runtime/report/tensorboard.pb-c.h &: runtime/report/tensorboard.proto
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(BUILD) $<
+$(call objects,$(wildcard runtime/report/*.c)): | $(BUILD)/runtime/report/tensorboard.pb-c.h
+
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
@@ -77,6 +82,10 @@ test:
 	$(MAKE) -j2 programs
 	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
 	@sh tests/all.sh $(BUILD)
+
+# What TensorBoard and W&B themselves make of our event files; installs them into a cache of its own.
+test-tensorboard: $(BUILD)/sgrun
+	SGC=$(abspath $(BUILD))/sgc SGRUN=$(abspath $(BUILD))/sgrun sh tests/tools/tensorboard.sh
 
 # Real pictures of another renderer, MiniWorld, through check, training and evaluation (needs PyPI; not part of test).
 test-miniworld:
@@ -122,6 +131,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test test-miniworld golden study bless bench bench-loader bench-kernels format clean
+.PHONY: all programs demo test test-miniworld test-tensorboard golden study bless bench bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -80,7 +80,7 @@ static void put_section(Text *out, OpClass cls, const char *title) {
 }
 
 static void put_functions(Text *out) {
-  text_put(out, "### Functions of static values\n\n| call | result |\n|---|---|\n");
+  text_put(out, "### Other functions, of static values but for `random`\n\n| call | result |\n|---|---|\n");
   for (int i = 0; i < builtin_count(); i++) {
     text_printf(out, "| `%s(", builtin_name(i));
     for (int k = 0; k < builtin_n_params(i); k++) text_printf(out, "%s%s", k ? ", " : "", builtin_param(i, k));

@@ -102,6 +102,8 @@ typedef struct LangStudy {
   SrcLoc loc;
 } LangStudy;
 
+int lang_study_count(const LangFile *file);
+const LangStudy *lang_study(const LangFile *file, int i);
 // The study of that name; name NULL = the last one in the file itself. NULL after an error in `diag`.
 const LangStudy *lang_find_study(const LangFile *file, const char *name, Diag *diag);
 

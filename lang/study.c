@@ -56,6 +56,12 @@ void studies_collect(LangFile *file, Diag *diag) {
       file->studies[file->n_studies++] = describe(file, source->decls.items[i], diag);
 }
 
+int lang_study_count(const LangFile *file) { return file->n_studies; }
+
+const LangStudy *lang_study(const LangFile *file, int i) {
+  return i >= 0 && i < file->n_studies ? &file->studies[i] : NULL;
+}
+
 const LangStudy *lang_find_study(const LangFile *file, const char *name, Diag *diag) {
   const char **names = ARENA_ARRAY(file->arena, const char *, file->n_studies);
   for (int i = file->n_studies - 1; i >= 0; i--) {

@@ -224,6 +224,13 @@ const char *cli_option(const Cli *cli, const char *name) {
   return value;
 }
 
+bool cli_given(const Cli *cli, int i, const CliOption **option, const char **value) {
+  if (i >= cli->n_given) return false;
+  *option = cli->given[i].option;
+  *value = cli->given[i].value;
+  return true;
+}
+
 bool cli_flag(const Cli *cli, const char *name, bool fallback) {
   bool value = fallback;
   for (int at = 0; at < cli->n_given; at++)

@@ -39,6 +39,9 @@ int cli_operands(const Cli *cli);
 const char *cli_operand(const Cli *cli, int i);                     // NULL past the last
 const char *cli_option(const Cli *cli, const char *name);           // the last value given, or NULL
 const char *cli_option_at(const Cli *cli, const char *name, int i); // the i-th given, or NULL past the last
+// The i-th option given, of any name, in the order given: false past the last. *value is NULL for --no-NAME and "" for
+// a flag.
+bool cli_given(const Cli *cli, int i, const CliOption **option, const char **value);
 bool cli_flag(const Cli *cli, const char *name, bool fallback);
 
 // Numbers of options: the fallback where not given; a bad or out-of-range value ends the command with EXIT_USAGE.

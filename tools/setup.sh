@@ -35,7 +35,8 @@ photos() {
 
 case "$1" in
   build) install gcc libc6-dev make flex bison graphviz libpng-dev libjpeg-dev libcjson-dev libxxhash-dev \
-    libhdf5-dev libminizip-dev zlib1g-dev pkg-config ;;
+    libhdf5-dev libminizip-dev zlib1g-dev pkg-config \
+    libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev ;;
   test) install python3 python3-numpy ;;
   miniworld) install python3 python3-venv libegl1 libgl1-mesa-dri libglu1-mesa ;;
   photos) photos "$2" ;;

@@ -51,11 +51,34 @@ static ExitCode emit_kernels(const Cli *cli, const Program *program) {
   return code;
 }
 
-static ExitCode compile_model(const Cli *cli) {
-  const char *what = cli_option(cli, "emit");
-  if (what && strcmp(what, "graph") && strcmp(what, "kernels") && strcmp(what, "program"))
-    return cli_fail(cli, EXIT_USAGE, "there is nothing to emit called '%s'; there are graph, kernels and program",
-                    what);
+static ExitCode emit(const Cli *cli, const char *what, const Program *program) {
+  if (strcmp(what, "program")) return emit_kernels(cli, program);
+  const char *path = cli_option(cli, "out");
+  return path ? cli_status(cli, program_write(program, path))
+              : cli_fail(cli, EXIT_USAGE, "--emit=program needs --out FILE");
+}
+
+// What several programs take together.
+typedef struct Total {
+  int64_t multiply_adds, persistent, slab, largest_slab; // the last three in floats
+} Total;
+
+static void add_program(Total *total, const Program *program) {
+  total->multiply_adds += program->multiply_adds;
+  total->persistent += program->persistent;
+  total->slab += program->slab;
+  if (program->slab > total->largest_slab) total->largest_slab = program->slab;
+}
+
+static void print_total(int n, const Total *total) {
+  printf("%d programs together: %.3f G multiply-adds\n", n, 1e-9 * (double)total->multiply_adds);
+  printf("memory: %.2f MB = %.2f MB weights and constants + %.2f MB slabs; the largest slab is %.2f MB\n",
+         4e-6 * (double)(total->persistent + total->slab), 4e-6 * (double)total->persistent, 4e-6 * (double)total->slab,
+         4e-6 * (double)total->largest_slab);
+}
+
+// `what` to emit, or NULL for an account.
+static ExitCode compile_model(const Cli *cli, const char *operand, const char *what, Total *total) {
   Model model;
   Graph *graph = NULL;
   Program *program = NULL;
@@ -63,7 +86,7 @@ static ExitCode compile_model(const Cli *cli) {
   Exec *exec = NULL;
   CompileOptions options;
   double started = now(), compiled = 0;
-  ExitCode code = model_open(cli, cli_operand(cli, 0), &model);
+  ExitCode code = model_open(cli, operand, &model);
   if (!code) code = build(cli, &model, &graph);
   if (!code) code = model_compile_options(cli, model.arena, &options);
   if (!code) options.is_training = cli_flag(cli, "training", false);
@@ -71,21 +94,31 @@ static ExitCode compile_model(const Cli *cli) {
   if (!code && wants_graph) code = emit_graph(cli, graph, &options);
   if (!code && !wants_graph) code = model_compile(cli, graph, &options, &program);
   compiled = now() - started;
-  if (!code && what && !strcmp(what, "program")) {
-    const char *path = cli_option(cli, "out");
-    code = path ? cli_status(cli, program_write(program, path))
-                : cli_fail(cli, EXIT_USAGE, "--emit=program needs --out FILE");
-  } else if (!code && what && !wants_graph) {
-    code = emit_kernels(cli, program);
-  } else if (!code && !what) {
+  if (!code && what && !wants_graph) code = emit(cli, what, program);
+  if (!code && !what) {
     code = model_device(cli, 1, &device);
     if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
     if (!code) print_account(graph, program, compiled, now() - started - compiled);
+    if (!code) add_program(total, program);
   }
   exec_close(exec);
   device_close(device);
   if (program) program_free(program);
   model_close(&model);
+  return code;
+}
+
+static ExitCode compile_models(const Cli *cli) {
+  const char *what = cli_option(cli, "emit");
+  if (what && strcmp(what, "graph") && strcmp(what, "kernels") && strcmp(what, "program"))
+    return cli_fail(cli, EXIT_USAGE, "there is nothing to emit called '%s'; there are graph, kernels and program",
+                    what);
+  int n = cli_operands(cli);
+  if (what && n > 1) return cli_fail(cli, EXIT_USAGE, "--emit is for one model, not %d", n);
+  Total total = {0};
+  ExitCode code = EXIT_DONE;
+  for (int i = 0; i < n && !code; i++) code = compile_model(cli, cli_operand(cli, i), what, &total);
+  if (!code && n > 1) print_total(n, &total);
   return code;
 }
 
@@ -121,16 +154,18 @@ static const CliOption options[] = {
 
 const CliCommand sgc_compile = {
     "compile",
-    "MODEL.net|WEIGHTS",
-    "compile a model to kernels for this machine",
+    "MODEL.net|WEIGHTS...",
+    "compile models to kernels for this machine",
     "The machine code goes into the kernel cache ($SGC_CACHE, or ~/.cache/sgc), so that sgrun starts at once.\n"
-    "Dimensions that are not given are N=1 and the height and width of the train block.\n\n"
+    "Dimensions that are not given are N=1 and the height and width of the train block. Of several models it also "
+    "says\n"
+    "what they need together.\n\n"
     "  sgc compile models/meta_unet.net --dim H=480,W=640\n"
     "  sgc compile models/meta_unet.net --emit=kernels | less",
     options,
     1,
-    1,
-    compile_model};
+    -1,
+    compile_models};
 
 static const CliOption explain_options[] = {{"out", 'o', "FILE", "where to write (default: stdout)"},
                                             {"training", 0, NULL, "the training step instead of inference"},

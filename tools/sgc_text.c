@@ -5,20 +5,44 @@
 #include "runtime/base/file.h"
 #include "tools/sgc.h"
 
-// Builds every model of a file, for inference and (with a train block) for training.
+// Builds one model for inference and (with a train block) for training, with `arguments` besides the command's.
+static ExitCode check_model(const Cli *cli, Model *model, const LangModel *info, const LangBinding *arguments, int n) {
+  int n_before = model->n_bindings;
+  model->info = info;
+  for (int i = 0; i < n; i++) model_bind(model, arguments[i].name, "%s", arguments[i].value);
+  model_bind_sizes(model, 1);
+  Graph *graph = model_graph(cli, model, false, false);
+  if (graph && info->has_train) graph = model_graph(cli, model, true, true);
+  model->n_bindings = n_before;
+  return graph ? EXIT_DONE : EXIT_MODEL;
+}
+
 static ExitCode check_models(const Cli *cli, Model *model, const char *path) {
-  ExitCode worst = EXIT_DONE;
   for (int i = 0; i < lang_model_count(model->file); i++) {
-    int n = model->n_bindings;
-    model->info = lang_model(model->file, i);
-    model_bind_sizes(model, 1);
-    Graph *graph = model_graph(cli, model, false, false);
-    if (graph && model->info->has_train) graph = model_graph(cli, model, true, true);
-    model->n_bindings = n;
-    if (!graph) return EXIT_MODEL;
+    ExitCode code = check_model(cli, model, lang_model(model->file, i), NULL, 0);
+    if (code) return code;
     cli_say(cli, "%s: model %s is fine", path, model->info->name);
   }
-  return worst;
+  return EXIT_DONE;
+}
+
+// At the sizes of the models' train blocks, where the study does not set others.
+static ExitCode check_study(const Cli *cli, Model *model, const LangStudy *study, const char *path) {
+  int n_before = model->n_bindings;
+  for (int i = 0; i < study->n_settings; i++) {
+    const LangSetting *setting = &study->settings[i];
+    if (!strcmp(setting->key, "height")) model_bind(model, "H", "%.0f", setting->number);
+    if (!strcmp(setting->key, "width")) model_bind(model, "W", "%.0f", setting->number);
+  }
+  for (int i = 0; i < study->n_parts; i++) {
+    const LangPart *part = &study->parts[i];
+    const LangModel *info = lang_find_model(model->file, part->model, model->diag);
+    ExitCode code = check_model(cli, model, info, part->arguments, part->n_arguments);
+    if (code) return code;
+  }
+  model->n_bindings = n_before;
+  cli_say(cli, "%s: study %s is fine", path, study->name);
+  return EXIT_DONE;
 }
 
 static ExitCode check(const Cli *cli) {
@@ -28,6 +52,8 @@ static ExitCode check(const Cli *cli) {
     const char *path = cli_operand(cli, i);
     ExitCode code = model_open_text(cli, path, &model);
     if (!code) code = check_models(cli, &model, path);
+    for (int k = 0; !code && k < lang_study_count(model.file); k++)
+      code = check_study(cli, &model, lang_study(model.file, k), path);
     if (code) worst = code;
     model_close(&model);
   }

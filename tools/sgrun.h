@@ -12,7 +12,7 @@
 #include "tools/common_model.h"
 
 extern const CliCommand sgrun_train, sgrun_eval, sgrun_predict, sgrun_bench, sgrun_study, sgrun_data, sgrun_weights,
-    sgrun_replay, sgrun_lr_find;
+    sgrun_replay, sgrun_lr_find, sgrun_runs, sgrun_sweep;
 
 #define DEVICE_OPTIONS                                                                                                 \
   { "threads", 'j', "N", "worker threads (default: all that the process may use)" }

@@ -9,6 +9,8 @@ static void on_signal(int signal) {
   is_asked = 1;
 }
 
+void interrupt_ask(void) { is_asked = 1; }
+
 const volatile sig_atomic_t *interrupt_catch(void) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
   sigaction(SIGINT, &action, NULL);

@@ -8,4 +8,7 @@
 // it at once.
 const volatile sig_atomic_t *interrupt_catch(void);
 
+// Sets that flag as a signal would.
+void interrupt_ask(void);
+
 #endif

@@ -8,8 +8,8 @@
 #include "runtime/train/baseline.h"
 #include "runtime/train/trainer.h"
 #include "tools/sgrun.h"
+#include "tools/sgrun_follow.h"
 #include "tools/sgrun_interrupt.h"
-#include "tools/sgrun_progress.h"
 #include "tools/sgrun_watch.h"
 
 // Where the run's files go; refuses a place that holds a run which is neither resumed nor dropped.
@@ -90,12 +90,6 @@ static ExitCode time_limit(const Cli *cli, double *out) {
   return EXIT_DONE;
 }
 
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoch) {
   const TrainSettings *settings = &run->settings;
   const Program *program = run->step.program;
@@ -109,8 +103,8 @@ static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoc
   text_free(&parts);
 }
 
-// Runs the opened training; `seconds` 0 = without limit.
-static ExitCode train_opened(const Cli *cli, Training *run, const char *directory, double seconds) {
+// Runs the opened training of a command that began at `began`; `seconds` 0 = without limit.
+static ExitCode train_opened(const Cli *cli, Training *run, const char *directory, double began, double seconds) {
   const TrainSettings *settings = &run->settings;
   int64_t steps_per_epoch = loader_batches(run->training_loader) / (int64_t)settings->accumulate;
   say_plan(cli, run, steps_per_epoch);
@@ -121,8 +115,10 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
                          {"sgc.bundle", model_bundle_json(&run->model)},
                          {"sgc.bindings", model_bindings_json(&run->model)},
                          {"sgc.preprocess", text_get(&preprocess_text)}};
-  Progress progress = progress_new(cli_flag(cli, "quiet", false));
   const Protocol *protocol = protocol_find("full");
+  TrainParts parts = {run->step.exec, run->evaluation.exec, run->training_loader, run->validation_loader};
+  Follow follow;
+  ExitCode code = follow_begin(cli, directory, &run->model, &run->settings, &parts, protocol, began, &follow);
   TrainOptions options = {.directory = directory,
                           .epochs = (int64_t)settings->epochs,
                           .schedule = training_schedule(settings, (int64_t)settings->epochs * steps_per_epoch),
@@ -140,15 +136,17 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
                           .configuration = training_configuration(cli, run),
                           .is_resume = cli_flag(cli, "resume", false),
                           .stop = interrupt_catch(),
-                          .events = {&progress, progress_step, progress_epoch, progress_stop, progress_diverged}};
-  TrainParts parts = {run->step.exec, run->evaluation.exec, run->training_loader, run->validation_loader};
-  double began = now();
-  Status status = train_run(&parts, &options);
-  double took = now() - began, waited = loader_waited(run->training_loader);
-  progress_end(&progress);
-  cli_say(cli, "waited %.1f s for training data, %.1f %% of the training's %.1f s", waited, 100 * waited / took, took);
-  ExitCode code = cli_status(cli, status);
-  if (progress.has_diverged) watch_step(cli, run);
+                          .events = follow_events(&follow)};
+  if (!code) {
+    double start = follow_clock();
+    Status status = train_run(&parts, &options);
+    double took = follow_clock() - start, waited = loader_waited(run->training_loader);
+    follow_end(&follow, status_code(status));
+    cli_say(cli, "waited %.1f s for training data, %.1f %% of the training's %.1f s", waited, 100 * waited / took,
+            took);
+    code = cli_status(cli, status);
+    if (follow.progress.has_diverged) watch_step(cli, run);
+  }
   say_bad(cli, run->training_loader, "training samples");
   say_bad(cli, run->validation_loader, "validation samples");
   text_free(&preprocess_text);
@@ -156,13 +154,14 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
 }
 
 static ExitCode train(const Cli *cli) {
-  double started = now(), limit;
+  double began = follow_clock(), limit;
   Training run = {0};
   const char *directory = NULL;
   ExitCode code = time_limit(cli, &limit);
   if (!code) code = open_all(cli, &run, &directory);
   // the time is that of the whole command: at least one step is made
-  if (!code) code = train_opened(cli, &run, directory, limit > 0 ? fmax(limit - (now() - started), 1e-3) : 0);
+  if (!code)
+    code = train_opened(cli, &run, directory, began, limit > 0 ? fmax(limit - (follow_clock() - began), 1e-3) : 0);
   training_close(&run);
   return code;
 }
@@ -173,6 +172,7 @@ static const CliOption options[] = {{"out", 'o', "DIR", "where the run's files g
                                     TRAINING_OPTIONS,
                                     {"save-every", 0, "SECONDS", "between checkpoints within an epoch (default 60)"},
                                     {"time", 0, "T", "save and end with exit status 75 after so long: 90m, 2h, 45s"},
+                                    FOLLOW_OPTIONS,
                                     INIT_OPTIONS,
                                     DATA_OPTIONS,
                                     DEVICE_OPTIONS,

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "runtime/base/status.h"
+#include "runtime/base/text.h"
 
 // Bytes behind the last pixel of a picture that may be read, so that any pixel can be loaded as four bytes.
 enum { IMAGE_SLACK = 1 };
@@ -55,6 +56,9 @@ bool image_is_ppm(const void *bytes, size_t size);
 
 // Writes an RGB PNG with text chunks (texts may be NULL if n_texts is 0). The old file or the whole new one is there.
 Status image_write_png(const char *path, const Image *image, const ImageText *texts, int n_texts);
+
+// The same, without texts, appended to `out`.
+Status image_encode_png(const Image *image, Text *out);
 
 // Writes a 16-bit gray PNG with text chunks.
 Status gray16_write_png(const char *path, const Gray16 *image, const ImageText *texts, int n_texts);

@@ -179,8 +179,10 @@ Status gray16_read_png(const char *path, Gray16 *out, int *out_bits, PngTexts *t
 
 // ---- Writing ----
 
+// To a file, or to `out` where there is none.
 typedef struct PngWriter {
   FileWriter *file;
+  Text *out;
   png_structp png;
   png_infop info;
   const char *path;
@@ -195,7 +197,8 @@ static void on_write_error(png_structp png, png_const_charp message) {
 
 static void on_write(png_structp png, png_bytep bytes, size_t n) {
   PngWriter *writer = png_get_io_ptr(png);
-  writer->status = file_writer_put(writer->file, bytes, n);
+  if (writer->file) writer->status = file_writer_put(writer->file, bytes, n);
+  else text_write(writer->out, bytes, n);
   if (writer->status) png_error(png, "write error");
 }
 
@@ -222,18 +225,24 @@ static void write_all(PngWriter *writer, int width, int height, int bits, int co
   png_write_end(png, writer->info);
 }
 
+static Status write_to(PngWriter *writer, int width, int height, int bits, int colour_type, const void *pixels,
+                       size_t row, const ImageText *texts, int n_texts) {
+  writer->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, writer, on_write_error, on_warning);
+  if (writer->png) writer->info = png_create_info_struct(writer->png);
+  if (!writer->info) BUG("out of memory");
+  write_all(writer, width, height, bits, colour_type, pixels, row, texts, n_texts);
+  png_destroy_write_struct(&writer->png, &writer->info);
+  return writer->status;
+}
+
 static Status write_png(const char *path, int width, int height, int bits, int colour_type, const void *pixels,
                         size_t row, const ImageText *texts, int n_texts) {
   PngWriter writer = {.path = path};
   TRY(file_writer_open(path, &writer.file));
-  writer.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &writer, on_write_error, on_warning);
-  if (writer.png) writer.info = png_create_info_struct(writer.png);
-  if (!writer.info) BUG("out of memory");
-  write_all(&writer, width, height, bits, colour_type, pixels, row, texts, n_texts);
-  png_destroy_write_struct(&writer.png, &writer.info);
-  if (writer.status) {
+  Status status = write_to(&writer, width, height, bits, colour_type, pixels, row, texts, n_texts);
+  if (status) {
     file_writer_abort(writer.file);
-    return writer.status;
+    return status;
   }
   return file_writer_commit(writer.file);
 }
@@ -241,6 +250,12 @@ static Status write_png(const char *path, int width, int height, int bits, int c
 Status image_write_png(const char *path, const Image *image, const ImageText *texts, int n_texts) {
   return write_png(path, image->width, image->height, 8, PNG_COLOR_TYPE_RGB, image->rgb, 3 * (size_t)image->width,
                    texts, n_texts);
+}
+
+Status image_encode_png(const Image *image, Text *out) {
+  PngWriter writer = {.out = out, .path = "memory"};
+  return write_to(&writer, image->width, image->height, 8, PNG_COLOR_TYPE_RGB, image->rgb, 3 * (size_t)image->width,
+                  NULL, 0);
 }
 
 Status gray16_write_png(const char *path, const Gray16 *image, const ImageText *texts, int n_texts) {

