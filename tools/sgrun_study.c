@@ -172,6 +172,8 @@ static ExitCode run_all(const Study *study) {
       if (code == EXIT_INTERRUPTED)
         return cli_fail(study->cli, code, "stopped; the same command goes on with %s", study->directory);
       if (code) return code;
+      cli_say(study->cli, "  delta1 %.4f  abs_rel %.4f", study_figure(study, i, repeat, METRIC_DELTA1),
+              study_figure(study, i, repeat, METRIC_ABS_REL));
     }
   return EXIT_DONE;
 }

@@ -50,6 +50,9 @@ void study_slug(const char *label, char out[STUDY_SLUG]); // letters, digits and
 // are and times it, as far as that is not done. EXIT_INTERRUPTED after a stop.
 ExitCode study_run_part(const Study *study, int part, int repeat);
 
+// One figure of a part that is done, on the test pictures if there are any; NaN where it cannot be read.
+double study_figure(const Study *study, int part, int repeat, Metric metric);
+
 // Reads what the steps left into `report`, whose arrays live in the study's arena.
 ExitCode study_collect(const Study *study, StudyReport *report);
 

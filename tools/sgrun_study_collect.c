@@ -34,6 +34,12 @@ static ExitCode read_means(const Study *study, int part, int repeat, StudySet se
   return code;
 }
 
+double study_figure(const Study *study, int part, int repeat, Metric metric) {
+  Metrics means;
+  StudySet set = study->has_test ? STUDY_TEST : STUDY_VALIDATION;
+  return read_means(study, part, repeat, set, means) ? NAN : means[metric];
+}
+
 // Behind the name in quotes, its quotes doubled: width, height, valid, then the metrics in their order.
 static void parse_row(const char *line, Metrics out) {
   bool is_quoted = false;
