@@ -50,11 +50,12 @@ static void test_description(void) {
     if (s->kind == SETTING_RULE) text_printf(&got, "'%s'*%g ", s->string, s->number);
     if (s->kind == SETTING_BOOL) text_put(&got, s->number ? "true " : "false ");
   }
-  CHECK_TEXT(text_get(&got),
-             "optimizer='adamw' optimizer.lr=0.001 optimizer.decay=-0.25 optimizer.2=7 batch=4 epochs=3 augment='none' "
-             "freeze='a.*'*1 freeze='b.?'*1 height=64 flip=true rate=-2.5 tune='a.b.*'*1 rate='a.*'*0.1 rate='0.c'*0.25 "
-             "decay='*.bias'*0 decay='x' freeze='a.?'*1 ",
-             "settings");
+  CHECK_TEXT(
+      text_get(&got),
+      "optimizer='adamw' optimizer.lr=0.001 optimizer.decay=-0.25 optimizer.2=7 batch=4 epochs=3 augment='none' "
+      "freeze='a.*'*1 freeze='b.?'*1 height=64 flip=true rate=-2.5 tune='a.b.*'*1 rate='a.*'*0.1 rate='0.c'*0.25 "
+      "decay='*.bias'*0 decay='x' freeze='a.?'*1 ",
+      "settings");
   text_free(&got);
   CHECK(!lang_find_model(file, "third", diag) && diag_errors(diag) == 1, "no third model");
   CHECK(!lang_load(arena, "no/such.net", &paths, diag) && diag_errors(diag) == 2, "a missing file is an error");
@@ -66,7 +67,7 @@ static void test_study(void) {
   Diag *diag = diag_new(arena, 20);
   LangFile *file = load_text(arena,
                              "net 1\nmodel a(width = 8, names = [\"p\"]) { input x: f32[1]\n output y = x }\n"
-                             "study s {\n  variant \"V\" = a { set lr 5e-5   epochs 3 }\n  epochs 7\n"
+                             "study s {\n  variant \"V\" = a { set lr 5e-5   epochs 3   rate head.* 0.5 }\n  epochs 7\n"
                              "  base \"B\" = a(width=-4, names=[\"q\", \"r\"])\n  scratch \"S\" = a()\n}\n",
                              diag);
   const LangStudy *study = file ? lang_find_study(file, NULL, diag) : NULL;
@@ -78,8 +79,9 @@ static void test_study(void) {
   CHECK(base->n_arguments == 2 && !base->n_settings, "its arguments");
   CHECK_TEXT(base->arguments[0].value, "-4", "a number");
   CHECK_TEXT(base->arguments[1].value, "[\"q\", \"r\"]", "a list");
-  CHECK(variant->role == ROLE_VARIANT && variant->n_settings == 2 && !variant->n_arguments, "the variant");
+  CHECK(variant->role == ROLE_VARIANT && variant->n_settings == 3 && !variant->n_arguments, "the variant");
   CHECK_TEXT(variant->settings[0].key, "lr", "its own setting");
+  CHECK(variant->settings[2].kind == SETTING_RULE && variant->settings[2].number == 0.5, "and its own rule");
   CHECK(scratch->role == ROLE_SCRATCH, "the other");
   CHECK(study->n_settings == 1 && study->settings[0].number == 7, "settings of all");
   CHECK(!lang_find_study(file, "t", diag) && diag_errors(diag) == 1, "no other study");
