@@ -13,6 +13,7 @@ sh tests/run.sh release $(programs "$build")
 sh tests/run.sh commands tests/tools/test_*.sh
 export SGC=$PWD/$build/asan/sgc SGRUN=$PWD/$build/asan/sgrun
 # shellcheck disable=SC2046
-sh tests/run.sh sanitized $(programs "$build/asan") tests/tools/test_cli.sh tests/tools/test_predict.sh tests/tools/test_data.sh
+sh tests/run.sh sanitized $(programs "$build/asan") tests/tools/test_cli.sh tests/tools/test_predict.sh tests/tools/test_data.sh \
+  tests/tools/test_recipe.sh tests/tools/test_runs.sh tests/tools/test_study.sh
 sh tests/golden/run.sh "$build/golden" tests/golden/data "$build"
 sh tests/tally.sh "$TALLY"
