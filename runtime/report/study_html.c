@@ -66,10 +66,11 @@ static void put_resources(const StudyReport *report, Text *out) {
   }
   double alone = 0;
   for (int i = 0; i < report->n_bases; i++) alone += report->rows[i].milliseconds;
-  text_printf(out,
-              "</table>\n<p class=\"small\">Batch 1. Base learners stand alone, the others are whole stacks: what a "
-              "stack takes beyond the %.1f ms of the %d bases run one after another is its meta-learner.</p>\n",
-              alone, report->n_bases);
+  text_printf(
+      out,
+      "</table>\n<p class=\"small\">Batch 1. Base learners stand alone, the others are whole stacks in one graph; "
+      "the %d bases one after another take %.1f ms.</p>\n",
+      report->n_bases, alone);
 }
 
 // Row minus column; coloured where the interval leaves zero out.
@@ -174,7 +175,8 @@ void study_html(const StudyReport *report, Text *out) {
   if (report->n_repeats > 1) text_printf(out, " Mean and deviation of %d repetitions.", report->n_repeats);
   text_put(out, "</p>\n<h2>Resources</h2>\n");
   put_resources(report, out);
-  text_put(out, "<h2>Learning curves</h2>\n");
+  text_put(out, "<h2>Learning curves</h2>\n<p class=\"small\">Losses are each part's own and not comparable where "
+                "parts add terms; abs_rel is.</p>\n");
   put_curves(report, out);
   if (report->n_pictures[STUDY_TEST]) {
     text_put(out,

@@ -37,6 +37,16 @@ check() {
   if "$@" >/dev/null 2>&1; then pass; else fail "$what"; fi
 }
 
+# steps RUN: how many steps a run has logged; await RUN N: waits until it has logged N.
+steps() { grep -c grad_norm "$1/log.jsonl" 2>/dev/null || true; }
+await() {
+  for _ in $(seq 600); do
+    [ "$(steps "$1")" -ge "$2" ] 2>/dev/null && return 0
+    sleep 0.05
+  done
+  return 1
+}
+
 report() {
   printf '%s: %d passed, %d failed' "$1" "$passed" "$failed"
   [ "$skipped" = 0 ] || printf ', %d skipped' "$skipped"

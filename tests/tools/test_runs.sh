@@ -4,14 +4,6 @@
 cp "$root/tests/tools/tiny.net" .
 train="$SGRUN train tiny.net -q -j 2 --set rooms=8"
 tfevents="python3 $root/tests/tools/tfevents.py"
-steps() { grep -c grad_norm "$1/log.jsonl" 2>/dev/null || true; }
-await() {
-  for _ in $(seq 600); do
-    [ "$(steps "$1")" -ge "$2" ] 2>/dev/null && return 0
-    sleep 0.05
-  done
-  return 1
-}
 
 # TensorBoard: whole, stopped at an epoch and resumed, killed and resumed, started over, switched off.
 expect 0 '' $train -o whole

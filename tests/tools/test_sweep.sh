@@ -45,21 +45,14 @@ check 'another seed draws other trials' sh -c '! cmp -s one seed'
 # Killed in the middle of a trial; another process takes it up. Stopped by Ctrl-C; goes on by the name alone.
 long="--random lr=log(1e-4,1e-2) --trials 3 --set rooms=400"
 expect 0 '' $sweep --name whole $long
-await() {
-  for _ in $(seq 600); do
-    [ "$(grep -c grad_norm "$1" 2>/dev/null)" -ge "$2" ] 2>/dev/null && return 0
-    sleep 0.05
-  done
-  return 1
-}
 $sweep --name killed $long >out1 2>&1 &
 first=$!
-await sweeps/killed/trials/1/log.jsonl 20
+await sweeps/killed/trials/1 20
 kill -9 $first
 wait $first 2>/dev/null
 $sweep --name killed $long >out2 2>err &
 second=$!
-await sweeps/killed/trials/2/log.jsonl 20
+await sweeps/killed/trials/2 20
 kill -INT $second
 wait $second
 code=$?

@@ -3,15 +3,6 @@
 . "$(dirname "$0")/lib.sh"
 cp "$root/tests/tools/tiny.net" .
 train="$SGRUN train tiny.net -q -j 2"
-steps() { grep -c grad_norm "$1/log.jsonl" 2>/dev/null || true; }
-# Waits until the run in $1 has logged $2 steps.
-await() {
-  for _ in $(seq 600); do
-    [ "$(steps "$1")" -ge "$2" ] 2>/dev/null && return 0
-    sleep 0.05
-  done
-  return 1
-}
 same() { check "$1" cmp "$2/weights.safetensors" "$3/weights.safetensors"; check "$1 (moments)" cmp "$2/checkpoint.safetensors" "$3/checkpoint.safetensors"; }
 
 expect 0 'threshold accuracy' $train -o whole
