@@ -41,7 +41,7 @@ ExitCode study_model(const Study *study, const LangPart *part, int64_t batch, co
 // Finds out all of StudyPart by building every model once, so that mistakes show before hours of training.
 ExitCode study_describe(Study *study);
 
-// DIRECTORY/seed1/NAME/file, lent by the study's arena.
+// DIRECTORY/seed1/01-NAME/file, or the folder itself if file is NULL; lent by the study's arena.
 const char *study_path(const Study *study, int part, int repeat, const char *file);
 enum { STUDY_SLUG = 64 };
 void study_slug(const char *label, char out[STUDY_SLUG]); // letters, digits and dashes of a label

@@ -20,8 +20,8 @@ void study_slug(const char *label, char out[STUDY_SLUG]) {
 const char *study_path(const Study *study, int part, int repeat, const char *file) {
   char slug[STUDY_SLUG];
   study_slug(study->parts[part].lang->label, slug);
-  return arena_printf(study->text.arena, "%s/seed%lld/%02d-%s/%s", study->directory, (long long)(study->seed + repeat),
-                      part + 1, slug, file);
+  return arena_printf(study->text.arena, "%s/seed%lld/%02d-%s%s%s", study->directory, (long long)(study->seed + repeat),
+                      part + 1, slug, file ? "/" : "", file ? file : "");
 }
 
 ExitCode study_model(const Study *study, const LangPart *part, int64_t batch, const TrainSettings *settings,

@@ -151,7 +151,7 @@ static ExitCode train(const Study *study, int part, int repeat) {
   pass_on(study, &arguments, common_options);
   ExitCode code = add_initial(study, part, repeat, &arguments);
   if (code) return code;
-  add_option(&arguments, "out", "%s", study_path(study, part, repeat, "."));
+  add_option(&arguments, "out", "%s", study_path(study, part, repeat, NULL));
   if (file_exists(study_path(study, part, repeat, "checkpoint.safetensors"))) add(&arguments, "--resume");
   return step(study, part, repeat, "trained.txt", &arguments);
 }
@@ -223,7 +223,7 @@ static ExitCode time_it(const Study *study, int part, int repeat) {
 
 ExitCode study_run_part(const Study *study, int part, int repeat) {
   const StudyPart *own = &study->parts[part];
-  ExitCode code = cli_status(study->cli, file_make_directory(study_path(study, part, repeat, ".")));
+  ExitCode code = cli_status(study->cli, file_make_directory(study_path(study, part, repeat, NULL)));
   if (!code) code = own->trained ? train(study, part, repeat) : join(study, part, repeat);
   if (!code && study->has_test) code = judge(study, part, repeat, STUDY_TEST);
   if (!code) code = judge(study, part, repeat, STUDY_VALIDATION);
