@@ -16,7 +16,7 @@ rows = {row["label"]: row for row in report["rows"]}
 assert [row["base"] for row in report["rows"]] == [True, True, False, False, False, False]
 assert rows["Mean"]["trained"] == 0 and rows["Mean"]["train_seconds"] == [0.0] * report["repeats"]
 assert rows["SG: <D>"]["trained"] == 2 * 5 * 9 + 2 and rows["Tuned"]["trained"] == rows["Tuned"]["parameters"]
-assert rows["Narrow"]["parameters"] == 6 * 3 * 9 + 6 + 12 + 6 * 9 + 1
+assert rows["Narrow"]["parameters"] == 3 * 3 + 3 + 6 * 3 * 9 + 6 + 12 + 6 * 9 + 1
 assert len({json.dumps(row["test"]) for row in report["rows"]}) == 6, "two parts have the same figures"
 folders = {"Narrow": "01-Narrow", "Wide": "02-Wide", "Mean": "03-Mean", "SG: <D>": "04-SG-D"}
 for label, folder in folders.items():
@@ -80,6 +80,25 @@ for part in 01-Narrow 02-Wide 04-SG-D 05-Tuned 06-From-nothing; do
 done
 expect 2 'holds another study' $study -o stopped --set lr=1
 expect 2 'holds another study' $study -o stopped --bagging
+
+# A pretrained encoder goes into every encoder that no base brings along.
+$python - <<'P'
+import json, struct
+tensors = {"stem.weight": [1.0 if i % 4 == 0 else 0.0 for i in range(9)], "stem.bias": [0.0] * 3}
+header, data = {}, b""
+for name, values in tensors.items():
+    shape = [3, 3, 1, 1] if len(values) == 9 else [3]
+    header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * len(values)]}
+    data += struct.pack(f"<{len(values)}f", *values)
+text = json.dumps(header).encode()
+open("encoder.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + data)
+P
+expect 0 'encoded/report.md' $study -o encoded --encoder encoder.safetensors --gallery 0
+initial() { grep -c 'encoder.safetensors: 2 tensors for' "encoded/seed1/$1/log.txt" || true; }
+for part in '1 01-Narrow' '1 02-Wide' '0 05-Tuned' '2 06-From-nothing'; do
+  if [ "$(initial "${part#* }")" = "${part% *}" ]; then pass; else fail "encoders of $part: $(initial "${part#* }")"; fi
+done
+expect 4 'no-such' $study -o bad --encoder no-such.safetensors
 
 # What can be wrong.
 expect 3 'has no study' "$SGRUN" study "$root/models/bts.net" -o bad
