@@ -45,16 +45,17 @@ static ExitCode agree(const Study *study) {
   return code;
 }
 
-static ExitCode check_gap(const Study *study) {
+static ExitCode read_gap(Study *study) {
   const char *gap = cli_option(study->cli, "gap");
+  study->gap_part = -1;
   if (!gap) return EXIT_DONE;
   const char *equals = strchr(gap, '=');
-  double share = equals ? atof(equals + 1) : 0;
+  study->gap_share = equals ? atof(equals + 1) : 0;
   for (int i = 0; equals && i < study->lang->n_bases; i++) {
     const char *base = study->lang->parts[i].model;
-    bool is_this = strlen(base) == (size_t)(equals - gap) && !strncmp(base, gap, strlen(base));
-    if (is_this && share > 0 && share <= 1) return EXIT_DONE;
+    if (strlen(base) == (size_t)(equals - gap) && !strncmp(base, gap, strlen(base))) study->gap_part = i;
   }
+  if (study->gap_part >= 0 && study->gap_share > 0 && study->gap_share <= 1) return EXIT_DONE;
   return cli_fail(study->cli, EXIT_USAGE, "option '--gap' needs BASE=SHARE, such as %s=0.25, not '%s'",
                   study->lang->parts[0].model, gap);
 }
@@ -75,7 +76,7 @@ static ExitCode open_study(const Cli *cli, Study *study) {
   }
   const char *out = cli_option(cli, "out");
   study->directory = out ? out : arena_printf(study->text.arena, "studies/%s", study->lang->name);
-  code = check_gap(study);
+  code = read_gap(study);
   if (!code) code = study_describe(study);
   if (!code) code = sgrun_has_test(cli, &study->has_test);
   if (!code) code = agree(study);

@@ -32,6 +32,8 @@ typedef struct Study {
   int n_repeats;
   int64_t seed; // of the first repetition
   bool has_test;
+  int gap_part;     // the base that is trained for a share of its epochs; -1 = none
+  double gap_share; // above 0, at most 1
 } Study;
 
 // The model of a part with its arguments bound, and N, H, W; model_close ends it in every case.

@@ -1,5 +1,6 @@
 // sgrun_study_part: the steps of one part of a study: training, judging, timing, each in a process of its own.
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,13 +140,8 @@ static ExitCode train(const Study *study, int part, int repeat) {
   for (int i = 0; i < lang->n_arguments; i++)
     add_option(&arguments, "arg", "%s=%s", lang->arguments[i].name, lang->arguments[i].value);
   add_all_settings(study, lang, repeat, &arguments);
-  double share = 1;
-  const char *gap = lang->role == ROLE_BASE ? cli_option(study->cli, "gap") : NULL;
-  if (gap && !strncmp(gap, lang->model, strlen(lang->model)) && gap[strlen(lang->model)] == '=')
-    share = atof(gap + strlen(lang->model) + 1);
-  if (share != 1)
-    add_option(&arguments, "epochs", "%.0f",
-               study->parts[part].settings.epochs * share < 1 ? 1 : study->parts[part].settings.epochs * share);
+  if (part == study->gap_part)
+    add_option(&arguments, "epochs", "%.0f", fmax(1, round(study->parts[part].settings.epochs * study->gap_share)));
   pass_on(study, &arguments, data_options);
   pass_on(study, &arguments, validation_options);
   pass_on(study, &arguments, common_options);
