@@ -1,10 +1,13 @@
 // sgrun study: base learners, everything that can be made of them, and the comparison of it all.
 #include "tools/sgrun_study.h"
 
-#include <math.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
@@ -12,8 +15,17 @@
 
 // ---- what the study is ------------------------------------------------------------------------------------------
 
+// Until this process ends; `path` is a file there.
+static ExitCode lock_directory(Study *study, const char *path) {
+  study->lock = open(path, O_RDONLY | O_CLOEXEC);
+  if (study->lock >= 0 && !flock(study->lock, LOCK_EX | LOCK_NB)) return EXIT_DONE;
+  if (study->lock >= 0 && errno == EWOULDBLOCK)
+    return cli_fail(study->cli, EXIT_DATA, "another sgrun works on the study in %s", study->directory);
+  return cli_fail(study->cli, EXIT_DATA, "cannot lock '%s': %s", path, strerror(errno));
+}
+
 // Everything that the results depend on, but for the number of repetitions: a study goes on only as the same.
-static ExitCode agree(const Study *study) {
+static ExitCode agree(Study *study) {
   Text text = {0}, old = {0};
   const char *bundle = model_bundle_json(&study->text);
   char hash[HASH_TEXT];
@@ -42,7 +54,7 @@ static ExitCode agree(const Study *study) {
   }
   text_free(&text);
   text_free(&old);
-  return code;
+  return code ? code : lock_directory(study, path);
 }
 
 static ExitCode read_gap(Study *study) {
@@ -65,7 +77,8 @@ static ExitCode open_study(const Cli *cli, Study *study) {
   *study = (Study){.cli = cli,
                    .protocol = protocol_find(protocol ? protocol : "full"),
                    .n_repeats = (int)cli_integer(cli, "repeat", 1, 1, 1000),
-                   .seed = cli_integer(cli, "seed", 1, 0, 4000000000)};
+                   .seed = cli_integer(cli, "seed", 1, 0, 4000000000),
+                   .lock = -1};
   if (!study->protocol) return cli_fail(cli, EXIT_USAGE, "there is no protocol '%s'", protocol);
   ExitCode code = model_open_text(cli, cli_operand(cli, 0), &study->text);
   if (code) return code;
@@ -187,6 +200,7 @@ static ExitCode run(const Cli *cli) {
     code = run_all(&study);
   }
   if (!code) code = write_report(&study);
+  if (study.lock >= 0) close(study.lock);
   model_close(&study.text);
   return code;
 }

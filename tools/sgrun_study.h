@@ -32,6 +32,7 @@ typedef struct Study {
   int n_repeats;
   int64_t seed; // of the first repetition
   bool has_test;
+  int lock;         // descriptor that keeps other processes out of the directory; -1 = none yet
   int gap_part;     // the base that is trained for a share of its epochs; -1 = none
   double gap_share; // above 0, at most 1
 } Study;

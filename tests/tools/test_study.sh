@@ -69,6 +69,7 @@ for _ in $(seq 600); do
   [ -e stopped/seed1/02-Wide/trained.txt ] && break
   sleep 0.05
 done
+expect 4 'another sgrun works' $study -o stopped --gallery 0
 kill -INT $pid
 wait $pid
 code=$?
