@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/random.h"
 
 // A step made ready: nothing is looked up while running.
@@ -186,12 +186,6 @@ static Status transfer(Exec *exec, BufferKind kind) {
   return STATUS_OK;
 }
 
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 Status exec_profile(Exec *exec, double *seconds) {
   const DeviceTable *table = exec->device->table;
   TRY(transfer(exec, BUFFER_INPUT));
@@ -201,11 +195,11 @@ Status exec_profile(Exec *exec, double *seconds) {
   }
   if (seconds) TRY(table->sync(exec->device));
   for (int i = 0; i < exec->program->n_steps; i++) {
-    double start = seconds ? now() : 0;
+    double start = seconds ? clock_seconds() : 0;
     TRY(launch(exec, &exec->steps[i]));
     if (!seconds) continue;
     TRY(table->sync(exec->device));
-    seconds[i] = now() - start;
+    seconds[i] = clock_seconds() - start;
   }
   TRY(table->sync(exec->device));
   return transfer(exec, BUFFER_OUTPUT);

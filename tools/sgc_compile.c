@@ -1,15 +1,9 @@
 // sgc compile and explain: a model to kernels, with a short account or the generated text.
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/exec.h"
 #include "tools/sgc.h"
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 // The graph of the operand, as inference or as a training step.
 static ExitCode build(const Cli *cli, Model *model, Graph **out) {
@@ -85,7 +79,7 @@ static ExitCode compile_model(const Cli *cli, const char *operand, const char *w
   Device *device = NULL;
   Exec *exec = NULL;
   CompileOptions options;
-  double started = now(), compiled = 0;
+  double started = clock_seconds(), compiled = 0;
   ExitCode code = model_open(cli, operand, &model);
   if (!code) code = build(cli, &model, &graph);
   if (!code) code = model_compile_options(cli, model.arena, &options);
@@ -93,12 +87,12 @@ static ExitCode compile_model(const Cli *cli, const char *operand, const char *w
   bool wants_graph = what && !strcmp(what, "graph");
   if (!code && wants_graph) code = emit_graph(cli, graph, &options);
   if (!code && !wants_graph) code = model_compile(cli, graph, &options, &program);
-  compiled = now() - started;
+  compiled = clock_seconds() - started;
   if (!code && what && !wants_graph) code = emit(cli, what, program);
   if (!code && !what) {
     code = model_device(cli, 1, &device);
     if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
-    if (!code) print_account(graph, program, compiled, now() - started - compiled);
+    if (!code) print_account(graph, program, compiled, clock_seconds() - started - compiled);
     if (!code) add_program(total, program);
   }
   exec_close(exec);

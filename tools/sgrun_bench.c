@@ -1,15 +1,9 @@
 // sgrun bench: how long a compiled model takes.
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "tools/sgrun.h"
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static int compare(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -51,7 +45,7 @@ static ExitCode print_kernels(const Cli *cli, Exec *exec) {
 
 static ExitCode run(const Cli *cli, Model *model, Device *device) {
   model_bind_sizes(model, cli_integer(cli, "batch", 1, 1, 4096));
-  double started = now();
+  double started = clock_seconds();
   static const StepOptions step = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-4, .clip = 0.1};
   bool is_training = cli_flag(cli, "training", false);
   Graph *graph = is_training ? model_step_graph(cli, model, &step) : model_graph(cli, model, false, false);
@@ -64,14 +58,14 @@ static ExitCode run(const Cli *cli, Model *model, Device *device) {
   }
   fill_inputs(runner.program, runner.exec);
   code = cli_status(cli, exec_run(runner.exec));
-  double first = now() - started;
+  double first = clock_seconds() - started;
   int n = (int)cli_integer(cli, "runs", 20, 1, 100000);
   double *seconds = calloc((size_t)n, sizeof *seconds);
   if (!seconds) BUG("out of memory");
   for (int i = 0; i < n && !code; i++) {
-    double begin = now();
+    double begin = clock_seconds();
     code = cli_status(cli, exec_run(runner.exec));
-    seconds[i] = now() - begin;
+    seconds[i] = clock_seconds() - begin;
   }
   if (!code) {
     qsort(seconds, (size_t)n, sizeof *seconds, compare);

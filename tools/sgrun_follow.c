@@ -3,8 +3,8 @@
 
 #include <cjson/cJSON.h>
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "tools/cli_help.h"
 #include "tools/sgrun.h"
 #include "tools/sgrun_interrupt.h"
@@ -43,17 +43,11 @@ static Status begin_record(const Cli *cli, const char *directory, Model *model, 
                     .data = data ? data : "rooms",
                     .data_val = cli_option(cli, "data-val"),
                     .program = "sgrun " CLI_VERSION,
-                    .setup_seconds = follow_clock() - begun,
+                    .setup_seconds = clock_seconds() - begun,
                     .is_resume = cli_flag(cli, "resume", false)};
   Status status = run_record_begin(&start, out);
   text_free(&text);
   return status;
-}
-
-double follow_clock(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 ExitCode follow_begin(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,

@@ -21,11 +21,10 @@ typedef struct Follow {
 } Follow;
 
 // Options say what is followed. `model` has its dimensions bound and must outlive the follow; so must the parts.
-// `begun` is when the command began (follow_clock). A record that cannot be written is an error before the first step,
+// `begun` is when the command began (clock_seconds). A record that cannot be written is an error before the first step,
 // and a note later.
 ExitCode follow_begin(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
                       const TrainParts *parts, const Protocol *protocol, double begun, Follow *out);
-double follow_clock(void); // seconds
 TrainEvents follow_events(Follow *follow);
 void follow_end(Follow *follow, ExitCode code); // of the training
 

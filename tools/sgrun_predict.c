@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/data/frames.h"
 #include "tools/sgrun_inputs.h"
 #include "tools/sgrun_interrupt.h"
@@ -23,29 +23,23 @@ typedef struct Prediction {
   StreamOut stream_out;
   bool has_files;
   Progress progress;
-  struct timespec begin;
+  double begin; // clock_seconds when the first was done
   int64_t n_done, n_bad;
   DepthMap last; // the stream's last depth map: its size is that of what stands for a broken frame
 } Prediction;
 
-static double seconds_since(const struct timespec *begin) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)(now.tv_sec - begin->tv_sec) + 1e-9 * (double)(now.tv_nsec - begin->tv_nsec);
-}
-
 // The rate counts from the second picture on where there is one: the first one compiles.
 static void count(Prediction *run, int64_t total) {
   run->n_done++;
-  if (run->n_done == 1) clock_gettime(CLOCK_MONOTONIC, &run->begin);
-  else progress_pictures(&run->progress, run->n_done - 1, total ? total - 1 : 0, seconds_since(&run->begin));
+  if (run->n_done == 1) run->begin = clock_seconds();
+  else progress_pictures(&run->progress, run->n_done - 1, total ? total - 1 : 0, clock_seconds() - run->begin);
 }
 
 static void say_rate(Prediction *run) {
   progress_end(&run->progress);
   int64_t n = run->n_done - 1;
   if (n < 1) return;
-  double seconds = seconds_since(&run->begin);
+  double seconds = clock_seconds() - run->begin;
   cli_say(run->cli, "%lld pictures; %.2f pictures/s after the first", (long long)run->n_done, (double)n / seconds);
 }
 

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/train/baseline.h"
 #include "runtime/train/trainer.h"
@@ -138,9 +138,9 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
                           .stop = interrupt_catch(),
                           .events = follow_events(&follow)};
   if (!code) {
-    double start = follow_clock();
+    double start = clock_seconds();
     Status status = train_run(&parts, &options);
-    double took = follow_clock() - start, waited = loader_waited(run->training_loader);
+    double took = clock_seconds() - start, waited = loader_waited(run->training_loader);
     follow_end(&follow, status_code(status));
     cli_say(cli, "waited %.1f s for training data, %.1f %% of the training's %.1f s", waited, 100 * waited / took,
             took);
@@ -154,14 +154,14 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
 }
 
 static ExitCode train(const Cli *cli) {
-  double began = follow_clock(), limit;
+  double began = clock_seconds(), limit;
   Training run = {0};
   const char *directory = NULL;
   ExitCode code = time_limit(cli, &limit);
   if (!code) code = open_all(cli, &run, &directory);
   // the time is that of the whole command: at least one step is made
   if (!code)
-    code = train_opened(cli, &run, directory, began, limit > 0 ? fmax(limit - (follow_clock() - began), 1e-3) : 0);
+    code = train_opened(cli, &run, directory, began, limit > 0 ? fmax(limit - (clock_seconds() - began), 1e-3) : 0);
   training_close(&run);
   return code;
 }

@@ -1,8 +1,8 @@
 // Pipeline: runs the list of passes, the only place that does.
 #include <string.h>
-#include <time.h>
 
 #include "compiler/pass/pass.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 
 typedef struct PassInfo {
@@ -16,12 +16,6 @@ static const PassInfo passes[] = {
 #undef PASS
 };
 enum { N_PASSES = sizeof passes / sizeof *passes };
-
-static double seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static bool is_disabled(const PipelineOptions *options, const char *name) {
   for (int i = 0; i < options->n_disabled; i++) {
@@ -58,9 +52,9 @@ void pipeline_run(const PassContext *context, const PipelineOptions *options, Gr
   verify(graph, "none");
   for (int i = 0; i < N_PASSES; i++) {
     if (!is_disabled(options, passes[i].name)) {
-      double start = seconds();
+      double start = clock_seconds();
       bool is_changed = passes[i].run(context, graph);
-      double took = seconds() - start;
+      double took = clock_seconds() - start;
       verify(graph, passes[i].name);
       report(options, graph, passes[i].name, is_changed, took);
     }

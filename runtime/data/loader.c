@@ -11,8 +11,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/random.h"
 #include "runtime/data/cache.h"
 
@@ -309,12 +309,6 @@ static Status too_many_bad(const Loader *loader) {
                      (long long)loader->options.max_bad, loader->message[0]);
 }
 
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 Status loader_next(Loader *loader, Batch *out) {
   const LoaderOptions *o = &loader->options;
   pthread_mutex_lock(&loader->lock);
@@ -326,9 +320,9 @@ Status loader_next(Loader *loader, Batch *out) {
     pthread_cond_broadcast(&loader->work);
   }
   Slot *slot = &loader->slot[loader->next % o->ahead];
-  double begin = slot->done < o->batch ? now() : 0;
+  double begin = slot->done < o->batch ? clock_seconds() : 0;
   while (slot->done < o->batch) pthread_cond_wait(&loader->ready, &loader->lock);
-  if (begin > 0) loader->waited += now() - begin;
+  if (begin > 0) loader->waited += clock_seconds() - begin;
   Status status = too_many_bad(loader);
   if (!status) {
     int64_t index = loader->next % loader->batches, left = loader->dataset->size - index * o->batch;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 
@@ -16,12 +17,6 @@ struct RunRecord {
   double last; // when the last step or epoch ended
   double setup, training, validation;
 };
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static void put(cJSON *object, const char *key, cJSON *item) {
   cJSON_DeleteItemFromObject(object, key);
@@ -117,7 +112,7 @@ Status run_record_begin(const RunStart *start, RunRecord **out) {
   put(json, "ended", cJSON_CreateNull());
   put(json, "exit_status", cJSON_CreateNull());
   record->setup += start->setup_seconds;
-  record->last = now();
+  record->last = clock_seconds();
   Status status = write_record(record);
   if (status) {
     cJSON_Delete(json);
@@ -130,7 +125,7 @@ Status run_record_begin(const RunStart *start, RunRecord **out) {
 }
 
 void run_record_step(RunRecord *record, const TrainStep *step) {
-  double time = now();
+  double time = clock_seconds();
   record->training += time - record->last;
   record->last = time;
   put_number(record->json, "step", (double)step->step);
@@ -140,7 +135,7 @@ void run_record_step(RunRecord *record, const TrainStep *step) {
 }
 
 Status run_record_epoch(RunRecord *record, const TrainEpoch *epoch) {
-  double time = now();
+  double time = clock_seconds();
   record->validation += time - record->last;
   cJSON *metrics = cJSON_CreateObject();
   put_number(metrics, "epoch", (double)epoch->epoch);
@@ -152,7 +147,7 @@ Status run_record_epoch(RunRecord *record, const TrainEpoch *epoch) {
   if (epoch->is_best) put(record->json, "best", cJSON_Duplicate(metrics, true));
   put(record->json, "last", metrics);
   Status status = write_record(record);
-  record->last = now();
+  record->last = clock_seconds();
   return status;
 }
 

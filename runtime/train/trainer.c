@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/random.h"
 #include "runtime/train/diverged.h"
@@ -23,12 +23,6 @@ typedef struct Run {
   double started, saved;
   double epoch_loss; // sum over the steps of this epoch
 } Run;
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 void train_path(const char *directory, const char *file, Text *out) {
   text_clear(out);
@@ -70,7 +64,7 @@ static Status save(Run *run, const char *file, CheckpointKind kind) {
   Status status = checkpoint_save(text_get(&path), run->parts->step, kind, metadata.items, metadata.n);
   text_free(&path);
   free(metadata.items);
-  run->saved = now();
+  run->saved = clock_seconds();
   return status;
 }
 static Status save_checkpoint(Run *run) { return save(run, "checkpoint.safetensors", CHECKPOINT_ALL); }
@@ -225,7 +219,7 @@ static Status one_step(Run *run) {
   event.epoch = run->step / run->steps_per_epoch + 1;
   event.step = ++run->step;
   run->epoch_loss += event.loss;
-  event.seconds = now() - run->started;
+  event.seconds = clock_seconds() - run->started;
   double done = (double)(run->step - run->first_step);
   const Program *program = exec_program(exec);
   int64_t batch = program->buffers[program_find(program, BUFFER_INPUT, "rgb")].shape.dim[0] * run->accumulate;
@@ -267,18 +261,20 @@ static Status run_steps(Run *run) {
     TRY(one_step(run));
     if (run->step % run->steps_per_epoch == 0) {
       TRY(end_epoch(run));
-    } else if (now() - run->saved > options->checkpoint_seconds) {
+    } else if (clock_seconds() - run->saved > options->checkpoint_seconds) {
       TRY(save_checkpoint(run));
     }
     if (run->step == run->steps) break;
     if (options->stop && *options->stop) return interrupted(run, "stopped");
-    if (options->time_limit > 0 && now() - run->started > options->time_limit) return interrupted(run, "out of time");
+    if (options->time_limit > 0 && clock_seconds() - run->started > options->time_limit)
+      return interrupted(run, "out of time");
   }
   return STATUS_OK;
 }
 
 Status train_run(const TrainParts *parts, const TrainOptions *options) {
-  Run run = {.parts = parts, .options = options, .best = INFINITY, .started = now(), .saved = now()};
+  Run run = {
+      .parts = parts, .options = options, .best = INFINITY, .started = clock_seconds(), .saved = clock_seconds()};
   run.accumulate = options->accumulate > 1 ? options->accumulate : 1;
   run.steps_per_epoch = loader_batches(parts->training) / run.accumulate;
   run.steps = options->epochs * run.steps_per_epoch;

@@ -2,8 +2,8 @@
 // Batches of 8 at 416x544, augment nyu, nothing kept in memory. Prints one line of JSON.
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/data/loader.h"
 #include "runtime/data/pairs.h"
 
@@ -13,12 +13,6 @@ static void must(Status status) {
   if (!status) return;
   fprintf(stderr, "bench_loader: %s\n", status_message(status));
   exit(status_code(status));
-}
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 int main(int argc, char **argv) {
@@ -44,10 +38,10 @@ int main(int argc, char **argv) {
   Batch batch;
   double begin = 0;
   for (int i = 0; i < WARM_UP + batches; i++) {
-    if (i == WARM_UP) begin = now();
+    if (i == WARM_UP) begin = clock_seconds();
     must(loader_next(loader, &batch));
   }
-  double seconds = now() - begin;
+  double seconds = clock_seconds() - begin;
   printf("{\"pictures_per_second\":%.2f}\n", BATCH * batches / seconds);
   loader_close(loader);
   dataset_close(dataset);

@@ -5,18 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "compiler/compiler.h"
 #include "lang/lang.h"
+#include "runtime/base/clock.h"
 #include "runtime/exec.h"
 #include "runtime/train/checkpoint.h"
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static int compare(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -54,7 +48,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: run_model MODEL.net TENSORS.safetensors OUT.safetensors RUNS THREADS [NAME=VALUE...]\n");
     return EXIT_USAGE;
   }
-  double started = now();
+  double started = clock_seconds();
   Arena *arena = arena_new();
   Graph *graph = load_graph(arena, argv[1], argv + 6, argc - 6);
   CompileOptions options = {0};
@@ -75,15 +69,15 @@ int main(int argc, char **argv) {
     weights_to_f32(tensor, exec_input(exec, buffer->name));
   }
   must(exec_run(exec));
-  double first = now() - started;
+  double first = clock_seconds() - started;
   int runs = atoi(argv[4]);
   double *seconds = calloc((size_t)runs + 1, sizeof *seconds);
   if (!seconds) return EXIT_BUG;
   for (int i = 0; i < 3; i++) must(exec_run(exec));
   for (int i = 0; i < runs; i++) {
-    double begin = now();
+    double begin = clock_seconds();
     must(exec_run(exec));
-    seconds[i] = now() - begin;
+    seconds[i] = clock_seconds() - begin;
   }
   qsort(seconds, (size_t)runs, sizeof *seconds, compare);
   WeightWriter *writer = weight_writer_new();
