@@ -99,17 +99,10 @@ static ExitCode open_validation(const Cli *cli, const char *path, Dataset **out)
   return open_split(cli, &pairs, is_mixed ? SPLIT_VALIDATION : SPLIT_NONE, out);
 }
 
-static ExitCode open_rooms(const Cli *cli, const TrainSettings *settings, Dataset **training, Dataset **validation) {
-  uint64_t seed = (uint64_t)settings->rooms_seed;
-  int width = (int)settings->width, height = (int)settings->height;
-  RoomSplit rooms;
-  ExitCode code = sgrun_room_split(cli, ROOMS_VALIDATION, &rooms);
-  if (code) return code;
-  int64_t count = (int64_t)(rooms == ROOMS_TRAIN ? settings->rooms : settings->validation_rooms);
-  Status status = STATUS_OK;
-  if (training) status = dataset_open_rooms(seed, ROOMS_TRAIN, (int64_t)settings->rooms, width, height, training);
-  if (!status) status = dataset_open_rooms(seed, rooms, count, width, height, validation);
-  return cli_status(cli, status);
+static ExitCode open_rooms(const Cli *cli, const TrainSettings *settings, RoomSplit split, Dataset **out) {
+  int64_t count = (int64_t)(split == ROOMS_TRAIN ? settings->rooms : settings->validation_rooms);
+  return cli_status(cli, dataset_open_rooms((uint64_t)settings->rooms_seed, split, count, (int)settings->width,
+                                            (int)settings->height, out));
 }
 
 ExitCode sgrun_has_test(const Cli *cli, bool *out) {
@@ -125,10 +118,7 @@ ExitCode sgrun_has_test(const Cli *cli, bool *out) {
 
 ExitCode sgrun_judged(const Cli *cli, const TrainSettings *settings, bool is_test, Dataset **out) {
   const char *path = cli_option(cli, "data"), *validation_path = cli_option(cli, "data-val");
-  if (!path)
-    return cli_status(cli, dataset_open_rooms((uint64_t)settings->rooms_seed, is_test ? ROOMS_TEST : ROOMS_VALIDATION,
-                                              (int64_t)settings->validation_rooms, (int)settings->width,
-                                              (int)settings->height, out));
+  if (!path) return open_rooms(cli, settings, is_test ? ROOMS_TEST : ROOMS_VALIDATION, out);
   if (!is_test && validation_path) return open_validation(cli, validation_path, out);
   return open_part(cli, path, is_test ? SPLIT_TEST : SPLIT_VALIDATION, true, out);
 }
@@ -160,7 +150,12 @@ ExitCode sgrun_split(const Cli *cli, Split fallback, Split *out) {
 
 ExitCode sgrun_datasets(const Cli *cli, const TrainSettings *settings, Dataset **training, Dataset **validation) {
   const char *path = cli_option(cli, "data"), *validation_path = cli_option(cli, "data-val");
-  if (!path && !validation_path) return open_rooms(cli, settings, training, validation);
+  if (!path && !validation_path) {
+    RoomSplit rooms;
+    ExitCode code = sgrun_room_split(cli, ROOMS_VALIDATION, &rooms);
+    if (!code && training) code = open_rooms(cli, settings, ROOMS_TRAIN, training);
+    return code ? code : open_rooms(cli, settings, rooms, validation);
+  }
   if (!path && training)
     return cli_fail(cli, EXIT_USAGE, "--data-val says what to validate on; --data must say what to train on");
   Split split;

@@ -14,6 +14,12 @@ void study_mean(const StudyReport *report, const StudyRow *row, StudySet set, Me
   *out_deviation = n > 1 ? sqrt(squares / (n - 1)) : 0;
 }
 
+void study_heading(const StudyReport *report, StudySet set, Text *out) {
+  long long n = report->n_pictures[set];
+  if (set == STUDY_TEST) text_printf(out, "On %lld test pictures that no training saw", n);
+  else text_printf(out, "On the %lld validation pictures by which weights were chosen (optimistic)", n);
+}
+
 int study_rank(const StudyReport *report, int row, StudySet set, Metric metric) {
   double own, other, ignored;
   study_mean(report, &report->rows[row], set, metric, &own, &ignored);

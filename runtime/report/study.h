@@ -63,6 +63,9 @@ int study_rank(const StudyReport *report, int row, StudySet set, Metric metric);
 // Row a minus row b in a metric: a 95 % interval from 10,000 resamples of the set's pictures.
 Interval study_difference(const StudyReport *report, int a, int b, StudySet set, Metric metric);
 
+// What a table on that set is called: "On 128 test pictures that no training saw".
+void study_heading(const StudyReport *report, StudySet set, Text *out);
+
 // Each appends a whole document. The best figure of each metric is bold, the second best underlined.
 void study_html(const StudyReport *report, Text *out);
 void study_markdown(const StudyReport *report, Text *out);

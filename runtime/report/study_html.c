@@ -161,15 +161,12 @@ static void put_head(const StudyReport *report, Text *out) {
 
 void study_html(const StudyReport *report, Text *out) {
   put_head(report, out);
-  if (report->n_pictures[STUDY_TEST]) {
-    text_printf(out, "<h2>On %lld test pictures that no training saw</h2>\n",
-                (long long)report->n_pictures[STUDY_TEST]);
-    put_metrics(report, STUDY_TEST, out);
-  }
-  if (report->n_pictures[STUDY_VALIDATION]) {
-    text_printf(out, "<h2>On the %lld validation pictures by which weights were chosen (optimistic)</h2>\n",
-                (long long)report->n_pictures[STUDY_VALIDATION]);
-    put_metrics(report, STUDY_VALIDATION, out);
+  for (StudySet set = 0; set < STUDY_SETS; set++) {
+    if (!report->n_pictures[set]) continue;
+    text_put(out, "<h2>");
+    study_heading(report, set, out);
+    text_put(out, "</h2>\n");
+    put_metrics(report, set, out);
   }
   text_put(out, "<p class=\"small\">Bold is best, underlined second best.");
   if (report->n_repeats > 1) text_printf(out, " Mean and deviation of %d repetitions.", report->n_repeats);

@@ -76,14 +76,12 @@ void study_markdown(const StudyReport *report, Text *out) {
               report->protocol->name, digest, text_get(&says), report->machine, report->command);
   for (int i = 0; i < report->n_notes; i++) text_printf(out, "- %s\n", report->note[i]);
   text_free(&says);
-  if (report->n_pictures[STUDY_TEST]) {
-    text_printf(out, "\n## On %lld test pictures that no training saw\n\n", (long long)report->n_pictures[STUDY_TEST]);
-    put_metrics(report, STUDY_TEST, out);
-  }
-  if (report->n_pictures[STUDY_VALIDATION]) {
-    text_printf(out, "\n## On the %lld validation pictures by which weights were chosen (optimistic)\n\n",
-                (long long)report->n_pictures[STUDY_VALIDATION]);
-    put_metrics(report, STUDY_VALIDATION, out);
+  for (StudySet set = 0; set < STUDY_SETS; set++) {
+    if (!report->n_pictures[set]) continue;
+    text_put(out, "\n## ");
+    study_heading(report, set, out);
+    text_put(out, "\n\n");
+    put_metrics(report, set, out);
   }
   text_put(out, "\nBold is best, underlined second best.");
   if (report->n_repeats > 1) text_printf(out, " Mean and deviation of %d repetitions.", report->n_repeats);
