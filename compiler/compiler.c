@@ -82,6 +82,8 @@ static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
   *step = (Step){.symbol = info.symbol,
                  .n_tasks = info.n_tasks,
                  .scratch = info.scratch,
+                 .block = info.block,
+                 .shared = info.shared,
                  .flops = info.flops,
                  .bytes = info.bytes};
 }

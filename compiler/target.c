@@ -74,6 +74,35 @@ const Target *target_host(void) {
   return &host;
 }
 
+// Of each architecture the least that all its GPUs have; l1 is the shared memory that a block may ask for, l2 the
+// second level of the smaller ones.
+static const Target gpus[] = {
+#define GPU(number, kilobytes, megabytes)                                                                              \
+  {                                                                                                                    \
+    .kind = TARGET_CUDA, .name = "cuda-sm_" #number, .vector = 1, .registers = 255, .l1 = (kilobytes) << 10,           \
+    .l2 = (int64_t)(megabytes) << 20, .cc_flags = "--std=c++17", .compute = (number)                                   \
+  }
+    GPU(61, 48, 2),    GPU(70, 96, 6),   GPU(75, 64, 4),   GPU(80, 163, 40),  GPU(86, 99, 2),
+    GPU(87, 163, 4),   GPU(89, 99, 24),  GPU(90, 227, 50), GPU(100, 227, 64), GPU(103, 227, 64),
+    GPU(110, 227, 32), GPU(120, 99, 24), GPU(121, 99, 24),
+#undef GPU
+};
+
+const Target *target_cuda(int compute) {
+  for (size_t i = 0; i < sizeof gpus / sizeof *gpus; i++) {
+    if (gpus[i].compute == compute) return &gpus[i];
+  }
+  return NULL;
+}
+
+const Target *target_find(const char *name) {
+  int compute, end = 0;
+  if (!strcmp(name, "cpu")) return target_host();
+  if (!strcmp(name, "reference")) return target_reference();
+  if (sscanf(name, "cuda:sm_%d%n", &compute, &end) == 1 && !name[end]) return target_cuda(compute);
+  return NULL;
+}
+
 const Target *target_reference(void) {
   static const Target reference = {
       .kind = TARGET_REFERENCE, .name = "reference", .vector = 1, .registers = 16, .l1 = 32 << 10, .l2 = 512 << 10};

@@ -67,14 +67,30 @@ static bool is_identifier(const char *symbol) {
   return !*symbol;
 }
 
+// What CUDA and queues add.
+static bool verify_launch(const Step *step) {
+  enum { MAX_BLOCK = 1024, MAX_SHARED = 1 << 18 };
+  if (step->block < 0 || step->block > MAX_BLOCK || step->shared < 0 || step->shared > MAX_SHARED) return false;
+  if (step->rows < 0 || (step->rows && step->n_args % step->rows)) return false;
+  for (int i = 0; i < step->rows; i++) {
+    if (step->row_floats[i] < 0 || step->row_floats[i] > max_floats) return false;
+  }
+  return step->queue >= 0 && step->queue <= QUEUE_COLLECTIVE && step->n_waits >= 0;
+}
+
 static bool verify_step(const Program *program, const Step *step, const char *list, int i, Text *why) {
   if (!step->function && (!step->symbol || !is_identifier(step->symbol))) {
     text_printf(why, "%s %d has no function", list, i);
     return false;
   }
   if (step->n_args < 0 || step->n_read < 0 || step->n_read > step->n_args || step->n_args > MAX_STEP_ARGS ||
-      step->n_tasks < 0 || step->scratch < 0 || step->scratch > max_floats) {
+      step->n_tasks < 0 || step->scratch < 0 || step->scratch > max_floats || !verify_launch(step)) {
     text_printf(why, "%s %d has impossible sizes", list, i);
+    return false;
+  }
+  for (int j = 0; j < step->n_waits; j++) {
+    if (step->waits[j] >= 0 && step->waits[j] < i) continue;
+    text_printf(why, "%s %d waits for one that is not before it", list, i);
     return false;
   }
   for (int j = 0; j < step->n_args; j++) {
@@ -139,6 +155,10 @@ static void put_steps(Text *out, const char *list, const Step *steps, int n) {
     put_name(out, step->label);
     text_printf(out, " %d %d", step->n_read, step->n_args);
     for (int j = 0; j < step->n_args; j++) text_printf(out, " %d+%" PRId64, step->arg_buffer[j], step->arg_offset[j]);
+    text_printf(out, " %d %d %d %d %d", step->kind, step->block, step->shared, step->queue, step->rows);
+    for (int j = 0; j < step->rows; j++) text_printf(out, " %" PRId64, step->row_floats[j]);
+    text_printf(out, " %d", step->n_waits);
+    for (int j = 0; j < step->n_waits; j++) text_printf(out, " %d", step->waits[j]);
     text_put(out, "\n");
   }
 }

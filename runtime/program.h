@@ -38,23 +38,42 @@ typedef struct Buffer {
   double init_a, init_b;
 } Buffer;
 
+typedef enum StepKind {
+  STEP_KERNEL,     // a generated kernel, or a given function
+  STEP_ALL_REDUCE, // symbol "sum" or "max": argument 1 becomes that of argument 0 over all devices, `n_tasks` floats
+} StepKind;
+
 typedef struct Step {
+  StepKind kind;
   const char *symbol;        // in the compiled source; NULL if `function` is given
   SgKernel *function;        // the reference evaluator's step, or resolved when loaded
   const void *context;       // for `function`
-  int n_args, n_read;        // the first n_read arguments are read, the others written
+  int n_args, n_read;        // the first n_read arguments (of each row) are read, the others written
   const int *arg_buffer;     // index into Program.buffers
   const int64_t *arg_offset; // floats into that buffer
   int64_t n_tasks, scratch, flops, bytes;
   const char *label; // ops and the user's source line, for profiles
+  // Of CUDA kernels: a grid of n_tasks blocks of `block` threads with `shared` bytes of dynamic shared memory.
+  int block, shared;
+  // If not 0, one launch computes many equal kernels, each over its own `n_args / rows` arguments and `row_floats[i]`
+  // floats (see runtime/kernel_abi.h).
+  int rows;
+  const int64_t *row_floats;
+  // Steps of one queue run in order, queues run side by side; a step begins after those earlier ones of other queues
+  // that `waits` numbers (in the same list of steps). Devices with one queue run the list in order.
+  int queue, n_waits;
+  const int *waits;
 } Step;
+
+// Queue of the collective operations.
+enum { QUEUE_COLLECTIVE = 0x7f };
 
 typedef struct Program {
   Arena *arena; // owns everything
   const char *name;
-  const char *target; // Target.name
-  const char *cc_flags;
-  const char *source; // C text of all kernels; NULL for the reference target
+  const char *target;   // Target.name
+  const char *cc_flags; // for the host's cc, or NVRTC
+  const char *source;   // C text of all kernels; NULL for the reference target
   Buffer *buffers;
   int n_buffers;
   Step *setup; // run once whenever weights change

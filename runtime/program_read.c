@@ -184,6 +184,22 @@ static void get_buffer(Reader *reader, Buffer *buffer) {
   if (kind == BUFFER_CONSTANT) get_values(reader, buffer);
 }
 
+// What CUDA and queues add.
+static void get_launch(Reader *reader, Step *step) {
+  step->kind = (StepKind)get_int(reader, 0, STEP_ALL_REDUCE);
+  step->block = (int)get_int(reader, 0, INT32_MAX);
+  step->shared = (int)get_int(reader, 0, INT32_MAX);
+  step->queue = (int)get_int(reader, 0, INT32_MAX);
+  step->rows = get_count(reader, "", 2);
+  int64_t *row_floats = ARENA_ARRAY(reader->arena, int64_t, step->rows + 1);
+  for (int i = 0; i < step->rows; i++) row_floats[i] = get_int(reader, 0, INT64_MAX);
+  step->row_floats = row_floats;
+  step->n_waits = get_count(reader, "", 2);
+  int *waits = ARENA_ARRAY(reader->arena, int, step->n_waits + 1);
+  for (int i = 0; i < step->n_waits; i++) waits[i] = (int)get_int(reader, 0, INT32_MAX);
+  step->waits = waits;
+}
+
 static void get_step(Reader *reader, Step *step) {
   expect(reader, "step ");
   skip_space(reader);
@@ -206,6 +222,7 @@ static void get_step(Reader *reader, Step *step) {
   }
   step->arg_buffer = buffers;
   step->arg_offset = offsets;
+  get_launch(reader, step);
 }
 
 static Step *get_steps(Reader *reader, const char *word, int *out_n) {

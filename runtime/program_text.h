@@ -4,7 +4,7 @@
 
 #include "runtime/program.h"
 
-#define PROGRAM_MAGIC "sgprogram 1"
+#define PROGRAM_MAGIC "sgprogram 2"
 enum { BUFFER_KINDS = BUFFER_SLAB + 1 };
 // By BufferKind.
 extern const char *const buffer_kind_names[BUFFER_KINDS];

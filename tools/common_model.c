@@ -284,9 +284,10 @@ ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *optio
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out) {
   *out = (CompileOptions){.target = target_host(), .exact = cli_flag(cli, "exact", false)};
   const char *target = cli_option(cli, "target");
-  if (target && !strcmp(target, "reference")) out->target = target_reference();
-  else if (target && strcmp(target, "cpu"))
-    return cli_fail(cli, EXIT_USAGE, "there is no target '%s'; there are cpu and reference", target);
+  if (target) out->target = target_find(target);
+  if (!out->target)
+    return cli_fail(cli, EXIT_USAGE, "there is no target '%s'; there are cpu, reference and cuda:sm_75, cuda:sm_80 ...",
+                    target);
   char *compiler = kernel_cache_compiler();
   if (out->target->kind == TARGET_CPU && !compiler) {
     fprintf(stderr, "note: no C compiler found (cc, gcc, clang, or $CC); the slow reference evaluator takes over\n");

@@ -19,8 +19,10 @@ typedef struct Group {
 
 typedef struct KernelInfo {
   const char *symbol;   // the function's name: op names and sizes, unique in the program
-  int64_t n_tasks;      // independent pieces of work; the pool hands out ranges of them
-  int64_t scratch;      // floats of scratch memory a worker needs
+  int64_t n_tasks;      // independent pieces of work; the pool hands out ranges of them. CUDA: blocks
+  int64_t scratch;      // floats of scratch memory a worker needs. CUDA: that the launch needs, counters included
+  int block, shared;    // CUDA: threads a block, bytes of dynamic shared memory
+  int64_t row_floats;   // CUDA: of a kernel that takes rows, the floats of this one; else 0
   int64_t flops, bytes; // for the comment, `sgc explain` and the bench
 } KernelInfo;
 
