@@ -66,6 +66,13 @@ static void set_args(Emitter *emitter, const PlanStep *from, Step *step) {
   step->arg_offset = offsets;
 }
 
+static void set_queue(Emitter *emitter, int place, Step *step) {
+  const Plan *plan = emitter->plan;
+  step->queue = plan->queue[place] == MAX_QUEUES ? QUEUE_COLLECTIVE : plan->queue[place];
+  step->n_waits = plan->n_waits[place];
+  step->waits = arena_memdup(emitter->program->arena, plan->waits[place], sizeof(int) * (size_t)step->n_waits);
+}
+
 // A symbol ends in a hash of its kernel's code: equal ones are one kernel.
 static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
   Arena *arena = emitter->program->arena;
@@ -143,6 +150,7 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   for (int i = 0; i < plan->n_steps; i++) {
     Step *step = i < plan->n_setup ? &program->setup[i] : &program->steps[i - plan->n_setup];
     make_step(&emitter, &plan->steps[plan->order[i]], step);
+    set_queue(&emitter, i, step);
   }
   if (is_generated) program->source = arena_strdup(arena, text_get(&emitter.source));
   text_free(&emitter.source);
@@ -172,7 +180,8 @@ Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   bool is_reference = target->kind == TARGET_REFERENCE;
   int n_groups;
   Group *groups = is_reference ? reference_groups(graph, arena, &n_groups) : group_collect(graph, arena, &n_groups);
-  Program *program = make_program(graph, target, plan_build(graph, groups, n_groups, is_reference, arena));
+  Program *program =
+      make_program(graph, target, plan_build(graph, groups, n_groups, is_reference, target->queues, arena));
   arena_free(arena);
   Text why = {0};
   Status status = STATUS_OK;

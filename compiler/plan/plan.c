@@ -56,6 +56,11 @@ PlanArg plan_arg(Plan *plan, const Node *value) {
   return (PlanArg){root_buffer(plan, storage_root(value)), storage_offset(value)};
 }
 
+bool plan_is_collective(const PlanStep *step) {
+  (void)step; // there is no such operation yet
+  return false;
+}
+
 // ---- steps ----------------------------------------------------------------------------------------------------------
 
 void plan_add_before(Plan *plan, int step, int earlier) {
@@ -166,11 +171,12 @@ static void measure_roots(Plan *plan) {
   }
 }
 
-Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_apart, Arena *arena) {
+Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_apart, int n_queues, Arena *arena) {
   Plan *plan = ARENA_ARRAY(arena, Plan, 1);
   *plan = (Plan){.arena = arena,
                  .graph = graph,
                  .is_apart = is_apart,
+                 .n_queues = n_queues,
                  .buffer_of = ARENA_ARRAY(arena, int, graph->n_nodes + 1),
                  .producer = ARENA_ARRAY(arena, int, graph->n_nodes + 1),
                  .extent = ARENA_ARRAY(arena, int64_t, graph->n_nodes + 1)};
