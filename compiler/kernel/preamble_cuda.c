@@ -4,7 +4,8 @@
 // barrier say so; all threads of the block have to call them.
 #include "compiler/kernel/preamble.h"
 
-static const char integers[] = "typedef long long i64;\n"
+static const char integers[] = "#pragma nv_diag_suppress 177\n" // what a kernel does not need
+                               "typedef long long i64;\n"
                                "#define INLINE static __device__ __forceinline__\n"
                                "#define INF __int_as_float(0x7f800000)\n"
                                "INLINE int imin(int a, int b) { return a < b ? a : b; }\n"
