@@ -105,6 +105,9 @@ static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
                  .scratch = info.scratch,
                  .block = info.block,
                  .shared = info.shared,
+                 .requests = (int64_t)info.requests,
+                 .sectors = (int64_t)info.sectors,
+                 .ideal_sectors = (int64_t)info.ideal_sectors,
                  .flops = info.flops,
                  .bytes = info.bytes};
 }
