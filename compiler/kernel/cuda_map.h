@@ -20,8 +20,9 @@ typedef struct CudaPlan {
   int64_t n_blocks;
 } CudaPlan;
 
-// What the reductions of a map look like.
+// What the reductions of the rows look like.
 typedef struct CudaReductions {
+  int n;
   bool is_nested;     // one depends on another
   bool is_guarded;    // one stands behind a condition
   int64_t longest;    // elements of the longest

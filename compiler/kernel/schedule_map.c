@@ -29,7 +29,7 @@ static void scatter(const Map *map, IrExpr *const *e, MapStore *store) {
   }
 }
 
-static void substitute_all(Map *map, const IrVar *var, IrExpr *by) {
+void map_substitute(Map *map, const IrVar *var, IrExpr *by) {
   IrExpr **e = gather(map, map->store);
   ir_substitute_all(map->lower->ir, 3 * map->n_stores, e, var, by);
   scatter(map, e, map->store);
@@ -144,8 +144,8 @@ static void merge_loops(Map *map) {
     if (!can) continue;
     int64_t n = outer->n * inner->n;
     IrVar *merged = ir_var(ir, IR_INDEX, "i", 0, n - 1);
-    substitute_all(map, outer->var, ir_int(ir, 0));
-    substitute_all(map, inner->var, ir_ref(ir, merged));
+    map_substitute(map, outer->var, ir_int(ir, 0));
+    map_substitute(map, inner->var, ir_ref(ir, merged));
     *outer = (MapLoop){merged, n, outer->lanes * inner->lanes};
     remove_loop(map, k + 1);
   }

@@ -55,6 +55,9 @@ bool map_is_flat(Map *map);
 void map_put_flat(Map *map);
 enum { FLAT_TASK = PROGRAM_ALIGN };
 
+// Puts `by` in the place of the variable in all stores.
+void map_substitute(Map *map, const IrVar *var, IrExpr *by);
+
 // Operations of the whole nest.
 int64_t map_price(Map *map);
 // Operations that one value of an elementwise op counts for.
