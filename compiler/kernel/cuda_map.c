@@ -11,17 +11,31 @@ void cuda_let_loops(Ir *ir, IrStmt *body, MapLoop *loops, int from, int to, IrEx
   }
 }
 
-// All values before all stores: a result may stand where an operand stood.
-static void put_stores(Emit *emit, const Map *map) {
+// Whether the store belongs to the row as a whole: no inner loop occurs in it.
+static bool is_of_row(const Map *map, const MapStore *store) {
+  return map->n_outer < map->n_loops && !cuda_uses_loops(map, store->offset, map->n_outer, map->n_loops);
+}
+
+static int count_of_row(const Map *map) {
+  int n = 0;
+  for (int k = 0; k < map->n_stores; k++) n += is_of_row(map, &map->store[k]);
+  return n;
+}
+
+// The stores of the row, or those of its elements. All values before all stores: a result may stand where an operand
+// stood.
+static void put_stores(Emit *emit, const Map *map, bool of_row) {
   Ir *ir = emit->ir;
   IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, map->n_stores);
   for (int k = 0; k < map->n_stores; k++) {
+    if (is_of_row(map, &map->store[k]) != of_row) continue;
     value[k] = emit_value(emit, map->store[k].value);
     if (map->n_stores > 1 && value[k]->kind != IR_REF && value[k]->kind != IR_NUMBER)
       value[k] = ir_ref(ir, ir_let(ir, emit_block(emit), map->store[k].buffer->name, value[k]));
   }
-  for (int k = 0; k < map->n_stores; k++)
-    ir_store(ir, emit_block(emit), map->store[k].buffer, map->store[k].offset, value[k]);
+  for (int k = 0; k < map->n_stores; k++) {
+    if (value[k]) ir_store(ir, emit_block(emit), map->store[k].buffer, map->store[k].offset, value[k]);
+  }
 }
 
 static IrStmt *guarded(Ir *ir, IrStmt *body, IrExpr *condition) {
@@ -40,9 +54,10 @@ static void put_rows_of_threads(Map *map, const CudaPlan *plan, IrStmt *body, Ir
   Emit emit;
   emit_begin(&emit, map->lower, body);
   for (int k = 0; k < map->n_stores; k++) emit_expect(&emit, map->store[k].value);
+  put_stores(&emit, map, true);
   for (int k = map->n_outer; k < map->n_loops; k++)
     emit_open(&emit, map->loop[k].var, ir_int(ir, 0), ir_int(ir, map->loop[k].n), 1, IR_SERIAL);
-  put_stores(&emit, map);
+  put_stores(&emit, map, false);
   for (int k = map->n_outer; k < map->n_loops; k++) emit_close(&emit);
 }
 
@@ -76,22 +91,38 @@ static IrVar *flatten_inner(Map *map, const CudaPlan *plan) {
     map_substitute(map, loop->var, k > map->n_outer ? ir_mod(ir, rest, loop->n) : rest);
     rest = ir_div(ir, rest, loop->n);
   }
+  map->loop[map->n_outer] = (MapLoop){var, plan->n_inner, 1};
+  map->n_loops = map->n_outer + 1;
   return var;
+}
+
+// What one lane does for its row.
+static void put_row(Emit *emit, Map *map, const CudaTeam *team, bool of_row) {
+  Ir *ir = emit->ir;
+  IrExpr *is_mine =
+      ir_and(ir, ir_equal(ir, team->lane, ir_int(ir, 0)), ir_less(ir, team->row, ir_int(ir, team->plan->n_rows)));
+  IrStmt *before = ir_block(ir, emit_block(emit));
+  emit_open_block(emit, before, guarded(ir, emit_block(emit), is_mine));
+  put_stores(emit, map, of_row);
+  emit_close(emit);
 }
 
 // The row's elements by its lanes. What they need of the whole row is computed before, by all threads.
 static void put_elements(Emit *emit, Map *map, const CudaTeam *team) {
   Ir *ir = emit->ir;
   const CudaPlan *plan = team->plan;
-  IrExpr *is_mine = ir_less(ir, team->row, ir_int(ir, plan->n_rows));
-  if (plan->n_inner == 1) is_mine = ir_and(ir, ir_equal(ir, team->lane, ir_int(ir, 0)), is_mine);
   IrVar *inner = plan->n_inner > 1 ? flatten_inner(map, plan) : NULL;
   for (int k = 0; k < map->n_stores; k++) emit_expect(emit, map->store[k].value);
+  if (!inner) {
+    put_row(emit, map, team, false);
+    return;
+  }
+  if (count_of_row(map)) put_row(emit, map, team, true);
   IrStmt *before = ir_block(ir, emit_block(emit));
-  emit_open_block(emit, before, guarded(ir, emit_block(emit), is_mine));
-  if (inner) emit_open(emit, inner, team->lane, ir_int(ir, plan->n_inner), plan->lanes, IR_SERIAL);
-  put_stores(emit, map);
-  if (inner) emit_close(emit);
+  emit_open_block(emit, before, guarded(ir, emit_block(emit), ir_less(ir, team->row, ir_int(ir, plan->n_rows))));
+  emit_open(emit, inner, team->lane, ir_int(ir, plan->n_inner), plan->lanes, IR_SERIAL);
+  put_stores(emit, map, false);
+  emit_close(emit);
   emit_close(emit);
 }
 

@@ -30,6 +30,9 @@ typedef struct CudaReductions {
   int64_t row_stride; // the smallest distance between neighbouring rows
 } CudaReductions;
 
+// Whether a variable of loops from .. to - 1 occurs in e.
+bool cuda_uses_loops(const Map *map, const IrExpr *e, int from, int to);
+
 CudaReductions cuda_reductions(const Map *map);
 void cuda_plan(Map *map, CudaPlan *plan);
 

@@ -25,7 +25,7 @@ static bool is_reduction(const IrExpr *e, const void *unused) {
 
 static bool is_reference(const IrExpr *e, const void *var) { return e->kind == IR_REF && e->var == var; }
 
-static bool uses_loops(const Map *map, const IrExpr *e, int from, int to) {
+bool cuda_uses_loops(const Map *map, const IrExpr *e, int from, int to) {
   for (int k = from; k < to; k++) {
     if (ir_any(map->lower->ir, e, is_reference, map->loop[k].var)) return true;
   }
@@ -54,7 +54,7 @@ static void survey(Survey *s, const IrExpr *e, bool is_guarded) {
   const Map *map = s->map;
   if (e->n_args == 0 || e->type == IR_INDEX || ir_map_get(&s->seen, e)) return;
   ir_map_set(&s->seen, map->lower->ir->arena, e, s);
-  if (e->kind == IR_REDUCE && !uses_loops(map, e, map->n_outer, map->n_loops)) {
+  if (e->kind == IR_REDUCE && !cuda_uses_loops(map, e, map->n_outer, map->n_loops)) {
     const IrExpr *body = e, *last = e;
     int64_t n = 1;
     for (; body->kind == IR_REDUCE && body->op == e->op; body = body->arg[0]) {
@@ -146,14 +146,77 @@ static bool refuse(Text *why, const char *reason) {
   return false;
 }
 
+// Whether results are those of the largest one's elements, or of its rows.
+static bool shapes_fit(const Group *group) {
+  const Shape *most = &group->outs[0]->shape;
+  for (int k = 1; k < group->n_outs; k++) {
+    if (shape_elements(group->outs[k]->shape) > shape_elements(*most)) most = &group->outs[k]->shape;
+  }
+  for (int k = 0; k < group->n_outs; k++) {
+    const Shape *shape = &group->outs[k]->shape;
+    if (shape->rank != most->rank) return false;
+    for (int i = 0; i < most->rank; i++) {
+      if (shape->dim[i] != most->dim[i] && shape->dim[i] != 1) return false;
+    }
+  }
+  return true;
+}
+
+// Each store must be done once: by its element, or by its row.
+static bool stores_fit(const Map *map) {
+  for (int k = 0; k < map->n_stores; k++) {
+    int n_inner = 0;
+    for (int i = 0; i < map->n_loops; i++) {
+      bool is_used = cuda_uses_loops(map, map->store[k].offset, i, i + 1);
+      if (i < map->n_outer && !is_used) return false;
+      n_inner += i >= map->n_outer && is_used;
+    }
+    if (n_inner && n_inner < map->n_loops - map->n_outer) return false;
+  }
+  return true;
+}
+
+// What the nodes cost apart, each element computed once.
+static int64_t cost_apart(const Group *group) {
+  int64_t total = 0;
+  for (int k = 0; k < group->n_nodes; k++) {
+    const Node *node = group->nodes[k];
+    int64_t n = shape_elements(node->shape);
+    for (int i = 0; i < node->n_in; i++) {
+      int64_t n_in = shape_elements(node->in[i]->shape);
+      if (n_in > n) n = n_in;
+    }
+    total += n * (map_op_price(node->op) + COST_LOAD * (node->n_in + 1));
+  }
+  return total;
+}
+
+// The most elements that one thread goes through.
+static int64_t longest_thread(const CudaPlan *plan, const CudaReductions *r) {
+  return (r->longest * r->n / plan->parts + plan->n_inner) / plan->lanes;
+}
+
+enum {
+  LAUNCH = 1 << 20, // operations of all threads that take about as long as to start a kernel
+  PATIENCE = 256,   // elements of a thread that do
+};
+
 bool cuda_can_fuse(const Target *target, const Group *group, Text *why) {
-  (void)target;
-  const Node *first = group->outs[0];
   for (int k = 0; k < group->n_nodes; k++) {
     if (!compute_can(group->nodes[k]->op)) return refuse(why, "one of the ops has a kernel of its own");
   }
-  for (int k = 1; k < group->n_outs; k++) {
-    if (!shape_equal(group->outs[k]->shape, first->shape)) return refuse(why, "the results have different shapes");
-  }
+  if (!shapes_fit(group)) return refuse(why, "the results have different shapes");
+  Arena *arena = arena_new();
+  Map map;
+  CudaPlan plan;
+  map_outputs(&map, lower_new(ir_new(arena, target), group));
+  cuda_plan(&map, &plan);
+  CudaReductions r = cuda_reductions(&map);
+  bool fits = stores_fit(&map);
+  int64_t cost = map_price(&map), thread = longest_thread(&plan, &r), n_blocks = plan.n_blocks;
+  arena_free(arena);
+  if (!fits) return refuse(why, "the results have different shapes");
+  if (cost > LAUNCH && cost > 3 * cost_apart(group)) return refuse(why, "values would be computed more than once");
+  if (thread > PATIENCE && n_blocks < FULL / 2) return refuse(why, "together they would not be parallel");
   return true;
 }

@@ -44,7 +44,8 @@ typedef struct Map {
   int64_t cost;        // a rough number of operations
 } Map;
 
-// Chooses loops, lanes and tasks for storing all results of the group, which have one shape, at all their indices.
+// Chooses loops, lanes and tasks for storing all results of the group, which have one shape, at all their indices. (On
+// CUDA results may be of size 1 along some axes of the largest.)
 void map_outputs(Map *map, Lower *lower);
 // The same for given stores over given loops.
 void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n_stores, const MapStore *stores);
