@@ -20,14 +20,18 @@ typedef struct CudaPlan {
   int64_t n_blocks;
 } CudaPlan;
 
-// What the reductions of a map look like.
+// What the reductions of the rows look like.
 typedef struct CudaReductions {
+  int n;
   bool is_nested;     // one depends on another
   bool is_guarded;    // one stands behind a condition
   int64_t longest;    // elements of the longest
   int64_t stride;     // the smallest distance between neighbours of a reduction, in floats
   int64_t row_stride; // the smallest distance between neighbouring rows
 } CudaReductions;
+
+// Whether a variable of loops from .. to - 1 occurs in e.
+bool cuda_uses_loops(const Map *map, const IrExpr *e, int from, int to);
 
 CudaReductions cuda_reductions(const Map *map);
 void cuda_plan(Map *map, CudaPlan *plan);
