@@ -126,8 +126,19 @@ static void make_reference_step(const PlanStep *from, Step *step) {
                  .bytes = from->group ? cost.bytes : 8 * from->copied};
 }
 
+static void make_all_reduce(const PlanStep *from, Step *step) {
+  const Node *node = from->group->nodes[0];
+  int64_t n = shape_elements(node->shape);
+  *step = (Step){.kind = STEP_ALL_REDUCE,
+                 .symbol = node_attr(node, "which").i ? "max" : "sum",
+                 .n_tasks = n,
+                 .flops = n,
+                 .bytes = 8 * n};
+}
+
 static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
-  if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
+  if (plan_is_collective(from)) make_all_reduce(from, step);
+  else if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
   else emit_kernel(emitter, from, step);
   set_args(emitter, from, step);
   step->label = step_label(from, emitter->program->arena);
@@ -187,11 +198,17 @@ static void drop_taps(Graph *graph) {
 
 Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   const Target *target = options->target ? options->target : target_host();
-  PassContext context = {
-      .target = target, .is_training = options->is_training, .exact = options->exact, .explain = options->explain};
+  PassContext context = {.target = target,
+                         .is_training = options->is_training,
+                         .exact = options->exact,
+                         .explain = options->explain,
+                         .shard = options->shard,
+                         .diag = options->diag};
   if (!options->keep_taps) drop_taps(graph);
   graph_sort(graph);
   pipeline_run(&context, &options->passes, graph);
+  if (options->shard && diag_errors(options->diag))
+    return status_make(EXIT_MODEL, "%s cannot be run on several devices", graph->name);
 
   Arena *arena = arena_new();
   bool is_reference = target->kind == TARGET_REFERENCE;

@@ -87,6 +87,9 @@ typedef struct Program {
   int64_t multiply_adds;    // of one run
 } Program;
 
+// The input that tells a program for one of several devices which sample of the batch is its first; others lack it.
+#define PROGRAM_FIRST_SAMPLE "shard.first"
+
 // The elements of a training step's input "hyper": what changes from one run to the next (step_build in
 // compiler/pass/pass.h says how each is used).
 typedef enum StepHyper {

@@ -31,7 +31,7 @@ static void order_phase(Plan *plan, bool is_setup, int *n_done) {
       seen[b] = i + 1;
       touches[n_touches++] = b;
     }
-    steps[i] = (OrderStep){before, step->n_before, touches, n_touches};
+    steps[i] = (OrderStep){before, step->n_before, touches, n_touches, plan_is_collective(step)};
   }
   int *order = ARENA_ARRAY(arena, int, n + 1);
   order_steps(steps, n, size, plan->n_buffers, arena, order);

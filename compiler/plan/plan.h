@@ -44,12 +44,14 @@ typedef struct OrderStep {
   int n_before;
   const int *touches; // numbers of buffers, each once
   int n_touches;
+  bool is_collective; // an operation of all devices, which runs beside the others
 } OrderStep;
 
 // Writes an order (order[i] = step to run i-th) in which every step follows those before it, and which keeps the peak
 // of live buffers low: the better of the given order and a greedy one. Deterministic. Buffer b has size[b] floats and
 // is live from the first step that touches it to the last. The steps must stand in a possible order themselves or
-// at least be free of cycles (BUG).
+// at least be free of cycles (BUG). Collective operations begin as soon as they can; the steps that read their results
+// come when nothing else is left to do.
 void order_steps(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, Arena *arena, int *order);
 
 // Peak of live buffers, in floats, under an order.
