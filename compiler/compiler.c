@@ -28,6 +28,19 @@ static const char *step_label(const PlanStep *step, Arena *arena) {
   return label;
 }
 
+static void emit_cuda_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
+  enum { THREADS = 256 };
+  *info = (KernelInfo){.symbol = arena_printf(arena, "copy_%" PRId64, floats),
+                       .n_tasks = (floats + THREADS - 1) / THREADS,
+                       .block = THREADS,
+                       .bytes = 8 * floats};
+  text_printf(source,
+              "extern \"C\" __global__ void __launch_bounds__(%d) %s(const float *from, float *to) {\n"
+              "  const long long i = blockIdx.x * %dLL + threadIdx.x;\n"
+              "  if (i < %" PRId64 ") to[i] = from[i];\n}\n",
+              THREADS, info->symbol, THREADS, floats);
+}
+
 // Generated programs copy with generated code, so that their text form needs nothing else.
 enum { COPY_TASK = 1 << 16 };
 static void emit_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
@@ -66,12 +79,20 @@ static void set_args(Emitter *emitter, const PlanStep *from, Step *step) {
   step->arg_offset = offsets;
 }
 
+static void set_queue(Emitter *emitter, int place, Step *step) {
+  const Plan *plan = emitter->plan;
+  step->queue = plan->queue[place] == MAX_QUEUES ? QUEUE_COLLECTIVE : plan->queue[place];
+  step->n_waits = plan->n_waits[place];
+  step->waits = arena_memdup(emitter->program->arena, plan->waits[place], sizeof(int) * (size_t)step->n_waits);
+}
+
 // A symbol ends in a hash of its kernel's code: equal ones are one kernel.
 static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
   Arena *arena = emitter->program->arena;
   KernelInfo info = {0};
   Text text = {0};
   if (from->group) kernel_emit(emitter->target, from->group, arena, &text, &info);
+  else if (emitter->target->kind == TARGET_CUDA) emit_cuda_copy(from->copied, &text, arena, &info);
   else emit_copy(from->copied, &text, arena, &info);
   if (!strmap_get(emitter->symbols, info.symbol)) {
     text_printf(&emitter->source, PROGRAM_KERNEL_MARK "%s\n", info.symbol);
@@ -84,6 +105,9 @@ static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
                  .scratch = info.scratch,
                  .block = info.block,
                  .shared = info.shared,
+                 .requests = (int64_t)info.requests,
+                 .sectors = (int64_t)info.sectors,
+                 .ideal_sectors = (int64_t)info.ideal_sectors,
                  .flops = info.flops,
                  .bytes = info.bytes};
 }
@@ -102,8 +126,19 @@ static void make_reference_step(const PlanStep *from, Step *step) {
                  .bytes = from->group ? cost.bytes : 8 * from->copied};
 }
 
+static void make_all_reduce(const PlanStep *from, Step *step) {
+  const Node *node = from->group->nodes[0];
+  int64_t n = shape_elements(node->shape);
+  *step = (Step){.kind = STEP_ALL_REDUCE,
+                 .symbol = node_attr(node, "which").i ? "max" : "sum",
+                 .n_tasks = n,
+                 .flops = n,
+                 .bytes = 8 * n};
+}
+
 static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
-  if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
+  if (plan_is_collective(from)) make_all_reduce(from, step);
+  else if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
   else emit_kernel(emitter, from, step);
   set_args(emitter, from, step);
   step->label = step_label(from, emitter->program->arena);
@@ -143,6 +178,7 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   for (int i = 0; i < plan->n_steps; i++) {
     Step *step = i < plan->n_setup ? &program->setup[i] : &program->steps[i - plan->n_setup];
     make_step(&emitter, &plan->steps[plan->order[i]], step);
+    set_queue(&emitter, i, step);
   }
   if (is_generated) program->source = arena_strdup(arena, text_get(&emitter.source));
   text_free(&emitter.source);
@@ -162,17 +198,24 @@ static void drop_taps(Graph *graph) {
 
 Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   const Target *target = options->target ? options->target : target_host();
-  PassContext context = {
-      .target = target, .is_training = options->is_training, .exact = options->exact, .explain = options->explain};
+  PassContext context = {.target = target,
+                         .is_training = options->is_training,
+                         .exact = options->exact,
+                         .explain = options->explain,
+                         .shard = options->shard,
+                         .diag = options->diag};
   if (!options->keep_taps) drop_taps(graph);
   graph_sort(graph);
   pipeline_run(&context, &options->passes, graph);
+  if (options->shard && diag_errors(options->diag))
+    return status_make(EXIT_MODEL, "%s cannot be run on several devices", graph->name);
 
   Arena *arena = arena_new();
   bool is_reference = target->kind == TARGET_REFERENCE;
   int n_groups;
   Group *groups = is_reference ? reference_groups(graph, arena, &n_groups) : group_collect(graph, arena, &n_groups);
-  Program *program = make_program(graph, target, plan_build(graph, groups, n_groups, is_reference, arena));
+  Program *program =
+      make_program(graph, target, plan_build(graph, groups, n_groups, is_reference, target->queues, arena));
   arena_free(arena);
   Text why = {0};
   Status status = STATUS_OK;
