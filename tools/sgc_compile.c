@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/cuda_compile.h"
+#include "runtime/cuda_cache.h"
 #include "runtime/exec.h"
 #include "tools/sgc.h"
 
@@ -105,13 +105,30 @@ static void print_total(int n, const Total *total) {
          4e-6 * (double)total->largest_slab);
 }
 
+// Makes machine code of the kernels and leaves it in the cache. A GPU need not be there; the CPU is.
+static ExitCode warm_cache(const Cli *cli, const Program *program, const Target *target) {
+  Device *device = NULL;
+  Exec *exec = NULL;
+  if (target->kind == TARGET_CUDA) {
+    CudaCode code = {0};
+    CudaImages *images = NULL;
+    Status status = cuda_code_choose(target->compute, &code);
+    if (!status) status = cuda_images_load(program->source, program->cc_flags, code, NULL, NULL, &images);
+    cuda_images_free(images);
+    return cli_status(cli, status);
+  }
+  ExitCode code = model_device(cli, 1, &device);
+  if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
+  exec_close(exec);
+  device_close(device);
+  return code;
+}
+
 // `what` to emit, or NULL for an account.
 static ExitCode compile_model(const Cli *cli, const char *operand, const char *what, Total *total) {
   Model model;
   Graph *graph = NULL;
   Program *program = NULL;
-  Device *device = NULL;
-  Exec *exec = NULL;
   CompileOptions options;
   double started = clock_seconds(), compiled = 0;
   ExitCode code = model_open(cli, operand, &model);
@@ -124,13 +141,10 @@ static ExitCode compile_model(const Cli *cli, const char *operand, const char *w
   compiled = clock_seconds() - started;
   if (!code && what && !wants_graph) code = emit(cli, what, options.target, program);
   if (!code && !what) {
-    code = model_device(cli, 1, &device);
-    if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
+    code = warm_cache(cli, program, options.target);
     if (!code) print_account(graph, program, compiled, clock_seconds() - started - compiled);
     if (!code) add_program(total, program);
   }
-  exec_close(exec);
-  device_close(device);
   if (program) program_free(program);
   model_close(&model);
   return code;
