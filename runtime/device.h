@@ -63,6 +63,8 @@ struct Collective {
   Status (*all_reduce)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue);
   // Asked again and again while the host waits for such a queue: an error ends the waiting. NULL: never asked.
   Status (*check)(Collective *collective);
+  // Whether what all_reduce puts into a queue can be captured into a CUDA graph and replayed.
+  bool is_capturable;
 };
 
 struct Device {
