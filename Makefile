@@ -57,12 +57,12 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 # The simulated GPU: a shared library that tests open in the place of libcuda, cuBLASLt and NCCL.
-sources_simgpu = $(filter-out tests/simgpu/test_%,$(wildcard tests/simgpu/*.c)) $(addprefix runtime/base/,arena.c hash.c text.c)
+sources_simgpu = $(filter-out tests/simgpu/test_%,$(wildcard tests/simgpu/*.c)) $(addprefix runtime/base/,arena.c hash.c status.c text.c)
 objects_simgpu = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_simgpu))
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@" && $(CC) $(CFLAGS) -fPIC -c -o $@ $<
-$(BUILD)/pic/tests/simgpu/kernel_text.o: tests/simgpu/kernel_rt.h
+$(BUILD)/pic/tests/simgpu/kernel_text.o: $(wildcard tests/simgpu/kernel_*.h)
 $(BUILD)/libsimgpu.so: $(objects_simgpu)
 	@echo "ld $@" && $(CC) $(CFLAGS) -shared -o $@ $^ -lm -ldl -lpthread
 $(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_*.c)): $(objects_simgpu)
