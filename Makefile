@@ -59,6 +59,18 @@ $(call objects,$(wildcard runtime/report/*.c)): | $(BUILD)/runtime/report/tensor
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+
+# The simulated GPU: a shared library that tests open in the place of libcuda, cuBLASLt and NCCL.
+sources_simgpu = $(filter-out tests/simgpu/test_%,$(wildcard tests/simgpu/*.c)) $(addprefix runtime/base/,arena.c hash.c status.c text.c)
+objects_simgpu = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_simgpu))
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "cc $@" && $(CC) $(CFLAGS) -fPIC -c -o $@ $<
+$(BUILD)/pic/tests/simgpu/kernel_text.o: $(wildcard tests/simgpu/kernel_*.h)
+$(BUILD)/libsimgpu.so: $(objects_simgpu)
+	@echo "ld $@" && $(CC) $(CFLAGS) -shared -o $@ $^ -lm -ldl -lpthread
+$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_*.c)): $(objects_simgpu)
+
 $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(libraries)
@@ -70,7 +82,7 @@ $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 
 # ---- jobs
 
-programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(tests)
+programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(BUILD)/libsimgpu.so $(tests)
 
 # Everything from a bare Debian 12: set-up, build, a picture of a network, training on rooms, depth of photographs.
 demo:
