@@ -198,12 +198,11 @@ const char *simgpu_report(void) { return report; }
 
 void simgpu_reset(void) {
   driver_lock();
-  for (int k = 0; k < driver_devices; k++)
-    if (!driver_contexts[k].error) driver_contexts[k].error = CUDA_ERROR_UNKNOWN; // what is queued is dropped
-  schedule_drain();
+  bool failed = false;
+  for (int k = 0; k < driver_devices; k++) failed |= driver_contexts[k].error != CUDA_SUCCESS;
+  if (failed) schedule_drop();
   for (int k = 0; k < driver_devices; k++) driver_contexts[k].error = CUDA_SUCCESS;
   report[0] = 0;
-  schedule_restart();
   driver_unlock();
 }
 

@@ -22,13 +22,14 @@ static void *find(const char *name) {
     self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
     if (!self) self = dlopen(NULL, RTLD_LAZY);
   }
+  if (!strcmp(name, "cuGraphInstantiate")) name = "cuGraphInstantiateWithFlags"; // as cuda.h says
   for (int version = 4; version > 1; version--) {
     char full[128];
     snprintf(full, sizeof full, "%s_v%d", name, version);
     void *symbol = dlsym(self, full);
     if (symbol) return symbol;
   }
-  return dlsym(self, !strcmp(name, "cuGraphInstantiate") ? "cuGraphInstantiateWithFlags" : name);
+  return dlsym(self, name);
 }
 
 CUresult CUDAAPI cuGetProcAddress(const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags,

@@ -15,8 +15,8 @@ typedef struct SimgpuStats {
 
 // All faults since the last reset, a line each; "" if there were none. Valid until the next call of the simulator.
 const char *simgpu_report(void);
-// Drops pending operations, forgets faults and makes contexts usable again, as a new process would find them. Memory,
-// streams and other handles stay.
+// Forgets faults. Contexts that failed lose what is pending in them and become usable again; their memory, streams and
+// other handles stay.
 void simgpu_reset(void);
 // Reads SIMGPU_SEED, SIMGPU_EAGER, SIMGPU_ORDER, SIMGPU_RACES, SIMGPU_COUNT, SIMGPU_THREADS, SIMGPU_TRACE,
 // SIMGPU_QUIET, SIMGPU_PAGEABLE, SIMGPU_DEADLOCK_MS and SIMGPU_NCCL_FAIL again. Devices, their memory and compute

@@ -135,8 +135,16 @@ bool schedule_wait_context(Context *context) {
   return ends;
 }
 
-void schedule_drain(void) {
-  while (step()) {
+static Op *first_failed(void) {
+  for (Lane *lane = stream_lanes; lane; lane = lane->next)
+    if (lane->first && lane->first->context->error && !lane->first->running) return lane->first;
+  return NULL;
+}
+
+void schedule_drop(void) {
+  for (Op *op; (op = first_failed());) {
+    if (op->work->type->cancel) op->work->type->cancel(op);
+    op_finish(op);
   }
 }
 
@@ -145,7 +153,9 @@ void schedule_nudge(void) {
 }
 
 void schedule_breathe(void) {
-  if (driver_options.eager) schedule_drain();
+  if (driver_options.eager)
+    while (step()) {
+    }
   else if (stream_ops && driver_random() % 16 < haste) step();
 }
 

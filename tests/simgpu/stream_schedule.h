@@ -12,8 +12,8 @@ bool schedule_wait(Op *op);
 // As schedule_wait for all operations of a stream, or of a context.
 bool schedule_wait_stream(Stream *stream);
 bool schedule_wait_context(Context *context);
-// Runs or drops all that can run.
-void schedule_drain(void);
+// Drops all operations of failed contexts.
+void schedule_drop(void);
 // Some operation, sometimes: what a call that only asks gives the device time for.
 void schedule_nudge(void);
 // At the end of a call: everything that can run in the eager mode; else now and then something.
