@@ -6,9 +6,6 @@
 static Capture *captures;
 static uint64_t next_capture = 1;
 static __thread CUstreamCaptureMode thread_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
-static __thread char thread_mark; // its address tells threads apart
-
-static uint64_t this_thread(void) { return (uint64_t)(uintptr_t)&thread_mark; }
 
 Capture *capture_find(uint64_t id) {
   for (Capture *capture = captures; capture; capture = capture->next)
@@ -22,7 +19,7 @@ CUresult capture_forbids_unsafe(void) {
   CUresult result = CUDA_SUCCESS;
   if (thread_mode == CU_STREAM_CAPTURE_MODE_RELAXED) return result;
   for (Capture *capture = captures; capture; capture = capture->next) {
-    bool own = capture->thread == this_thread() && capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED;
+    bool own = capture->thread == driver_thread() && capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED;
     bool others = thread_mode == CU_STREAM_CAPTURE_MODE_GLOBAL && capture->mode == CU_STREAM_CAPTURE_MODE_GLOBAL;
     if (!own && !others) continue;
     capture_break(capture);
@@ -138,7 +135,7 @@ CUresult CUDAAPI cuStreamBeginCapture(CUstream hStream, CUstreamCaptureMode mode
                        .origin = stream,
                        .mode = mode,
                        .id = next_capture++,
-                       .thread = this_thread(),
+                       .thread = driver_thread(),
                        .next = captures};
   captures = capture;
   stream->capture = capture;
@@ -196,7 +193,7 @@ CUresult CUDAAPI cuStreamEndCapture(CUstream hStream, CUgraph *phGraph) {
     capture_break(capture);
     return driver_leave(CUDA_ERROR_STREAM_CAPTURE_UNMATCHED);
   }
-  if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->thread != this_thread())
+  if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->thread != driver_thread())
     return driver_leave(CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
   if (capture->broken) result = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
   else if (!is_joined(capture)) result = CUDA_ERROR_STREAM_CAPTURE_UNJOINED;

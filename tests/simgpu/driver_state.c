@@ -85,6 +85,13 @@ void driver_lock(void) { pthread_mutex_lock(&lock); }
 void driver_unlock(void) { pthread_mutex_unlock(&lock); }
 void driver_in_callback(bool yes) { in_callback = yes; }
 
+uint64_t driver_thread(void) {
+  static uint64_t n_threads;
+  static __thread uint64_t own;
+  if (!own) own = ++n_threads; // under the lock
+  return own;
+}
+
 void driver_changed(void) {
   n_changes++;
   pthread_cond_broadcast(&changed);

@@ -76,7 +76,7 @@ bool op_is_free(Op *op) {
   return left == 0;
 }
 
-static void wait_for(Op *op, Op *other) {
+void op_wait_for(Op *op, Op *other) {
   if (!other || other->done || other == op) return;
   op->after = realloc(op->after, sizeof *op->after * (size_t)(op->n_after + 1));
   if (!op->after) abort();
@@ -87,7 +87,7 @@ static Op *op_new(Context *context, Work *work, Op *const *after, int n_after) {
   Op *op = calloc(1, sizeof *op);
   if (!op) abort();
   *op = (Op){.work = work, .context = context, .number = next_number++, .references = 1};
-  for (int k = 0; k < n_after; k++) wait_for(op, after[k]);
+  for (int k = 0; k < n_after; k++) op_wait_for(op, after[k]);
   stream_ops++;
   return op;
 }
@@ -183,9 +183,9 @@ Op *stream_issue(Stream *stream, Work *work, Op *const *after, int n_after) {
     for (Lane *lane = stream_lanes; lane; lane = lane->next) {
       if (!lane->lasting || !lane->last) continue;
       Stream *other = (Stream *)lane;
-      if (other->context == context && !(other->flags & CU_STREAM_NON_BLOCKING)) wait_for(op, lane->last);
+      if (other->context == context && !(other->flags & CU_STREAM_NON_BLOCKING)) op_wait_for(op, lane->last);
     }
-  } else if (context->legacy && !(stream->flags & CU_STREAM_NON_BLOCKING)) wait_for(op, context->legacy->lane.last);
+  } else if (context->legacy && !(stream->flags & CU_STREAM_NON_BLOCKING)) op_wait_for(op, context->legacy->lane.last);
   lane_append(&stream->lane, op);
   return op;
 }

@@ -25,7 +25,9 @@ typedef struct WorkType {
   void (*destroy)(Work *work); // what the work owns; the struct itself is freed by work_release
   // A few words for reports: "kernel scale".
   void (*describe)(const Work *work, char *text, size_t n_text);
-} WorkType; // issue, ready, cancel, destroy and describe may be NULL
+  // What an operation that isn't ready lacks: "rank 1".
+  void (*missing)(const Op *op, char *text, size_t n_text);
+} WorkType; // all but name, node and run may be NULL
 
 struct Work {
   const WorkType *type;
@@ -78,6 +80,8 @@ void work_describe(const Work *work, char *text, size_t n_text);
 
 Op *op_keep(Op *op);
 void op_release(Op *op); // NULL is nothing
+// Makes an operation that has not begun wait for another one; NULL is nothing.
+void op_wait_for(Op *op, Op *other);
 // Whether all that it waits for is done; forgets those.
 bool op_is_free(Op *op);
 // Marks a lane's first operation as done, takes it off, and frees a lane that was the operation's alone.

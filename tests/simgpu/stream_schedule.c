@@ -84,7 +84,15 @@ static void report_deadlock(Op *op) {
     int n = snprintf(text + used, sizeof text - used, "%s%s of device %d", depth ? ", which waits for " : "", what,
                      op->context->device);
     if (n < 0 || (used += (size_t)n) >= sizeof text) break;
-    op = op_is_free(op) ? NULL : op->after[0];
+    if (!op_is_free(op)) {
+      op = op->after[0];
+      continue;
+    }
+    char missing[128] = "";
+    if (op->work->type->missing) op->work->type->missing(op, missing, sizeof missing);
+    if (missing[0] && used < sizeof text)
+      snprintf(text + used, sizeof text - used, ", for which %s does not come", missing);
+    break;
   }
   driver_report("deadlock: waiting for %s", text);
 }
