@@ -87,6 +87,11 @@ test:
 	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
 	@sh tests/all.sh $(BUILD)
 
+# A test program with one changed source in front of the libraries (tests/faults/plant.py).
+plant:
+	@$(CC) $(CFLAGS) -Wno-error -w -c -o $(PROGRAM).o $(SOURCE)
+	@$(CC) $(CFLAGS) -o $(PROGRAM) $(BUILD)/tests/$(TEST).o $(PROGRAM).o $(shared_tools) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+
 # What TensorBoard and W&B themselves make of our event files; installs them into a cache of its own.
 test-tensorboard: $(BUILD)/sgrun
 	SGC=$(abspath $(BUILD))/sgc SGRUN=$(abspath $(BUILD))/sgrun sh tests/tools/tensorboard.sh
@@ -135,6 +140,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test test-miniworld test-tensorboard golden study bless bench bench-loader bench-kernels format clean
+.PHONY: all programs plant demo test test-miniworld test-tensorboard golden study bless bench bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
