@@ -59,6 +59,30 @@ $(call objects,$(wildcard runtime/report/*.c)): | $(BUILD)/runtime/report/tensor
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+
+# The simulated GPU: a shared library that tests open in the place of libcuda, cuBLASLt and NCCL. Its driver half needs
+# the CUDA toolkit's headers; without them there is no library, and what needs it skips.
+cuda_include := $(firstword $(patsubst %/cuda.h,%,$(wildcard $(dir $(realpath $(shell command -v nvcc)))../include/cuda.h \
+	/usr/local/cuda/include/cuda.h /usr/include/cuda.h)))
+sources_driver = $(foreach part,driver stream blas nccl,$(wildcard tests/simgpu/$(part)_*.c))
+sources_machine = $(filter-out tests/simgpu/test_% $(sources_driver),$(wildcard tests/simgpu/*.c)) \
+	$(addprefix runtime/base/,arena.c hash.c text.c)
+tests_driver = $(foreach part,driver blas nccl,$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_$(part)*.c)))
+tests_machine = $(filter-out $(tests_driver),$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_*.c)))
+objects_machine = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_machine))
+objects_driver = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_driver))
+simgpu = $(if $(cuda_include),$(BUILD)/libsimgpu.so)
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "cc $@" && $(CC) $(CFLAGS) -fPIC -c -o $@ $<
+$(BUILD)/pic/tests/simgpu/kernel_text.o: tests/simgpu/kernel_rt.h
+$(objects_driver) $(addsuffix .o,$(tests_driver)): CFLAGS += $(addprefix -isystem ,$(cuda_include))
+$(BUILD)/pic/tests/simgpu/blas_gemm.o: CFLAGS_release = -O3
+$(BUILD)/libsimgpu.so: $(objects_machine) $(objects_driver)
+	@echo "ld $@" && $(CC) $(CFLAGS) -shared -Wl,-z,nodelete -o $@ $^ -lm -ldl -lpthread
+$(tests_machine): $(objects_machine)
+$(tests_driver): | $(simgpu)
+
 $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(libraries)
@@ -70,7 +94,7 @@ $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 
 # ---- jobs
 
-programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(tests)
+programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(simgpu) $(tests)
 
 # Everything from a bare Debian 12: set-up, build, a picture of a network, training on rooms, depth of photographs.
 demo:
