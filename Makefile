@@ -66,7 +66,7 @@ cuda_include := $(firstword $(patsubst %/cuda.h,%,$(wildcard $(dir $(realpath $(
 	/usr/local/cuda/include/cuda.h /usr/include/cuda.h)))
 sources_driver = $(foreach part,driver stream blas nccl,$(wildcard tests/simgpu/$(part)_*.c))
 sources_machine = $(filter-out tests/simgpu/test_% $(sources_driver),$(wildcard tests/simgpu/*.c)) \
-	$(addprefix runtime/base/,arena.c hash.c text.c)
+	$(addprefix runtime/base/,arena.c hash.c status.c text.c)
 tests_driver = $(foreach part,driver blas nccl,$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_$(part)*.c)))
 tests_machine = $(filter-out $(tests_driver),$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_*.c)))
 objects_machine = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_machine))
@@ -75,7 +75,7 @@ simgpu = $(if $(cuda_include),$(BUILD)/libsimgpu.so)
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@" && $(CC) $(CFLAGS) -fPIC -c -o $@ $<
-$(BUILD)/pic/tests/simgpu/kernel_text.o: tests/simgpu/kernel_rt.h
+$(BUILD)/pic/tests/simgpu/kernel_text.o: $(wildcard tests/simgpu/kernel_*.h)
 $(objects_driver) $(addsuffix .o,$(tests_driver)): CFLAGS += $(addprefix -isystem ,$(cuda_include))
 $(BUILD)/pic/tests/simgpu/blas_gemm.o: CFLAGS_release = -O3
 $(BUILD)/libsimgpu.so: $(objects_machine) $(objects_driver)

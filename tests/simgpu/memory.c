@@ -182,8 +182,7 @@ void sim_memory_describe(uint64_t address, char *out, size_t n_out) {
   int k = behind(device, offset);
   uint64_t after = k > 0 ? offset - device->live[k - 1].offset - device->live[k - 1].bytes : UINT64_MAX;
   uint64_t before = k < device->n_live ? device->live[k].offset - offset : UINT64_MAX;
-  if (after == UINT64_MAX && before == UINT64_MAX)
-    snprintf(out, n_out, "on device %d, which has nothing allocated", d);
+  if (after == UINT64_MAX && before == UINT64_MAX) snprintf(out, n_out, "on device %d, which has nothing allocated", d);
   else if (after <= before)
     snprintf(out, n_out, "%llu bytes past an allocation of %llu bytes on device %d", (unsigned long long)after,
              (unsigned long long)device->live[k - 1].bytes, d);
