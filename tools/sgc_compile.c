@@ -105,18 +105,18 @@ static void print_total(int n, const Total *total) {
          4e-6 * (double)total->largest_slab);
 }
 
-// Makes machine code of the kernels and leaves it in the cache. A GPU need not be there; the CPU is.
-static ExitCode warm_cache(const Cli *cli, const Program *program, const Target *target) {
-  Device *device = NULL;
-  Exec *exec = NULL;
+// Brings the machine code into the kernel cache: for a GPU, which need not be here, through NVRTC.
+static ExitCode make_ready(const Cli *cli, const Target *target, const Program *program) {
   if (target->kind == TARGET_CUDA) {
-    CudaCode code = {0};
+    CudaCode code;
     CudaImages *images = NULL;
     Status status = cuda_code_choose(target->compute, &code);
     if (!status) status = cuda_images_load(program->source, program->cc_flags, code, NULL, NULL, &images);
     cuda_images_free(images);
     return cli_status(cli, status);
   }
+  Device *device = NULL;
+  Exec *exec = NULL;
   ExitCode code = model_device(cli, 1, &device);
   if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
   exec_close(exec);
@@ -141,7 +141,7 @@ static ExitCode compile_model(const Cli *cli, const char *operand, const char *w
   compiled = clock_seconds() - started;
   if (!code && what && !wants_graph) code = emit(cli, what, options.target, program);
   if (!code && !what) {
-    code = warm_cache(cli, program, options.target);
+    code = make_ready(cli, options.target, program);
     if (!code) print_account(graph, program, compiled, clock_seconds() - started - compiled);
     if (!code) add_program(total, program);
   }
