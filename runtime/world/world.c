@@ -341,7 +341,8 @@ Status world_open(const WorldOptions *options, World **out) {
   world->seats = calloc((size_t)world->devices, sizeof *world->seats);
   if (!world->seats) BUG("out of memory");
   for (int i = 0; i < world->devices; i++)
-    world->seats[i] = (Seat){.collective = {all_reduce, check, begin, finish}, .world = world};
+    world->seats[i] = (Seat){.collective = {.all_reduce = all_reduce, .check = check, .begin = begin, .finish = finish},
+                             .world = world};
   Status status = STATUS_OK;
   if (options->via != WORLD_ALONE) status = connect_processes(world, options);
   if (!status) {
