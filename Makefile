@@ -142,6 +142,12 @@ bench:
 	$(MAKE) -j2 all
 	sh tests/bench/bench.sh $(BUILD)
 
+# A GPU against PyTorch on it, eager and compiled, in turn in one run.
+bench-gpu:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/run_model
+	sh tests/bench/bench_gpu.sh $(BUILD)
+
 # The loader against PyTorch's DataLoader, interleaved in one run.
 bench-loader:
 	sh tools/setup.sh build $(BUILD)
@@ -164,6 +170,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs plant demo test test-miniworld test-tensorboard golden study bless bench bench-loader bench-kernels format clean
+.PHONY: all programs plant demo test test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -66,6 +66,10 @@ struct Collective {
   Status (*check)(Collective *collective, double waited);
   // Whether what all_reduce puts into a queue can be captured into a CUDA graph and replayed.
   bool is_capturable;
+  // The same in two parts, for devices without queues: `begin` returns at once and numbers the operation, which then
+  // runs beside the computation; `finish` waits until it, and so all before it, are done. NULL: all_reduce alone.
+  Status (*begin)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, int64_t *number);
+  Status (*finish)(Collective *collective, int64_t number);
 };
 
 struct Device {

@@ -1,6 +1,7 @@
 // The generic schedule on CUDA: nests of blocks and threads.
 #include "compiler/kernel/cuda_map.h"
 
+#include "compiler/kernel/cuda_flat.h"
 #include "compiler/kernel/cuda_team.h"
 
 void cuda_let_loops(Ir *ir, IrStmt *body, MapLoop *loops, int from, int to, IrExpr *turn) {
@@ -24,7 +25,7 @@ static int count_of_row(const Map *map) {
 
 // The stores of the row, or those of its elements. All values before all stores: a result may stand where an operand
 // stood.
-static void put_stores(Emit *emit, const Map *map, bool of_row) {
+void cuda_put_stores(Emit *emit, const Map *map, bool of_row) {
   Ir *ir = emit->ir;
   IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, map->n_stores);
   for (int k = 0; k < map->n_stores; k++) {
@@ -47,17 +48,17 @@ static void put_rows_of_threads(Map *map, const CudaPlan *plan, IrStmt *body, Ir
   Ir *ir = map->lower->ir;
   body = guarded(ir, body, ir_less(ir, turn, ir_int(ir, plan->n_rows)));
   if (plan->is_quad) {
-    cuda_put_quad(map, body, turn);
+    cuda_put_quads(map, body, turn);
     return;
   }
   if (map->n_outer) cuda_let_loops(ir, body, map->loop, 0, map->n_outer, turn);
   Emit emit;
   emit_begin(&emit, map->lower, body);
   for (int k = 0; k < map->n_stores; k++) emit_expect(&emit, map->store[k].value);
-  put_stores(&emit, map, true);
+  cuda_put_stores(&emit, map, true);
   for (int k = map->n_outer; k < map->n_loops; k++)
     emit_open(&emit, map->loop[k].var, ir_int(ir, 0), ir_int(ir, map->loop[k].n), 1, IR_SERIAL);
-  put_stores(&emit, map, false);
+  cuda_put_stores(&emit, map, false);
   for (int k = map->n_outer; k < map->n_loops; k++) emit_close(&emit);
 }
 
@@ -103,7 +104,7 @@ static void put_row(Emit *emit, Map *map, const CudaTeam *team, bool of_row) {
       ir_and(ir, ir_equal(ir, team->lane, ir_int(ir, 0)), ir_less(ir, team->row, ir_int(ir, team->plan->n_rows)));
   IrStmt *before = ir_block(ir, emit_block(emit));
   emit_open_block(emit, before, guarded(ir, emit_block(emit), is_mine));
-  put_stores(emit, map, of_row);
+  cuda_put_stores(emit, map, of_row);
   emit_close(emit);
 }
 
@@ -121,7 +122,7 @@ static void put_elements(Emit *emit, Map *map, const CudaTeam *team) {
   IrStmt *before = ir_block(ir, emit_block(emit));
   emit_open_block(emit, before, guarded(ir, emit_block(emit), ir_less(ir, team->row, ir_int(ir, plan->n_rows))));
   emit_open(emit, inner, team->lane, ir_int(ir, plan->n_inner), plan->lanes, IR_SERIAL);
-  put_stores(emit, map, false);
+  cuda_put_stores(emit, map, false);
   emit_close(emit);
   emit_close(emit);
 }
@@ -156,11 +157,16 @@ void cuda_put(Map *map, const CudaPlan *plan, IrStmt *body, IrExpr *block) {
   put_rows_of_threads(map, plan, body, ir_add(ir, ir_scale(ir, block, plan->rows), ir_ref(ir, ir->function->thread)));
 }
 
-void cuda_schedule(Lower *lower) {
+void cuda_schedule(Lower *lower, int64_t *out_row_floats) {
   Ir *ir = lower->ir;
   Map map;
   CudaPlan plan;
   map_outputs(&map, lower);
+  *out_row_floats = cuda_flat_floats(&map);
+  if (*out_row_floats) {
+    cuda_put_flat(&map, *out_row_floats);
+    return;
+  }
   cuda_plan(&map, &plan);
   ir_threads(ir, plan.rows * plan.lanes);
   ir->function->n_tasks = plan.n_blocks;

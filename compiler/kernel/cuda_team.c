@@ -3,7 +3,7 @@
 // As on the CPU, runs of at most REDUCTION_RUN additions in float are added to a double.
 #include "compiler/kernel/cuda_team.h"
 
-#include "runtime/base/status.h"
+#include "runtime/kernel_abi.h"
 
 // ---- elements
 
@@ -151,4 +151,31 @@ void cuda_team_join(Emit *emit, Emit *after) {
   IrExpr *is_last = ir_call(ir, IR_INDEX, "LAST_BLOCK", 2, (IrExpr *[]){team->group, ir_int(ir, team->plan->parts)});
   emit_begin(after, emit->lower, ir_if(ir, emit_block(emit), is_last)->body[0]);
   load_totals(after, team);
+}
+
+void cuda_rows_join(Emit *emit, const Reduction *r, const CudaPlan *plan, int64_t floats, Emit *after) {
+  Ir *ir = emit->ir;
+  IrFunction *function = ir->function;
+  IrExpr *thread = ir_ref(ir, function->thread), *task = ir_ref(ir, function->task), *value[MAX_TOGETHER];
+  IrBuffer *partial = ir_scratch(ir, "partial", IR_FLOAT, function->n_tasks * r->n);
+  function->scratch = SG_COUNTERS + function->n_tasks * r->n; // without gaps: rows are added up
+  for (int k = 0; k < r->n; k++) {
+    IrExpr *sum = combined(ir, plan, r->whole[k]->op, ir_ref(ir, r->sum[k]));
+    value[k] = ir_ref(ir, ir_let(ir, emit_block(emit), "part_of_sum", sum));
+  }
+  IrStmt *first = ir_if(ir, emit_block(emit), ir_equal(ir, thread, ir_int(ir, 0)))->body[0];
+  for (int k = 0; k < r->n; k++) ir_store(ir, first, partial, ir_offset(ir, ir_scale(ir, task, r->n), k), value[k]);
+  IrExpr *blocks = ir_div(ir, ir_offset(ir, ir_ref(ir, function->row_floats), floats - 1), floats);
+  IrExpr *is_last = ir_call(ir, IR_INDEX, "LAST_OF_ROW", 1, &blocks);
+  emit_begin(after, emit->lower, ir_if(ir, emit_block(emit), is_last)->body[0]);
+  IrExpr *first_block = ir_sub(ir, task, ir_ref(ir, function->piece));
+  for (int k = 0; k < r->n; k++) {
+    Op op = r->whole[k]->op;
+    IrVar *total = reduction_accumulator(after, "total", op == OP_add ? IR_DOUBLE : IR_FLOAT, op);
+    IrVar *q = ir_var(ir, IR_INDEX, "q", 0, function->piece->hi);
+    IrStmt *loop = ir_for(ir, emit_block(after), q, thread, blocks, plan->lanes, IR_SERIAL);
+    IrExpr *at = ir_scale(ir, ir_add(ir, first_block, ir_ref(ir, q)), r->n);
+    ir_accumulate(ir, loop, op, total, ir_load(ir, partial, ir_offset(ir, at, k)));
+    emit_remember(after, r->whole[k], as_float(after, r->whole[k], combined(ir, plan, op, ir_ref(ir, total))), 0);
+  }
 }

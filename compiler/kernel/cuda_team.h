@@ -28,4 +28,7 @@ void cuda_team_reduce(Emit *emit, Reduction *r);
 // block in which the last of the blocks goes on. There `after` is begun, and knows the whole results.
 void cuda_team_join(Emit *emit, Emit *after);
 
+// The same for the sums (r->sum) of blocks of `floats` elements of a row with a text of no size.
+void cuda_rows_join(Emit *emit, const Reduction *r, const CudaPlan *plan, int64_t floats, Emit *after);
+
 #endif

@@ -136,7 +136,7 @@ static void measure(const Group *group, KernelInfo *info) {
 
 // ---- text
 
-static void schedule(const Target *target, Lower *lower) {
+static void schedule(const Target *target, Lower *lower, int64_t *out_row_floats) {
   const Group *group = lower->group;
   if (contract_is_in(group) && contract_can_fuse(target, group, NULL)) {
     contract_schedule(lower);
@@ -144,7 +144,7 @@ static void schedule(const Target *target, Lower *lower) {
   }
   if (target->kind == TARGET_CUDA) {
     if (group->n_nodes == 1 && cuda_special_is(group->nodes[0]->op)) cuda_special_schedule(lower);
-    else cuda_schedule(lower);
+    else cuda_schedule(lower, out_row_floats);
     return;
   }
   if (group->n_nodes == 1 && special_is(group->nodes[0]->op)) {
@@ -173,7 +173,8 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
   ir->function->name = kernel_name(scratch, group, true);
   ir->function->about = kernel_about(scratch, group, info);
   ir->function->may_alias = group_is_pointwise(group);
-  schedule(target, lower);
+  schedule(target, lower, &info->row_floats);
+  if (info->row_floats) ir->function->name = kernel_name(scratch, group, false);
   info->symbol = arena_strdup(arena, ir_print(ir, source));
   info->n_tasks = ir->function->n_tasks;
   info->scratch = ir->function->scratch;

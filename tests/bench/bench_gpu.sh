@@ -3,7 +3,7 @@
 set -eu
 build=$1
 shift
-if ! "$build/sgc" doctor | grep -q '^ *gpu 0:'; then
+if ! "$build/sgc" doctor | grep -q '^cuda:0 '; then
   echo "bench-gpu: no GPU here (see: $build/sgc doctor)" >&2
   exit 5
 fi

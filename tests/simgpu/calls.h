@@ -15,9 +15,10 @@
 
 #define DRIVER_CALLS(X)                                                                                                \
   X(cuCtxDisablePeerAccess)                                                                                            \
-  X(cuCtxEnablePeerAccess) X(cuCtxGetApiVersion) X(cuCtxGetCurrent) X(cuCtxGetDevice) X(cuCtxGetFlags) X(              \
-      cuCtxGetStreamPriorityRange) X(cuCtxPopCurrent) X(cuCtxPushCurrent) X(cuCtxSetCurrent) X(cuCtxSynchronize)       \
-      X(cuDeviceCanAccessPeer) X(cuDeviceGet) X(cuDeviceGetAttribute) X(cuDeviceGetByPCIBusId) X(cuDeviceGetCount) X(  \
+  X(cuCtxEnablePeerAccess)                                                                                             \
+  X(cuCtxGetApiVersion) X(cuCtxGetCurrent) X(cuCtxGetDevice) X(cuCtxGetFlags) X(cuCtxGetStreamPriorityRange) X(        \
+      cuCtxPopCurrent) X(cuCtxPushCurrent) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuDeviceCanAccessPeer)             \
+      X(cuDeviceGet) X(cuDeviceGetAttribute) X(cuDeviceGetByPCIBusId) X(cuDeviceGetCount) X(                           \
           cuDeviceGetDefaultMemPool) X(cuDeviceGetMemPool) X(cuDeviceGetName) X(cuDeviceGetP2PAttribute)               \
           X(cuDeviceGetPCIBusId) X(cuDeviceGetUuid) X(cuDevicePrimaryCtxGetState) X(cuDevicePrimaryCtxRelease) X(      \
               cuDevicePrimaryCtxReset) X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxSetFlags) X(cuDeviceTotalMem)   \

@@ -50,9 +50,9 @@ static void match_forget(Match *match) {
 
 // All ranks of a match fail, with the reason.
 static void match_fail(Match *match, const char *why) {
-  match->lost = true;
+  match->disagree = true;
   for (int r = 0; r < match->clique->n_ranks; r++) {
-    if (!match->ops[r]) continue;
+    if (!match->ops[r] || match->ops[r]->context->error) continue;
     struct ncclComm *comm = ((GroupWork *)match->ops[r]->work)->comm;
     comm->error = ncclInvalidUsage;
     driver_fail(match->ops[r]->context, CUDA_ERROR_LAUNCH_FAILED, "NCCL, rank %d of %d: %s", r, match->clique->n_ranks,
@@ -63,6 +63,7 @@ static void match_fail(Match *match, const char *why) {
 // Reports a rank's call that another one's does not fit.
 static void check_agreement(Match *match, int rank) {
   const Call *own = match->calls[rank];
+  if (match->disagree) match_fail(match, "the other ranks have failed");
   for (int r = 0; r < match->clique->n_ranks; r++) {
     const Call *other = match->calls[r];
     if (!other || r == rank) continue;
@@ -119,7 +120,7 @@ static void group_issue(Op *op) {
 }
 
 static bool is_ready(const Match *match) {
-  if (match->lost || match->n_posted < match->n_needed) return false;
+  if (match->lost || match->disagree || match->n_posted < match->n_needed) return false;
   for (int r = 0; r < match->clique->n_ranks; r++) {
     const Op *op = match->ops[r];
     if (op && (op->context->error || !((const Posted *)op->issued)->begun)) return false;

@@ -46,7 +46,8 @@ typedef struct Match {
   Op *ops[SIM_DEVICES];
   int n_posted, n_needed;
   bool done;
-  bool lost; // a rank has dropped out, or they disagree: never carried out
+  bool lost;     // a rank has dropped out: never carried out
+  bool disagree; // and neither is this one; all ranks fail
   struct Match *next;
 } Match;
 
