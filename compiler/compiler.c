@@ -77,6 +77,7 @@ typedef struct Emitter {
 static Kernel *emit_kernels(const Target *target, Group *groups, int n, Arena *arena) {
   Kernel *kernels = ARENA_ARRAY(arena, Kernel, n + 1);
   for (int i = 0; i < n && target->kind != TARGET_REFERENCE; i++) {
+    if (op_info(groups[i].nodes[0]->op)->cls == CLASS_COLLECTIVE) continue;
     Text text = {0};
     kernel_emit(target, &groups[i], arena, &text, &kernels[i].info);
     kernels[i].text = arena_strdup(arena, text_get(&text));
@@ -120,8 +121,18 @@ static void add_row(Emitter *emitter, const Group *row, int number, Step *step, 
   if (number == 0) return;
   step->n_tasks += info->n_tasks;
   step->scratch += info->scratch ? info->scratch - SG_COUNTERS : 0;
+  step->requests += (int64_t)info->requests;
+  step->sectors += (int64_t)info->sectors;
+  step->ideal_sectors += (int64_t)info->ideal_sectors;
   step->flops += info->flops;
   step->bytes += info->bytes;
+}
+
+static void set_queue(Emitter *emitter, int place, Step *step) {
+  const Plan *plan = emitter->plan;
+  step->queue = plan->queue[place] == MAX_QUEUES ? QUEUE_COLLECTIVE : plan->queue[place];
+  step->n_waits = plan->n_waits[place];
+  step->waits = arena_memdup(emitter->program->arena, plan->waits[place], sizeof(int) * (size_t)step->n_waits);
 }
 
 // A symbol ends in a hash of its kernel's code: equal ones are one kernel.
@@ -144,6 +155,9 @@ static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
                  .scratch = info.scratch,
                  .block = info.block,
                  .shared = info.shared,
+                 .requests = (int64_t)info.requests,
+                 .sectors = (int64_t)info.sectors,
+                 .ideal_sectors = (int64_t)info.ideal_sectors,
                  .flops = info.flops,
                  .bytes = info.bytes,
                  .rows = from->n_rows};
@@ -166,8 +180,19 @@ static void make_reference_step(const PlanStep *from, Step *step) {
                  .bytes = from->group ? cost.bytes : 8 * from->copied};
 }
 
+static void make_all_reduce(const PlanStep *from, Step *step) {
+  const Node *node = from->group->nodes[0];
+  int64_t n = shape_elements(node->shape);
+  *step = (Step){.kind = STEP_ALL_REDUCE,
+                 .symbol = node_attr(node, "which").i ? "max" : "sum",
+                 .n_tasks = n,
+                 .flops = n,
+                 .bytes = 8 * n};
+}
+
 static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
-  if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
+  if (plan_is_collective(from)) make_all_reduce(from, step);
+  else if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
   else emit_kernel(emitter, from, step);
   set_args(emitter, from, step);
   step->label = step_label(from, emitter->program->arena);
@@ -213,6 +238,7 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   for (int i = 0; i < plan->n_steps; i++) {
     Step *step = i < plan->n_setup ? &program->setup[i] : &program->steps[i - plan->n_setup];
     make_step(&emitter, &plan->steps[plan->order[i]], step);
+    set_queue(&emitter, i, step);
   }
   if (is_generated) program->source = arena_strdup(arena, text_get(&emitter.source));
   text_free(&emitter.source);
@@ -232,18 +258,24 @@ static void drop_taps(Graph *graph) {
 
 Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   const Target *target = options->target ? options->target : target_host();
-  PassContext context = {
-      .target = target, .is_training = options->is_training, .exact = options->exact, .explain = options->explain};
+  PassContext context = {.target = target,
+                         .is_training = options->is_training,
+                         .exact = options->exact,
+                         .explain = options->explain,
+                         .shard = options->shard,
+                         .diag = options->diag};
   if (!options->keep_taps) drop_taps(graph);
   graph_sort(graph);
   pipeline_run(&context, &options->passes, graph);
+  if (options->shard && diag_errors(options->diag))
+    return status_make(EXIT_MODEL, "%s cannot be run on several devices", graph->name);
 
   Arena *arena = arena_new();
   bool is_reference = target->kind == TARGET_REFERENCE;
   int n_groups;
   Group *groups = is_reference ? reference_groups(graph, arena, &n_groups) : group_collect(graph, arena, &n_groups);
   Kernel *kernels = emit_kernels(target, groups, n_groups, arena);
-  Plan *plan = plan_build(graph, groups, n_groups, is_reference, arena);
+  Plan *plan = plan_build(graph, groups, n_groups, is_reference, target->queues, arena);
   Program *program = make_program(graph, target, plan, groups, kernels);
   arena_free(arena);
   Text why = {0};

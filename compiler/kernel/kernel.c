@@ -5,6 +5,7 @@
 
 #include "compiler/kernel/compute.h"
 #include "compiler/kernel/contract.h"
+#include "compiler/kernel/cuda_access.h"
 #include "compiler/kernel/cuda_map.h"
 #include "compiler/kernel/cuda_special.h"
 #include "compiler/kernel/group.h"
@@ -179,6 +180,12 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
   info->scratch = ir->function->scratch;
   info->block = target->kind == TARGET_CUDA ? ir->function->block : 0;
   info->shared = ir_dynamic_shared(ir->function);
+  if (target->kind == TARGET_CUDA) {
+    CudaAccess access = cuda_access(ir);
+    info->requests = access.requests;
+    info->sectors = access.sectors;
+    info->ideal_sectors = access.ideal_sectors;
+  }
   arena_free(scratch);
 }
 
