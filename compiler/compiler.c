@@ -28,6 +28,19 @@ static const char *step_label(const PlanStep *step, Arena *arena) {
   return label;
 }
 
+static void emit_cuda_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
+  enum { THREADS = 256 };
+  *info = (KernelInfo){.symbol = arena_printf(arena, "copy_%" PRId64, floats),
+                       .n_tasks = (floats + THREADS - 1) / THREADS,
+                       .block = THREADS,
+                       .bytes = 8 * floats};
+  text_printf(source,
+              "extern \"C\" __global__ void __launch_bounds__(%d) %s(const float *from, float *to) {\n"
+              "  const long long i = blockIdx.x * %dLL + threadIdx.x;\n"
+              "  if (i < %" PRId64 ") to[i] = from[i];\n}\n",
+              THREADS, info->symbol, THREADS, floats);
+}
+
 // Generated programs copy with generated code, so that their text form needs nothing else.
 enum { COPY_TASK = 1 << 16 };
 static void emit_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
@@ -72,6 +85,7 @@ static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
   KernelInfo info = {0};
   Text text = {0};
   if (from->group) kernel_emit(emitter->target, from->group, arena, &text, &info);
+  else if (emitter->target->kind == TARGET_CUDA) emit_cuda_copy(from->copied, &text, arena, &info);
   else emit_copy(from->copied, &text, arena, &info);
   if (!strmap_get(emitter->symbols, info.symbol)) {
     text_printf(&emitter->source, PROGRAM_KERNEL_MARK "%s\n", info.symbol);

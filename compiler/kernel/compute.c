@@ -312,6 +312,20 @@ static IrExpr *gather(Lower *lower, const Node *node, IrExpr *const *index) {
                    ir_number(ir, 0));
 }
 
+// What a row of `size` sums collects: of each value those that go there. (On the CPU a kernel of its own goes through
+// the values once.)
+static IrExpr *scatter_add(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  const Node *values = node->in[0];
+  IrVar *var = ir_var(ir, IR_INDEX, "i", 0, values->shape.dim[1] - 1);
+  IrExpr *at[] = {index[0], ir_ref(ir, var)}, *zero = ir_number(ir, 0);
+  IrExpr *number = lower_value(lower, node->in[1], at);
+  IrExpr *is_below = ir_op2(ir, OP_less, number, zero);
+  number = ir_op(ir, OP_select, NULL, 3, (IrExpr *[]){is_below, ir_number(ir, -1), number});
+  IrExpr *is_here = ir_equal(ir, ir_convert(ir, IR_INDEX, number), index[1]);
+  return ir_reduce(ir, OP_add, var, values->shape.dim[1], ir_select(ir, is_here, lower_value(lower, values, at), zero));
+}
+
 // ---- all
 
 bool compute_can(Op op) {
@@ -351,6 +365,7 @@ IrExpr *compute_value(Lower *lower, const Node *node, IrExpr *const *index) {
   case OP_resize: return compute_resize(lower, node, index);
   case OP_resize_grad: return compute_resize_grad(lower, node, index);
   case OP_gather: return gather(lower, node, index);
+  case OP_scatter_add: return scatter_add(lower, node, index);
   default: BUG("%s has no scalar form", op_info(node->op)->name);
   }
 }

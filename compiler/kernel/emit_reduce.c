@@ -126,6 +126,7 @@ static void merge_axes(Ir *ir, Reduction *r) {
 
 static void vectorise_last(Ir *ir, Reduction *r) {
   Axis *last = &r->axis[r->n_axes - 1];
+  if (ir->target->kind == TARGET_CUDA) return;
   for (int k = 0; k < r->n; k++) {
     if (r->body[k]->type != IR_FLOAT) return;
   }

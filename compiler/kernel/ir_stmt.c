@@ -88,6 +88,8 @@ void ir_do(Ir *ir, IrStmt *block, const char *name, int n, IrExpr *const *args) 
   s->value = ir_call(ir, IR_INDEX, name, n, args);
 }
 
+void ir_barrier(Ir *ir, IrStmt *block) { stmt_new(ir, block, IR_BARRIER); }
+
 void ir_comment(Ir *ir, IrStmt *block, const char *format, ...) {
   va_list args;
   va_start(args, format);

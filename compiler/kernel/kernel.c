@@ -5,6 +5,8 @@
 
 #include "compiler/kernel/compute.h"
 #include "compiler/kernel/contract.h"
+#include "compiler/kernel/cuda_map.h"
+#include "compiler/kernel/cuda_special.h"
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/preamble.h"
 #include "compiler/kernel/schedule_map.h"
@@ -65,6 +67,7 @@ bool kernel_can_fuse(const Target *target, const Group *group, Text *why) {
   if (target->kind == TARGET_REFERENCE) return group->n_nodes == 1 || refuse(why, "the reference target fuses nothing");
   if (group->n_nodes == 1) return true;
   if (contract_is_in(group)) return contract_can_fuse(target, group, why);
+  if (target->kind == TARGET_CUDA) return cuda_can_fuse(target, group, why);
   return map_can_fuse(target, group, why);
 }
 
@@ -138,6 +141,11 @@ static void schedule(const Target *target, Lower *lower) {
     contract_schedule(lower);
     return;
   }
+  if (target->kind == TARGET_CUDA) {
+    if (group->n_nodes == 1 && cuda_special_is(group->nodes[0]->op)) cuda_special_schedule(lower);
+    else cuda_schedule(lower);
+    return;
+  }
   if (group->n_nodes == 1 && special_is(group->nodes[0]->op)) {
     special_schedule(lower);
     return;
@@ -168,11 +176,19 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
   info->symbol = arena_strdup(arena, ir_print(ir, source));
   info->n_tasks = ir->function->n_tasks;
   info->scratch = ir->function->scratch;
+  info->block = target->kind == TARGET_CUDA ? ir->function->block : 0;
+  info->shared = ir_dynamic_shared(ir->function);
   arena_free(scratch);
 }
 
 void kernel_preamble(const Target *target, Text *source) {
   if (target->kind == TARGET_REFERENCE) return;
+  if (target->kind == TARGET_CUDA) {
+    preamble_cuda(source);
+    cuda_special_preamble(source);
+    contract_preamble(target, source);
+    return;
+  }
   preamble_types(target->vector, source);
   preamble_math(target->vector, source);
   preamble_rows(source);

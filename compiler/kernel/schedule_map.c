@@ -249,11 +249,16 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   if (map->lanes == MAP_SCALAR) scalar_channels(map, NULL);
   order_by_storage(map);
   merge_loops(map);
+  if (ir->target->kind == TARGET_CUDA) { // loops become threads: see cuda_map.c
+    map->n_outer = order_by_reductions(map);
+    map->cost = map_price(map);
+    return;
+  }
   if (map->lanes == MAP_SCALAR && !reduces_channels(map)) last_to_lanes(map);
-  int n_outer = order_by_reductions(map);
-  map->tiled = n_outer - 1;
+  map->n_outer = order_by_reductions(map);
+  map->tiled = map->n_outer - 1;
   map->tile = tile_turns(map, map->tiled);
-  split_tasks(map, n_outer);
+  split_tasks(map, map->n_outer);
 }
 
 void map_outputs(Map *map, Lower *lower) {

@@ -36,6 +36,7 @@ typedef struct Map {
   int64_t tile; // turns of loop[tiled] that reductions are computed for together; 0 = each by itself
   int tiled;
   int stepped;     // the loop that steps by vectors, or -1
+  int n_outer;     // the outermost loops, which all reductions depend on
   int n_split;     // the outermost loops that tasks are split over
   int64_t n_tasks; // product of parts[0 .. n_split)
   int64_t parts[MAP_LOOPS], chunk[MAP_LOOPS];
