@@ -75,7 +75,9 @@ static int64_t price_in_place(const Node *node) {
   case CLASS_ELEMENTWISE: return map_op_price(node->op);
   case CLASS_MOVEMENT: return node->op == OP_concat ? node->n_in : node->op == OP_reshape ? 6 : 1;
   case CLASS_SPATIAL: return node->op == OP_resize ? 16 : 1 << 20;
-  case CLASS_CONTRACT: return is_depthwise(node) && node->op == OP_conv2d ? 3 * node->in[1]->shape.dim[2] * node->in[1]->shape.dim[3] : 1 << 20;
+  case CLASS_CONTRACT:
+    return is_depthwise(node) && node->op == OP_conv2d ? 3 * node->in[1]->shape.dim[2] * node->in[1]->shape.dim[3]
+                                                       : 1 << 20;
   default: return 1 << 20;
   }
 }
@@ -111,7 +113,8 @@ static bool check_after(Matcher *m) {
   for (int i = 0; i < m->group->n_nodes; i++) {
     const Node *node = m->group->nodes[i];
     if (m->role[i] == ROLE_AFTER) {
-      if (op_info(node->op)->cls != CLASS_ELEMENTWISE) return refuse(m->why, "only elementwise ops follow a contraction");
+      if (op_info(node->op)->cls != CLASS_ELEMENTWISE)
+        return refuse(m->why, "only elementwise ops follow a contraction");
       if (!shape_equal(node->shape, core->shape)) return refuse(m->why, "the contraction's value is broadcast");
     }
     if (m->role[i] == ROLE_BESIDE &&

@@ -147,7 +147,9 @@ CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, c
   CudaOperand operand = {.price = price_of(lower->ir, e, &seen)};
   Place place;
   bool is_place = find_place(e, &place);
-  const IrExpr *load = is_place ? NULL : any_load(e, c, k), *index = is_place ? place.index : load ? load->arg[0] : NULL;
+  const IrExpr *load = is_place ? NULL : any_load(e, c, k), *index = is_place ? place.index
+                                                                     : load   ? load->arg[0]
+                                                                              : NULL;
   operand.along_k = index && distance(index, c, n_c, k, n_k, 1) < distance(index, c, n_c, k, n_k, 0);
   if (is_place) {
     bool is_four = is_by_four(lower, &place, operand.along_k ? k : c, operand.along_k ? n_k : n_c);

@@ -95,9 +95,9 @@ static void conv2d_dx(Lower *lower, const Node *node, CudaProduct *p) {
   set_factors(ir, p, &sum, tap, true);
 }
 
-// With stride s, pixel y meets the taps ky with y + padding = ky modulo s only. So y + padding = s * u + r, ky = s * t + r,
-// and the gradient is read at u - t: r goes to the channels, u to the pixels, t to the depth, and no product is with
-// a zero in between. Channels and remainders are columns where s is so large that neighbours in x are found there.
+// With stride s, pixel y meets the taps ky with y + padding = ky modulo s only. So y + padding = s * u + r, ky = s * t
+// + r, and the gradient is read at u - t: r goes to the channels, u to the pixels, t to the depth, and no product is
+// with a zero in between. Channels and remainders are columns where s is so large that neighbours in x are found there.
 static void conv2d_dx_strided(Lower *lower, const Node *node, CudaProduct *p) {
   Ir *ir = lower->ir;
   Shape w = node->in[1]->shape, x = node->shape;

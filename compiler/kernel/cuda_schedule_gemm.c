@@ -21,8 +21,8 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
   int64_t rows = ceil_div(p.m, tile.bm), columns = ceil_div(p.n, tile.bn), tiles = p.batches * rows * columns;
   ir_threads(ir, cuda_tile_threads(&tile));
   IrExpr *at[4];
-  ir_tasks(ir, 4, (int64_t[]){p.batches, tile.splits, columns, rows}, (const char *[]){"batch", "split", "column", "row"},
-           at);
+  ir_tasks(ir, 4, (int64_t[]){p.batches, tile.splits, columns, rows},
+           (const char *[]){"batch", "split", "column", "row"}, at);
   if (p.batches > 1) ir_let_as(ir, body, p.batch_var, at[0]);
   IrExpr *number = ir_add(ir, ir_scale(ir, at[0], rows * columns), ir_add(ir, ir_scale(ir, at[2], rows), at[3]));
   IrExpr *partial = ir_call(ir, IR_POINTER, "sg_nowhere", 0, NULL);
@@ -30,15 +30,15 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
     int64_t size = tiles * tile.splits * tile.bm * tile.bn;
     partial = ir_address(ir, ir_scratch(ir, "partial", IR_FLOAT, size), ir_int(ir, 0));
   }
-  IrExpr *arg[] = {ir_scale(ir, at[3], tile.bm),
-                   ir_scale(ir, at[2], tile.bn),
-                   at[1],
-                   number,
-                   operand(lower, "left", &a, p.a, p.m_var, p.k_var),
-                   operand(lower, "right", &b, p.b, p.n_var, p.k_var),
-                   cuda_put_results(lower, body, "finish", contract->core, 2, (IrVar *[]){p.m_var, p.n_var}, p.index,
-                                    p.is_valid),
-                   partial};
+  IrExpr *arg[] = {
+      ir_scale(ir, at[3], tile.bm),
+      ir_scale(ir, at[2], tile.bn),
+      at[1],
+      number,
+      operand(lower, "left", &a, p.a, p.m_var, p.k_var),
+      operand(lower, "right", &b, p.b, p.n_var, p.k_var),
+      cuda_put_results(lower, body, "finish", contract->core, 2, (IrVar *[]){p.m_var, p.n_var}, p.index, p.is_valid),
+      partial};
   const char *call = arena_printf(ir->arena, "sg_gemm<SgTile<%d, %d, %d, %d, %d>, %lld, %lld, %lld, %d, %lld>", tile.bm,
                                   tile.bn, tile.bk, tile.tm, tile.tn, (long long)p.m, (long long)p.n, (long long)p.k,
                                   tile.splits, (long long)tiles);

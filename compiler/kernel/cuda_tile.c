@@ -19,9 +19,9 @@ enum {
 };
 
 static const CudaTile tiles[] = {
-    {128, 128, 8, 8, 8}, {128, 64, 8, 8, 8}, {64, 128, 8, 8, 8}, {64, 64, 8, 8, 4},  {128, 32, 8, 8, 4},
-    {32, 128, 8, 4, 8},  {32, 64, 16, 4, 4}, {64, 32, 16, 4, 4}, {32, 32, 16, 4, 4}, {16, 128, 16, 4, 4},
-    {16, 64, 16, 4, 4},  {64, 16, 16, 4, 2}, {32, 16, 16, 4, 2}, {8, 128, 16, 2, 4}, {8, 64, 16, 2, 4},
+    {128, 128, 8, 8, 8, 1}, {128, 64, 8, 8, 8, 1}, {64, 128, 8, 8, 8, 1}, {64, 64, 8, 8, 4, 1},  {128, 32, 8, 8, 4, 1},
+    {32, 128, 8, 4, 8, 1},  {32, 64, 16, 4, 4, 1}, {64, 32, 16, 4, 4, 1}, {32, 32, 16, 4, 4, 1}, {16, 128, 16, 4, 4, 1},
+    {16, 64, 16, 4, 4, 1},  {64, 16, 16, 4, 2, 1}, {32, 16, 16, 4, 2, 1}, {8, 128, 16, 2, 4, 1}, {8, 64, 16, 2, 4, 1},
 };
 
 int cuda_tile_threads(const CudaTile *tile) { return tile->bm * tile->bn / (tile->tm * tile->tn); }
@@ -47,7 +47,8 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Instructions that a block's threads spend on bringing one operand's tile of c x bk into shared memory.
 static double staging(const CudaOperand *operand, int c, int bk) {
-  double each = operand->read == CUDA_READ_FOUR ? 0.25 * 8 : (operand->read == CUDA_READ_ONE ? 4 : 2) + (double)operand->price;
+  double each =
+      operand->read == CUDA_READ_FOUR ? 0.25 * 8 : (operand->read == CUDA_READ_ONE ? 4 : 2) + (double)operand->price;
   return each * c * bk;
 }
 
