@@ -31,6 +31,10 @@ $(BUILD)/sgc: $(call objects,$(wildcard tools/sgc*.c)) $(shared_tools) $(librari
 $(BUILD)/sgrun: $(call objects,$(wildcard tools/sgrun*.c)) $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
+# Compared with our own declarations; nothing else is built with them.
+CUDA_HOME ?= /usr/local/cuda
+$(BUILD)/tests/runtime/test_cuda_api.o: CFLAGS += $(if $(wildcard $(CUDA_HOME)/include/cuda.h),-isystem $(CUDA_HOME)/include)
+
 # The loader's inner loops are long enough for the vectoriser's full effort.
 $(BUILD)/runtime/data/augment.o: CFLAGS_release = -O3
 
