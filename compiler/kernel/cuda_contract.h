@@ -67,6 +67,7 @@ typedef struct CudaTile {
   int splits;             // parts of the sum, in blocks of their own
 } CudaTile;
 int cuda_tile_threads(const CudaTile *tile);
+int cuda_tile_shared(const CudaTile *tile); // floats of shared memory
 // The tile with the least time by a model of occupancy, waves, instructions and bytes.
 CudaTile cuda_choose_tile(const Target *target, const CudaProduct *product, const CudaOperand *a, const CudaOperand *b);
 // Streaming multiprocessors of a usual GPU of the architecture.

@@ -11,7 +11,7 @@
 
 static const char operands[] =
     "#define SG_METHOD __device__ __forceinline__\n"
-    "INLINE const float *sg_nowhere() { return nullptr; }\n"
+    "INLINE float *sg_nowhere() { return nullptr; }\n"
     // An operand as the kernel gives it: F(c, k), c being m or n. FORM 0: the value; 1: the address of a float, or null
     // where the value is zero; 4: the address of four floats. ALONG_K: neighbours in k, not in c, are neighbours in
     // memory.
@@ -124,15 +124,17 @@ static const char stage[] =
 static const char product[] =
     // The tile of M x N results at (m0, n0), number `tile` of TILES, from the part `split` of SPLITS of its sums over
     // K. out(m, n, value) takes a result; neighbouring threads have neighbouring n.
-    "template <class T, int M, int N, int K, int SPLITS, int TILES, class A, class B, class Out>\n"
-    "INLINE void sg_gemm(int m0, int n0, int split, int tile, A a, B b, Out out, float *partial) {\n"
+    "template <class T, int M, int N, int K, int SPLITS, int TILES, class A, class B, class Out, int WORDS>\n"
+    "INLINE void sg_gemm(int m0, int n0, int split, int tile, A a, B b, Out out, float *partial, float "
+    "(&memory)[WORDS]) {\n"
     "  using StageA = SgStage<T, T::BM, M, K, A>;\n"
     "  using StageB = SgStage<T, T::BN, N, K, B>;\n"
     "  using Word = typename T::Word;\n"
     "  constexpr int A_WORDS = T::BK / T::KP * StageA::STRIDE, B_WORDS = T::BK / T::KP * StageB::STRIDE;\n"
     "  constexpr int SIZE = A_WORDS + B_WORDS, LINES = T::WARPS * T::ROWS * T::LINE;\n"
     "  constexpr int DEEP = (K + T::BK - 1) / T::BK, PART = (DEEP + SPLITS - 1) / SPLITS * T::BK;\n"
-    "  __shared__ alignas(16) Word shared[2 * SIZE > LINES ? 2 * SIZE : LINES];\n"
+    "  static_assert(WORDS >= 2 * SIZE && WORDS >= LINES, \"too little shared memory\");\n"
+    "  Word *shared = (Word *)memory;\n"
     "  float sum[T::COUNT];\n"
     "#pragma unroll\n"
     "  for (int i = 0; i < T::COUNT; i++) sum[i] = 0.0f;\n"
@@ -178,7 +180,7 @@ static const char product[] =
     "    }\n"
     "  }\n"
     "  __syncthreads();\n"
-    "  float *lines = (float *)shared + warp * (T::ROWS * T::LINE);\n"
+    "  float *lines = memory + warp * (T::ROWS * T::LINE);\n"
     "#pragma unroll\n"
     "  for (int pass = 0; pass < T::PASSES; pass++) {\n"
     "    T::put(sum, pass, lines);\n"

@@ -38,9 +38,10 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
       operand(lower, "left", &a, p.a, p.m_var, p.k_var),
       operand(lower, "right", &b, p.b, p.n_var, p.k_var),
       cuda_put_results(lower, body, "finish", contract->core, 2, (IrVar *[]){p.m_var, p.n_var}, p.index, p.is_valid),
-      partial};
+      partial,
+      ir_address(ir, ir_shared(ir, "tiles", IR_FLOAT, cuda_tile_shared(&tile)), ir_int(ir, 0))};
   const char *call = arena_printf(ir->arena, "sg_gemm<SgTile<%d, %d, %d, %d, %d>, %lld, %lld, %lld, %d, %lld>", tile.bm,
                                   tile.bn, tile.bk, tile.tm, tile.tn, (long long)p.m, (long long)p.n, (long long)p.k,
                                   tile.splits, (long long)tiles);
-  ir_do(ir, body, call, 8, arg);
+  ir_do(ir, body, call, 9, arg);
 }

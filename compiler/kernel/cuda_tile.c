@@ -26,6 +26,13 @@ static const CudaTile tiles[] = {
 
 int cuda_tile_threads(const CudaTile *tile) { return tile->bm * tile->bn / (tile->tm * tile->tn); }
 
+// Two tiles of each operand, their lines longer by four so that they fall into different banks (SgTile::PAD); when
+// these are done with, each warp has room for a line of each of its threads' results (SgTile::put).
+int cuda_tile_shared(const CudaTile *tile) {
+  int operands = 2 * tile->bk * (tile->bm + tile->bn + 8), lines = cuda_tile_threads(tile) * tile->tn;
+  return operands > lines ? operands : lines;
+}
+
 int cuda_multiprocessors(const Target *target) {
   switch (target->compute) {
   case 61: return 20;
@@ -63,7 +70,7 @@ static double time_of(const Target *target, const CudaTile *tile, const CudaProd
   double finish = FINISH * (double)tile->bm * tile->bn / 32;
   double bytes = 4.0 * tile->bk * (tile->bm + tile->bn);
   int registers = 40 + count + (tile->bm + tile->bn) * tile->bk / threads + tile->tm + tile->tn;
-  int64_t shared = 8 * tile->bk * (tile->bm + tile->bn + 8);
+  int64_t shared = 4 * cuda_tile_shared(tile);
   int64_t resident = REGISTERS / ((int64_t)registers * threads);
   if (resident > target->l1 / shared) resident = target->l1 / shared;
   if (resident > 1024 / threads) resident = 1024 / threads;

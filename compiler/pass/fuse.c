@@ -283,7 +283,7 @@ static void explain(Fuser *fuser, Text *out) {
 }
 
 bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicate) {
-  if (context->target->kind != TARGET_CPU) return false; // a node at a time
+  if (context->target->kind == TARGET_REFERENCE) return false; // a node at a time
   fuse_duplicate(graph);
   Arena *arena = arena_new();
   Fuser fuser = {
