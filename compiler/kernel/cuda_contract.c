@@ -82,29 +82,24 @@ static int64_t price_in_place(const Node *node) {
   }
 }
 
-// Operands that are computed while they are loaded must be cheap beside the multiply-adds that each takes part in.
+// Operands are computed while they are loaded. In a kernel of its own each element would be computed once, stored and
+// read again; here it is computed for every tap and every tile of rows that reads it.
 static bool check_before(Matcher *m) {
+  enum { TILE = 128, CHEAP = 8 }; // rows of the largest tile; operations that cost less than a way through memory
   const Node *core = m->out->core;
-  int64_t price = 0, uses = 64;
+  int64_t price = 0;
   for (int i = 0; i < m->group->n_nodes; i++) {
     const Node *node = m->group->nodes[i];
     if (m->role[i] != ROLE_BEFORE) continue;
     if (!compute_can(node->op)) return refuse(m->why, "%s has a kernel of its own", op_info(node->op)->name);
     price += price_in_place(node);
   }
-  if (price == 0) return true;
-  if (core->op == OP_conv2d && !is_depthwise(core)) {
-    // Rows of a tile share an operand's element; further tiles compute it again.
-    int64_t rows = core->in[1]->shape.dim[0], taps = core->in[1]->shape.dim[2] * core->in[1]->shape.dim[3];
-    uses = rows < 128 ? rows : 128;
-    if (price > 8) {
-      if (taps > 1) return refuse(m->why, "operands would be computed for each tap");
-      if (rows > 128) return refuse(m->why, "operands would be computed more than once");
-    }
-  } else if (is_depthwise(core)) {
-    uses = 24;
-  }
-  return 2 * price <= uses || refuse(m->why, "operands would be computed more than once");
+  if (price <= CHEAP) return true;
+  if (core->op != OP_conv2d) return refuse(m->why, "only a convolution's operands are computed while they are loaded");
+  Shape weight = core->in[1]->shape;
+  if (weight.dim[2] * weight.dim[3] > 1) return refuse(m->why, "operands would be computed for each tap");
+  if (weight.dim[0] > TILE) return refuse(m->why, "operands would be computed for each tile");
+  return price < 1 << 20 || refuse(m->why, "an operand is a sum of its own");
 }
 
 static bool check_after(Matcher *m) {
@@ -132,6 +127,15 @@ static bool check_after(Matcher *m) {
   return has_result || refuse(m->why, "nothing needs the contraction");
 }
 
+// What the templates of depthwise convolutions do not do.
+static bool fits(const Node *core) {
+  int64_t stride = node_attr(core, "stride").i, taps = 0;
+  if (core->op == OP_conv2d_dx && (stride > 4 || (stride > 1 && node_attr(core, "dilation").i > 1))) return false;
+  const Node *weight = core->op == OP_conv2d_dw ? core : core->in[1];
+  taps = weight->shape.dim[2] * weight->shape.dim[3];
+  return taps <= 64;
+}
+
 static CudaForm form_of(const Node *core) {
   if (!is_depthwise(core)) return CUDA_GEMM;
   return core->op == OP_conv2d_dw ? CUDA_DEPTHWISE_DW : CUDA_DEPTHWISE;
@@ -149,6 +153,8 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
   }
   if (!out->core) return refuse(why, "no contraction");
   out->form = form_of(out->core);
+  if (is_depthwise(out->core) && !fits(out->core))
+    return refuse(why, "a depthwise gradient with that stride and dilation");
   Role role[group->n_nodes];
   Matcher m = {.group = group, .out = out, .why = why, .role = role};
   find_roles(&m);

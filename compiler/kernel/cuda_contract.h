@@ -55,6 +55,8 @@ typedef struct CudaOperand {
 CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, const IrVar *k, int64_t n_k);
 // Appends the local function `name`(c, k) for it and returns the expression that names it.
 IrExpr *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k);
+// Appends the local function `name`(params...) whose value is e.
+IrExpr *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params);
 // Appends the local function `name`(params..., sum) that stores every result of the group that stands at `index` of
 // the core's value, where `is_valid`.
 IrExpr *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Node *core, int n_params,

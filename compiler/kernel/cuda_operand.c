@@ -160,23 +160,29 @@ CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, c
 
 // ---- functions
 
-IrExpr *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k) {
-  Ir *ir = lower->ir;
-  IrStmt *lambda = ir_lambda(ir, body, name, 2, (IrVar *[]){c, k});
+IrExpr *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params) {
+  IrStmt *lambda = ir_lambda(lower->ir, body, name, n_params, params);
   Emit emit;
   emit_begin(&emit, lower, lambda->body[0]);
+  emit_expect(&emit, e);
+  lambda->value = emit_value(&emit, e);
+  return ir_ref(lower->ir, lambda->var);
+}
+
+IrExpr *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k) {
+  Ir *ir = lower->ir;
+  IrVar *params[] = {c, k};
   Place place;
-  if (read == CUDA_READ_VALUE) {
-    emit_expect(&emit, e);
-    lambda->value = emit_value(&emit, e);
-  } else if (find_place(e, &place)) {
-    emit_expect(&emit, place.index);
-    if (place.guard) emit_expect(&emit, place.guard);
-    IrExpr *guard = place.guard ? emit_value(&emit, place.guard) : NULL;
-    IrExpr *address = ir_address(ir, place.buffer, emit_value(&emit, place.index));
-    IrExpr *nowhere = ir_call(ir, IR_POINTER, "sg_nowhere", 0, NULL);
-    lambda->value = guard ? ir_select(ir, guard, address, nowhere) : address;
-  }
+  if (read == CUDA_READ_VALUE || !find_place(e, &place)) return cuda_put_value(lower, body, name, e, 2, params);
+  IrStmt *lambda = ir_lambda(ir, body, name, 2, params);
+  Emit emit;
+  emit_begin(&emit, lower, lambda->body[0]);
+  emit_expect(&emit, place.index);
+  if (place.guard) emit_expect(&emit, place.guard);
+  IrExpr *guard = place.guard ? emit_value(&emit, place.guard) : NULL;
+  IrExpr *address = ir_address(ir, place.buffer, emit_value(&emit, place.index));
+  IrExpr *nowhere = ir_call(ir, IR_POINTER, "sg_nowhere", 0, NULL);
+  lambda->value = guard ? ir_select(ir, guard, address, nowhere) : address;
   return ir_ref(ir, lambda->var);
 }
 
