@@ -45,7 +45,7 @@ CudaProduct cuda_product(Lower *lower, const Node *core);
 // ---- operands and results
 
 // How a template reads an operand; the numbers are those of SgOperand in cuda_gemm.c.
-typedef enum CudaRead { CUDA_READ_VALUE = 0, CUDA_READ_ONE = 1, CUDA_READ_FOUR = 4 } CudaRead;
+typedef enum CudaRead { CUDA_READ_VALUE = 0, CUDA_READ_ONE = 1, CUDA_READ_COSTLY = 2, CUDA_READ_FOUR = 4 } CudaRead;
 typedef struct CudaOperand {
   CudaRead read;
   bool along_k;  // neighbours in k, not in c, are neighbours in memory
@@ -70,6 +70,8 @@ typedef struct CudaTile {
 } CudaTile;
 int cuda_tile_threads(const CudaTile *tile);
 int cuda_tile_shared(const CudaTile *tile); // floats of shared memory
+// Blocks that a multiprocessor shall have room for: the registers that they leave each other are enough.
+int cuda_tile_resident(const CudaTile *tile);
 // The tile with the least time by a model of occupancy, waves, instructions and bytes.
 CudaTile cuda_choose_tile(const Target *target, const CudaProduct *product, const CudaOperand *a, const CudaOperand *b);
 // Streaming multiprocessors of a usual GPU of the architecture.

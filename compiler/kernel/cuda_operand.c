@@ -155,6 +155,8 @@ CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, c
     bool is_four = is_by_four(lower, &place, operand.along_k ? k : c, operand.along_k ? n_k : n_c);
     operand.read = is_four ? CUDA_READ_FOUR : CUDA_READ_ONE;
   }
+  enum { COSTLY = 24 };
+  if (!is_place && operand.price > COSTLY) operand.read = CUDA_READ_COSTLY;
   return operand;
 }
 
@@ -173,7 +175,8 @@ IrExpr *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead 
   Ir *ir = lower->ir;
   IrVar *params[] = {c, k};
   Place place;
-  if (read == CUDA_READ_VALUE || !find_place(e, &place)) return cuda_put_value(lower, body, name, e, 2, params);
+  if (read == CUDA_READ_VALUE || read == CUDA_READ_COSTLY || !find_place(e, &place))
+    return cuda_put_value(lower, body, name, e, 2, params);
   IrStmt *lambda = ir_lambda(ir, body, name, 2, params);
   Emit emit;
   emit_begin(&emit, lower, lambda->body[0]);

@@ -20,6 +20,7 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
   CudaTile tile = cuda_choose_tile(contract->target, &p, &a, &b);
   int64_t rows = ceil_div(p.m, tile.bm), columns = ceil_div(p.n, tile.bn), tiles = p.batches * rows * columns;
   ir_threads(ir, cuda_tile_threads(&tile));
+  ir->function->blocks_a_multiprocessor = cuda_tile_resident(&tile);
   IrExpr *at[4];
   ir_tasks(ir, 4, (int64_t[]){p.batches, tile.splits, columns, rows},
            (const char *[]){"batch", "split", "column", "row"}, at);

@@ -33,6 +33,8 @@ int cuda_tile_shared(const CudaTile *tile) {
   return operands > lines ? operands : lines;
 }
 
+int cuda_tile_resident(const CudaTile *tile) { return REGISTERS / (128 * cuda_tile_threads(tile)); }
+
 int cuda_multiprocessors(const Target *target) {
   switch (target->compute) {
   case 61: return 20;
@@ -57,6 +59,13 @@ static double staging(const CudaOperand *operand, int c, int bk) {
   double each =
       operand->read == CUDA_READ_FOUR ? 0.25 * 8 : (operand->read == CUDA_READ_ONE ? 4 : 2) + (double)operand->price;
   return each * c * bk;
+}
+
+// Whether a thread has registers for its share of an operand's tile, one address each.
+static bool has_room(const CudaOperand *operand, int c, const CudaTile *tile) {
+  enum { ROOM = 8 };
+  if (operand->read == CUDA_READ_FOUR || operand->read == CUDA_READ_COSTLY) return true;
+  return c * tile->bk <= ROOM * cuda_tile_threads(tile);
 }
 
 static double time_of(const Target *target, const CudaTile *tile, const CudaProduct *p, const CudaOperand *a,
@@ -92,6 +101,7 @@ CudaTile cuda_choose_tile(const Target *target, const CudaProduct *product, cons
   double best_time = 0;
   for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
     CudaTile tile = tiles[i];
+    if (!has_room(a, tile.bm, &tile) || !has_room(b, tile.bn, &tile)) continue;
     int64_t results = product->batches * ceil_div(product->m, tile.bm) * ceil_div(product->n, tile.bn);
     for (tile.splits = 1; tile.splits <= MAX_SPLITS; tile.splits *= 2) {
       if (tile.splits > 1 && (results > SG_COUNTERS || product->k < (int64_t)tile.splits * tile.bk * 4)) break;
