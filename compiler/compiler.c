@@ -79,6 +79,13 @@ static void set_args(Emitter *emitter, const PlanStep *from, Step *step) {
   step->arg_offset = offsets;
 }
 
+static void set_queue(Emitter *emitter, int place, Step *step) {
+  const Plan *plan = emitter->plan;
+  step->queue = plan->queue[place] == MAX_QUEUES ? QUEUE_COLLECTIVE : plan->queue[place];
+  step->n_waits = plan->n_waits[place];
+  step->waits = arena_memdup(emitter->program->arena, plan->waits[place], sizeof(int) * (size_t)step->n_waits);
+}
+
 // A symbol ends in a hash of its kernel's code: equal ones are one kernel.
 static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
   Arena *arena = emitter->program->arena;
@@ -98,6 +105,9 @@ static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
                  .scratch = info.scratch,
                  .block = info.block,
                  .shared = info.shared,
+                 .requests = (int64_t)info.requests,
+                 .sectors = (int64_t)info.sectors,
+                 .ideal_sectors = (int64_t)info.ideal_sectors,
                  .flops = info.flops,
                  .bytes = info.bytes};
 }
@@ -116,8 +126,19 @@ static void make_reference_step(const PlanStep *from, Step *step) {
                  .bytes = from->group ? cost.bytes : 8 * from->copied};
 }
 
+static void make_all_reduce(const PlanStep *from, Step *step) {
+  const Node *node = from->group->nodes[0];
+  int64_t n = shape_elements(node->shape);
+  *step = (Step){.kind = STEP_ALL_REDUCE,
+                 .symbol = node_attr(node, "which").i ? "max" : "sum",
+                 .n_tasks = n,
+                 .flops = n,
+                 .bytes = 8 * n};
+}
+
 static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
-  if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
+  if (plan_is_collective(from)) make_all_reduce(from, step);
+  else if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
   else emit_kernel(emitter, from, step);
   set_args(emitter, from, step);
   step->label = step_label(from, emitter->program->arena);
@@ -157,6 +178,7 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   for (int i = 0; i < plan->n_steps; i++) {
     Step *step = i < plan->n_setup ? &program->setup[i] : &program->steps[i - plan->n_setup];
     make_step(&emitter, &plan->steps[plan->order[i]], step);
+    set_queue(&emitter, i, step);
   }
   if (is_generated) program->source = arena_strdup(arena, text_get(&emitter.source));
   text_free(&emitter.source);
@@ -176,17 +198,24 @@ static void drop_taps(Graph *graph) {
 
 Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   const Target *target = options->target ? options->target : target_host();
-  PassContext context = {
-      .target = target, .is_training = options->is_training, .exact = options->exact, .explain = options->explain};
+  PassContext context = {.target = target,
+                         .is_training = options->is_training,
+                         .exact = options->exact,
+                         .explain = options->explain,
+                         .shard = options->shard,
+                         .diag = options->diag};
   if (!options->keep_taps) drop_taps(graph);
   graph_sort(graph);
   pipeline_run(&context, &options->passes, graph);
+  if (options->shard && diag_errors(options->diag))
+    return status_make(EXIT_MODEL, "%s cannot be run on several devices", graph->name);
 
   Arena *arena = arena_new();
   bool is_reference = target->kind == TARGET_REFERENCE;
   int n_groups;
   Group *groups = is_reference ? reference_groups(graph, arena, &n_groups) : group_collect(graph, arena, &n_groups);
-  Program *program = make_program(graph, target, plan_build(graph, groups, n_groups, is_reference, arena));
+  Program *program =
+      make_program(graph, target, plan_build(graph, groups, n_groups, is_reference, target->queues, arena));
   arena_free(arena);
   Text why = {0};
   Status status = STATUS_OK;

@@ -46,7 +46,8 @@ static int64_t cache_size(int level, int64_t fallback) {
 static Target host;
 
 static void detect(void) {
-  host = (Target){.kind = TARGET_CPU, .name = "cpu-generic-4", .vector = 4, .registers = 16, .cc_flags = CC_FLAGS};
+  host = (Target){
+      .kind = TARGET_CPU, .name = "cpu-generic-4", .vector = 4, .queues = 1, .registers = 16, .cc_flags = CC_FLAGS};
 #if defined(__x86_64__) || defined(__i386__)
   // Eight floats also with AVX-512: two 256-bit multiply-adds a cycle are as fast as one of 512 bits on most machines,
   // and half-filled blocks (12, 20, 36 channels) waste less. The 32 registers of AVX-512VL are what matters.
@@ -79,8 +80,8 @@ const Target *target_host(void) {
 static const Target gpus[] = {
 #define GPU(number, kilobytes, megabytes)                                                                              \
   {                                                                                                                    \
-    .kind = TARGET_CUDA, .name = "cuda-sm_" #number, .vector = 1, .registers = 255, .l1 = (kilobytes) << 10,           \
-    .l2 = (int64_t)(megabytes) << 20, .cc_flags = "--std=c++17", .compute = (number)                                   \
+    .kind = TARGET_CUDA, .name = "cuda-sm_" #number, .vector = 1, .queues = 4, .registers = 255,                       \
+    .l1 = (kilobytes) << 10, .l2 = (int64_t)(megabytes) << 20, .cc_flags = "--std=c++17", .compute = (number)          \
   }
     GPU(61, 48, 2),    GPU(70, 96, 6),   GPU(75, 64, 4),   GPU(80, 163, 40),  GPU(86, 99, 2),
     GPU(87, 163, 4),   GPU(89, 99, 24),  GPU(90, 227, 50), GPU(100, 227, 64), GPU(103, 227, 64),
@@ -104,7 +105,12 @@ const Target *target_find(const char *name) {
 }
 
 const Target *target_reference(void) {
-  static const Target reference = {
-      .kind = TARGET_REFERENCE, .name = "reference", .vector = 1, .registers = 16, .l1 = 32 << 10, .l2 = 512 << 10};
+  static const Target reference = {.kind = TARGET_REFERENCE,
+                                   .name = "reference",
+                                   .vector = 1,
+                                   .queues = 1,
+                                   .registers = 16,
+                                   .l1 = 32 << 10,
+                                   .l2 = 512 << 10};
   return &reference;
 }

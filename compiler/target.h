@@ -11,6 +11,7 @@ typedef struct Target {
   TargetKind kind;
   const char *name;     // "cpu-avx2-8", "reference"
   int vector;           // floats a vector, also the block of NCHWc: 4, 8 or 16
+  int queues;           // that steps may run on side by side, up to MAX_QUEUES of the plan
   int registers;        // vector registers: 16 or 32
   int64_t l1, l2;       // bytes of data cache a core
   const char *cc_flags; // for the host's cc, or NVRTC

@@ -109,7 +109,9 @@ typedef struct Launch {
   const void *context;
   float **args;
   int64_t n_tasks;
-  bool is_max; // of an all-reduce
+  bool is_max;           // of an all-reduce
+  int64_t number;        // of an all-reduce that runs beside the computation, from `begin`
+  struct Launch *awaits; // the last all-reduce that has to be done before, or NULL
   float *scratch;
   int64_t stride;
 } Launch;
@@ -138,7 +140,13 @@ static Status cpu_prepare(Device *device, const SequencePlan *plan, void **out) 
   CpuSequence *sequence = ARENA_ARRAY(arena, CpuSequence, 1);
   *sequence = (CpuSequence){arena, ARENA_ARRAY(arena, Launch, plan->n_steps + 1), plan->n_steps};
   for (int i = 0; i < plan->n_steps; i++) {
-    Status status = make_launch(arena, plan, &plan->steps[i], &sequence->launches[i]);
+    const Step *step = &plan->steps[i];
+    Launch *launch = &sequence->launches[i];
+    Status status = make_launch(arena, plan, step, launch);
+    for (int k = 0; k < step->n_waits && !status; k++) { // all-reduces run in order: the last one says it of all
+      Launch *other = &sequence->launches[step->waits[k]];
+      if (plan->steps[step->waits[k]].kind == STEP_ALL_REDUCE && other > launch->awaits) launch->awaits = other;
+    }
     if (!status) continue;
     arena_free(arena);
     return status;
@@ -163,27 +171,39 @@ static void run_tasks(void *context, int worker, int64_t begin, int64_t end) {
   launch->function(launch->context, launch->args, begin, end, launch->scratch + worker * launch->stride);
 }
 
-static Status all_reduce(CpuDevice *cpu, const Launch *launch) {
+static Status all_reduce(CpuDevice *cpu, Launch *launch) {
   Collective *collective = cpu->device.collective;
+  if (collective && collective->begin)
+    return collective->begin(collective, launch->is_max, launch->args[0], launch->args[1], launch->n_tasks,
+                             &launch->number);
   if (collective)
     return collective->all_reduce(collective, launch->is_max, launch->args[0], launch->args[1], launch->n_tasks, NULL);
   memmove(launch->args[1], launch->args[0], (size_t)launch->n_tasks * sizeof(float));
   return STATUS_OK;
 }
 
+static Status finish(CpuDevice *cpu, const Launch *launch) {
+  Collective *collective = cpu->device.collective;
+  return collective && collective->begin ? collective->finish(collective, launch->number) : STATUS_OK;
+}
+
 static Status cpu_run(Device *device, void *sequence, double *seconds) {
   CpuDevice *cpu = (CpuDevice *)device;
   const CpuSequence *all = sequence;
+  const Launch *under_way = NULL; // the last all-reduce
   for (int i = 0; i < all->n; i++) {
     Launch *launch = &all->launches[i];
     double start = seconds ? clock_seconds() : 0;
+    if (launch->awaits) TRY(finish(cpu, launch->awaits));
     launch->scratch = cpu->scratch; // another program may have asked for more since
     launch->stride = cpu->stride;
     if (launch->function) pool_run(cpu->pool, run_tasks, launch, launch->n_tasks);
     else TRY(all_reduce(cpu, launch));
+    if (!launch->function) under_way = launch;
+    if (seconds && !launch->function) TRY(finish(cpu, launch));
     if (seconds) seconds[i] = clock_seconds() - start;
   }
-  return STATUS_OK;
+  return under_way ? finish(cpu, under_way) : STATUS_OK; // it may be an output
 }
 
 static Status cpu_sync(Device *device) {

@@ -63,6 +63,12 @@ struct Collective {
   Status (*all_reduce)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue);
   // Asked again and again while the host waits for such a queue: an error ends the waiting. NULL: never asked.
   Status (*check)(Collective *collective);
+  // Whether what all_reduce puts into a queue can be captured into a CUDA graph and replayed.
+  bool is_capturable;
+  // The same in two parts, for devices without queues: `begin` returns at once and numbers the operation, which then
+  // runs beside the computation; `finish` waits until it, and so all before it, are done. NULL: all_reduce alone.
+  Status (*begin)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, int64_t *number);
+  Status (*finish)(Collective *collective, int64_t number);
 };
 
 struct Device {

@@ -55,6 +55,9 @@ typedef struct Step {
   const char *label; // ops and the user's source line, for profiles
   // Of CUDA kernels: a grid of n_tasks blocks of `block` threads with `shared` bytes of dynamic shared memory.
   int block, shared;
+  // Loads and stores of whole warps, the 32-byte sectors that they touch one by one, and how many sectors would do if
+  // what each wants lay together: estimates, as sums over the launch.
+  int64_t requests, sectors, ideal_sectors;
   // If not 0, one launch computes many equal kernels, each over its own `n_args / rows` arguments and `row_floats[i]`
   // floats (see runtime/kernel_abi.h).
   int rows;
@@ -83,6 +86,9 @@ typedef struct Program {
   int64_t persistent, slab; // floats of the two regions; the peak is their sum, known before anything runs
   int64_t multiply_adds;    // of one run
 } Program;
+
+// The input that tells a program for one of several devices which sample of the batch is its first; others lack it.
+#define PROGRAM_FIRST_SAMPLE "shard.first"
 
 // The elements of a training step's input "hyper": what changes from one run to the next (step_build in
 // compiler/pass/pass.h says how each is used).

@@ -338,6 +338,7 @@ bool compute_can(Op op) {
   case OP_param:
   case OP_state:
   case OP_constant: return false;
+  case OP_all_reduce: return false;
   default: return op_info(op)->cls != CLASS_COMPOSITE;
   }
 }

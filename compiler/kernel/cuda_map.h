@@ -20,14 +20,18 @@ typedef struct CudaPlan {
   int64_t n_blocks;
 } CudaPlan;
 
-// What the reductions of a map look like.
+// What the reductions of the rows look like.
 typedef struct CudaReductions {
+  int n;
   bool is_nested;     // one depends on another
   bool is_guarded;    // one stands behind a condition
   int64_t longest;    // elements of the longest
   int64_t stride;     // the smallest distance between neighbours of a reduction, in floats
   int64_t row_stride; // the smallest distance between neighbouring rows
 } CudaReductions;
+
+// Whether a variable of loops from .. to - 1 occurs in e.
+bool cuda_uses_loops(const Map *map, const IrExpr *e, int from, int to);
 
 CudaReductions cuda_reductions(const Map *map);
 void cuda_plan(Map *map, CudaPlan *plan);
@@ -38,14 +42,22 @@ void cuda_put(Map *map, const CudaPlan *plan, IrStmt *body, IrExpr *block);
 // Whether one kernel is good for all of the group, which has no contraction; as kernel_can_fuse.
 bool cuda_can_fuse(const Target *target, const Group *group, Text *why);
 
-// Fills the function of a group by the generic schedule.
-void cuda_schedule(Lower *lower);
+// Fills the function of a group by the generic schedule. Sets *out_row_floats to the floats of the row that it is,
+// where the function takes rows, else to 0.
+void cuda_schedule(Lower *lower, int64_t *out_row_floats);
 
 // ---- parts in files of their own
 
 // Four neighbours along the last loop a thread: whether all memory allows it, and the nest for the thread's number.
 bool cuda_can_quad(Map *map);
-void cuda_put_quad(Map *map, IrStmt *body, IrExpr *thread);
+void cuda_put_quads(Map *map, IrStmt *body, IrExpr *thread);
+// One quad from turn `first` of the last loop on; the other loops' variables are set.
+void cuda_put_quad(Map *map, IrStmt *body, IrExpr *first);
+// Appends to `body` the loads of what the values read at var, var + 1, ..., and puts number `lane` of those in place.
+void cuda_load_quads(Map *map, IrStmt *body, const IrVar *var, IrExpr *first, IrExpr *lane, int n, IrExpr **value);
+
+// The stores of the row, or those of its elements, in the innermost open loop.
+void cuda_put_stores(Emit *emit, const Map *map, bool of_row);
 
 // Sets the variables of the loops from .. to - 1 so that together they take turn number `turn`.
 void cuda_let_loops(Ir *ir, IrStmt *body, MapLoop *loops, int from, int to, IrExpr *turn);

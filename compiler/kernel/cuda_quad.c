@@ -97,23 +97,18 @@ static IrExpr *quad_leaf(void *context, Ir *ir, IrExpr *e) {
   return ir_load(ir, quad_of(q, e->buffer, e->arg[0]), q->lane);
 }
 
-void cuda_put_quad(Map *map, IrStmt *body, IrExpr *thread) {
+void cuda_load_quads(Map *map, IrStmt *body, const IrVar *var, IrExpr *first, IrExpr *lane, int n, IrExpr **value) {
+  Quads q = {.map = map, .body = body, .var = var, .first = first, .lane = lane};
+  ir_rewrite_all(map->lower->ir, n, value, quad_leaf, &q);
+}
+
+void cuda_put_quad(Map *map, IrStmt *body, IrExpr *first) {
   Ir *ir = map->lower->ir;
-  MapLoop loop[MAP_LOOPS];
-  int n = map->n_loops;
-  for (int k = 0; k < n; k++) loop[k] = map->loop[k];
-  const IrVar *last = loop[n - 1].var;
-  loop[n - 1] = (MapLoop){ir_var(ir, IR_INDEX, "quad", 0, last->hi / CUDA_QUAD), loop[n - 1].n / CUDA_QUAD, 1};
-  cuda_let_loops(ir, body, loop, 0, n, thread);
+  const IrVar *var = map->loop[map->n_loops - 1].var;
   IrVar *lane = ir_var(ir, IR_INDEX, "lane", 0, CUDA_QUAD - 1);
-  Quads q = {.map = map,
-             .body = ir_block(ir, body),
-             .var = last,
-             .first = ir_scale(ir, ir_ref(ir, loop[n - 1].var), CUDA_QUAD),
-             .lane = ir_ref(ir, lane)};
   IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, map->n_stores);
   for (int k = 0; k < map->n_stores; k++) value[k] = map->store[k].value;
-  ir_rewrite_all(ir, map->n_stores, value, quad_leaf, &q);
+  cuda_load_quads(map, body, var, first, ir_ref(ir, lane), map->n_stores, value);
   const IrBuffer **result = ARENA_ARRAY(ir->arena, const IrBuffer *, map->n_stores);
   Emit emit;
   emit_begin(&emit, map->lower, body);
@@ -121,12 +116,23 @@ void cuda_put_quad(Map *map, IrStmt *body, IrExpr *thread) {
   emit_open(&emit, lane, ir_int(ir, 0), ir_int(ir, CUDA_QUAD), 1, IR_UNROLLED);
   for (int k = 0; k < map->n_stores; k++) {
     result[k] = ir_stack(ir, map->store[k].buffer->name, CUDA_QUAD);
-    ir_store(ir, emit_block(&emit), result[k], q.lane, emit_value(&emit, value[k]));
+    ir_store(ir, emit_block(&emit), result[k], ir_ref(ir, lane), emit_value(&emit, value[k]));
   }
   emit_close(&emit);
   for (int k = 0; k < map->n_stores; k++) {
-    IrExpr *args[] = {ir_address(ir, map->store[k].buffer, ir_substitute(ir, map->store[k].offset, last, q.first)),
+    IrExpr *args[] = {ir_address(ir, map->store[k].buffer, ir_substitute(ir, map->store[k].offset, var, first)),
                       ir_address(ir, result[k], ir_int(ir, 0))};
     ir_do(ir, emit_block(&emit), "store_quad", 2, args);
   }
+}
+
+void cuda_put_quads(Map *map, IrStmt *body, IrExpr *thread) {
+  Ir *ir = map->lower->ir;
+  MapLoop loop[MAP_LOOPS];
+  int n = map->n_loops;
+  for (int k = 0; k < n; k++) loop[k] = map->loop[k];
+  int64_t quads = loop[n - 1].n / CUDA_QUAD;
+  loop[n - 1] = (MapLoop){ir_var(ir, IR_INDEX, "quad", 0, quads - 1), quads, 1};
+  cuda_let_loops(ir, body, loop, 0, n, thread);
+  cuda_put_quad(map, body, ir_scale(ir, ir_ref(ir, loop[n - 1].var), CUDA_QUAD));
 }

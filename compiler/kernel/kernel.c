@@ -5,6 +5,7 @@
 
 #include "compiler/kernel/compute.h"
 #include "compiler/kernel/contract.h"
+#include "compiler/kernel/cuda_access.h"
 #include "compiler/kernel/cuda_map.h"
 #include "compiler/kernel/cuda_special.h"
 #include "compiler/kernel/group.h"
@@ -135,7 +136,7 @@ static void measure(const Group *group, KernelInfo *info) {
 
 // ---- text
 
-static void schedule(const Target *target, Lower *lower) {
+static void schedule(const Target *target, Lower *lower, int64_t *out_row_floats) {
   const Group *group = lower->group;
   if (contract_is_in(group) && contract_can_fuse(target, group, NULL)) {
     contract_schedule(lower);
@@ -143,7 +144,7 @@ static void schedule(const Target *target, Lower *lower) {
   }
   if (target->kind == TARGET_CUDA) {
     if (group->n_nodes == 1 && cuda_special_is(group->nodes[0]->op)) cuda_special_schedule(lower);
-    else cuda_schedule(lower);
+    else cuda_schedule(lower, out_row_floats);
     return;
   }
   if (group->n_nodes == 1 && special_is(group->nodes[0]->op)) {
@@ -172,12 +173,19 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
   ir->function->name = kernel_name(scratch, group, true);
   ir->function->about = kernel_about(scratch, group, info);
   ir->function->may_alias = group_is_pointwise(group);
-  schedule(target, lower);
+  schedule(target, lower, &info->row_floats);
+  if (info->row_floats) ir->function->name = kernel_name(scratch, group, false);
   info->symbol = arena_strdup(arena, ir_print(ir, source));
   info->n_tasks = ir->function->n_tasks;
   info->scratch = ir->function->scratch;
   info->block = target->kind == TARGET_CUDA ? ir->function->block : 0;
   info->shared = ir_dynamic_shared(ir->function);
+  if (target->kind == TARGET_CUDA) {
+    CudaAccess access = cuda_access(ir);
+    info->requests = access.requests;
+    info->sectors = access.sectors;
+    info->ideal_sectors = access.ideal_sectors;
+  }
   arena_free(scratch);
 }
 

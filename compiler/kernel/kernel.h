@@ -18,10 +18,12 @@ typedef struct Group {
 } Group;
 
 typedef struct KernelInfo {
-  const char *symbol;   // the function's name: op names and sizes, unique in the program
-  int64_t n_tasks;      // independent pieces of work; the pool hands out ranges of them. CUDA: blocks
-  int64_t scratch;      // floats of scratch memory a worker needs. CUDA: that the launch needs, counters included
-  int block, shared;    // CUDA: threads a block, bytes of dynamic shared memory
+  const char *symbol; // the function's name: op names and sizes, unique in the program
+  int64_t n_tasks;    // independent pieces of work; the pool hands out ranges of them. CUDA: blocks
+  int64_t scratch;    // floats of scratch memory a worker needs. CUDA: that the launch needs, counters included
+  int block, shared;  // CUDA: threads a block, bytes of dynamic shared memory
+  // CUDA: loads and stores of whole warps, the 32-byte sectors that they touch, and how many would do (cuda_access.h).
+  double requests, sectors, ideal_sectors;
   int64_t row_floats;   // CUDA: of a kernel that takes rows, the floats of this one; else 0
   int64_t flops, bytes; // for the comment, `sgc explain` and the bench
 } KernelInfo;

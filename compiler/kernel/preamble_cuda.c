@@ -84,6 +84,8 @@ static const char teams[] =
     "  __threadfence();\n"
     "  return is_last;\n"
     "}\n"
+    "#define LAST_BLOCK(counter, n) is_last_block(scratch, counter, n)\n"
+    "#define LAST_OF_ROW(n) is_last_block(scratch, row, n)\n"
     // The row whose blocks contain this one; a row has `stride` words, its first block first.
     "INLINE int find_row(const long long *table, int n_rows, int stride) {\n"
     "  int from = 0, to = n_rows;\n"
