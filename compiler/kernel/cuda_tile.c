@@ -33,7 +33,10 @@ int cuda_tile_shared(const CudaTile *tile) {
   return operands > lines ? operands : lines;
 }
 
-int cuda_tile_resident(const CudaTile *tile) { return REGISTERS / (128 * cuda_tile_threads(tile)); }
+int cuda_tile_resident(const CudaTile *tile) {
+  int threads = cuda_tile_threads(tile), registers = tile->tm * tile->tn >= 64 && threads <= 128 ? 168 : 128;
+  return REGISTERS / (registers * threads);
+}
 
 int cuda_multiprocessors(const Target *target) {
   switch (target->compute) {
