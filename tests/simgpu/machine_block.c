@@ -108,10 +108,13 @@ static void check_whole(Worker *worker, SimThread *thread) {
   }
 }
 
-static void check_aligned(Worker *worker, SimThread *thread) {
-  for (int k = (int)thread->warp * WARP; k < worker->n_threads && k < ((int)thread->warp + 1) * WARP; k++)
-    if (!same_barrier(worker, thread, &worker->threads[k]))
-      conflict(worker, thread, &worker->threads[k], "divergent barrier");
+// At a barrier of some warps all lanes of a warp wait at the same one.
+static void check_aligned(Worker *worker, uint32_t number) {
+  for (int k = 0; k < worker->n_threads; k++) {
+    SimThread *first = &worker->threads[k / WARP * WARP], *other = &worker->threads[k];
+    if (first->wait == WAIT_BARRIER && first->barrier == number && first->in[1] && !same_barrier(worker, first, other))
+      conflict(worker, first, other, "divergent barrier");
+  }
 }
 
 static void release(Worker *worker, uint32_t number) {
@@ -133,6 +136,7 @@ static void release(Worker *worker, uint32_t number) {
   worker->arrived[number] = 0;
   worker->barriers++;
   if (sim_options.finds_races) race_barrier(worker, number, takes_part);
+  if (sim_options.counts && (int)n == worker->n_threads) count_block(worker);
 }
 
 // Lets the threads go on whose barrier is complete.
@@ -161,7 +165,7 @@ static bool release_barriers(Worker *worker) {
       if (here > thread->barrier_count)
         fault_at(thread, &worker->block, SIM_BARRIER, thread->site, "%u threads at a barrier of %u", here,
                  thread->barrier_count);
-      check_aligned(worker, thread);
+      check_aligned(worker, number);
     } else {
       continue;
     }
