@@ -76,9 +76,9 @@ void order_begin_block(Order *order, uint32_t block) {
   order->whole = 0;
   order->any_fence = false;
   memset(order->warps, 0, sizeof order->warps);
-  memset(order->lanes, 0, sizeof order->lanes);
+  memset(order->lanes, 0, sizeof *order->lanes * (size_t)((order->n_threads + WARP - 1) / WARP));
   memset(order->arrived, 0, sizeof order->arrived);
-  memset(order->fences, 0, sizeof order->fences);
+  memset(order->fences, 0, sizeof *order->fences * (size_t)order->n_threads);
   memset(order->known, 0, sizeof *order->known * order->n_blocks);
 }
 

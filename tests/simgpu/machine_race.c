@@ -21,7 +21,7 @@ typedef struct Cell {
   struct Cell *bytes; // NULL while the word is whole
 } Cell;
 
-enum { PAGE_BYTES = 4096, PAGE_WORDS = PAGE_BYTES / 4, SHARED_WORDS = SIM_SHARED_SPAN / 4 };
+enum { PAGE_BYTES = 4096, PAGE_WORDS = PAGE_BYTES / 4 };
 
 typedef struct Page {
   uint64_t number;
@@ -34,6 +34,8 @@ static struct {
   size_t n_pages, room_pages;
   Page *latest;
   Cell *shared;
+  Cell **split; // bytes of split words, to be freed
+  size_t n_split, room_split;
 } races;
 
 static void *must(void *memory) {
@@ -43,18 +45,17 @@ static void *must(void *memory) {
 
 void race_begin(Worker *worker) {
   races.order = order_new(worker->launch->n_blocks, worker->n_threads);
-  races.shared = must(calloc(SHARED_WORDS, sizeof *races.shared));
+  size_t shared_bytes = worker->block.dynamic + worker->block.dynamic_bytes;
+  races.shared = must(calloc(shared_bytes / 4 + 8, sizeof *races.shared));
 }
 
 void race_begin_block(Worker *worker) { order_begin_block(races.order, worker->block.index); }
 
 void race_end(Worker *worker) {
   (void)worker;
-  for (size_t k = 0; k < races.room_pages; k++) {
-    for (int c = 0; races.pages[k] && c < PAGE_WORDS; c++) free(races.pages[k]->cells[c].bytes);
-    free(races.pages[k]);
-  }
-  for (size_t c = 0; c < SHARED_WORDS; c++) free(races.shared[c].bytes);
+  for (size_t k = 0; k < races.room_pages; k++) free(races.pages[k]);
+  for (size_t k = 0; k < races.n_split; k++) free(races.split[k]);
+  free(races.split);
   free(races.pages);
   free(races.shared);
   order_free(races.order);
@@ -160,6 +161,11 @@ static void split(Cell *cell) {
   for (int k = 0; k < 4; k++) bytes[k] = *cell;
   for (int k = 0; k < 4; k++) bytes[k].bytes = NULL;
   cell->bytes = bytes;
+  if (races.n_split == races.room_split) {
+    races.room_split = races.room_split ? 2 * races.room_split : 64;
+    races.split = must(realloc(races.split, sizeof *races.split * races.room_split));
+  }
+  races.split[races.n_split++] = bytes;
 }
 
 void race_access(SimThread *thread, SimBlock *block, int is_shared, uint64_t address, unsigned n, int kind,
