@@ -76,7 +76,7 @@ typedef struct SimFault {
 bool sim_machine_run(const SimKernel *kernel, const SimLaunch *launch, SimFault *fault);
 
 typedef struct SimCounters {
-  uint64_t instructions, flops;
+  uint64_t instructions, flops;           // of threads
   uint64_t requests, sectors;             // global loads and stores of warps, and the 32-byte sectors they touched
   uint64_t ideal_sectors;                 // what the distinct bytes of each request would need if they lay together
   uint64_t shared_requests, shared_waves; // equal where no bank conflicts are
