@@ -4,6 +4,7 @@
 // pageable memory returns when the source is staged, and its device side comes in the legacy stream's time.
 #include "tests/simgpu/driver_graph.h"
 #include "tests/simgpu/driver_memory.h"
+#include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,8 @@ static bool copy_run(Op *op) {
   else if (copy->to_place == PINNED && !memory_is_pinned(to, copy->bytes))
     return fail(op, "the pinned destination was freed before the copy ran");
   if (!to) return fail(op, why);
+  if (!copy->staged && copy->from_place == DEVICE) stream_order_touch(op, copy->from, copy->bytes, SIM_READ);
+  if (copy->to_place == DEVICE) stream_order_touch(op, copy->to, copy->bytes, SIM_WRITE);
   // Pageable memory that is used late may be gone by now, which the kernel's copying survives.
   struct iovec local = {from, copy->bytes}, remote = {to, copy->bytes};
   if (copy->from_place == PAGEABLE && !copy->staged) {
