@@ -28,12 +28,14 @@ static int random_below(int n) {
 
 static void make(Action *program) {
   for (int k = 0; k < LENGTH; k++)
-    program[k] = (Action){.kind = (Kind)random_below(KINDS),
+    program[k] = (Action){.kind = random_below(3) ? ADD : (Kind)random_below(KINDS),
                           .stream = random_below(STREAMS),
                           .to = random_below(BUFFERS),
                           .a = random_below(BUFFERS),
                           .b = random_below(BUFFERS),
                           .by = (float)(1 + random_below(3)) * 0.5f};
+  for (int k = 0; k < LENGTH; k++) // mostly sums go on from what was there, so that each value matters
+    if (program[k].kind == ADD && random_below(4)) program[k].a = program[k].to;
 }
 
 static bool reads(const Action *x, int b) {
