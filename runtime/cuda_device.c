@@ -158,6 +158,7 @@ static void cuda_close(Device *device) {
   }
   if (cuda->sends) api->cuStreamDestroy_v2(cuda->sends);
   if (cuda->receives) api->cuStreamDestroy_v2(cuda->receives);
+  if (cuda->blas) api->cublasLtDestroy(cuda->blas);
   api->cuDevicePrimaryCtxRelease_v2(cuda->ordinal);
   free(cuda);
 }
