@@ -223,6 +223,7 @@ static void follow(Follower *f, const IrStmt *s, uint32_t active, double weight)
   case IR_DO: follow_call(f, s->value, active, weight); return;
   case IR_STORE_N:
   case IR_BARRIER:
+  case IR_LAMBDA: // called by templates, whose schedules count themselves
   case IR_COMMENT: return;
   }
 }

@@ -107,6 +107,7 @@ typedef enum IrStmtKind {
   IR_IF,      // body[0] if value, else body[1] if there is one
   IR_DO,      // a call for its effect: value is an IR_CALL
   IR_BARRIER, // CUDA: the threads of the block wait for each other
+  IR_LAMBDA,  // CUDA: var names a local function of the variables `param`: body[0], then its result `value`, if any
   IR_COMMENT, // text
 } IrStmtKind;
 
@@ -121,6 +122,8 @@ struct IrStmt {
   const IrBuffer *buffer;
   IrExpr *index, *value;
   const char *text;
+  IrVar *const *param; // LAMBDA
+  int n_params;
   IrStmt **body;
   int n_body, cap_body;
 };
@@ -237,6 +240,9 @@ IrStmt *ir_if(Ir *ir, IrStmt *block, IrExpr *condition); // returns the IR_IF; i
 IrStmt *ir_else(Ir *ir, IrStmt *if_stmt);                // the block of the else branch
 void ir_do(Ir *ir, IrStmt *block, const char *name, int n, IrExpr *const *args);
 void ir_barrier(Ir *ir, IrStmt *block); // CUDA
+// CUDA: a local function, to be given to a template by its name, ir_ref(ir, lambda->var). Returns the IR_LAMBDA;
+// body[0] is the block to fill, `value` what it returns.
+IrStmt *ir_lambda(Ir *ir, IrStmt *block, const char *name, int n_params, IrVar *const *param);
 void ir_comment(Ir *ir, IrStmt *block, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // Splits the function's tasks over an index space of n axes (the last varies fastest): sets n_tasks to their product

@@ -85,6 +85,24 @@ static void put_store(Printer *p, const IrStmt *s) {
   text_put(p->out, ";\n");
 }
 
+static void put_lambda(Printer *p, const IrStmt *s) {
+  text_printf(p->out, "auto %s = [&](", print_var_name(p, s->var));
+  for (int k = 0; k < s->n_params; k++)
+    text_printf(p->out, "%s%s %s", k ? ", " : "", p->spell->type[s->param[k]->type], print_var_name(p, s->param[k]));
+  text_printf(p->out, ") -> %s {\n", s->value ? p->spell->type[s->value->type] : "void");
+  p->indent++;
+  put_block(p, s->body[0]);
+  if (s->value) {
+    print_indent(p);
+    text_put(p->out, "return ");
+    print_expr(p, s->value, P_TERNARY);
+    text_put(p->out, ";\n");
+  }
+  p->indent--;
+  print_indent(p);
+  text_put(p->out, "};\n");
+}
+
 static void put_stmt(Printer *p, const IrStmt *s) {
   if (s->kind == IR_BLOCK) {
     put_block(p, s);
@@ -120,6 +138,7 @@ static void put_stmt(Printer *p, const IrStmt *s) {
     print_call(p, s->value->name, s->value->n_args, s->value->arg);
     text_put(p->out, ";\n");
     break;
+  case IR_LAMBDA: put_lambda(p, s); break;
   case IR_BARRIER: text_put(p->out, "__syncthreads();\n"); break;
   case IR_COMMENT: text_printf(p->out, "// %s\n", s->text); break;
   }
