@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/cuda_context.h"
 
 // ---- GPUs -----------------------------------------------------------------------------------------------------------
@@ -101,8 +102,9 @@ Status cuda_wait(CudaDevice *cuda, CudaStream stream) {
   Collective *collective = cuda->device.collective;
   CudaResult result = CUDA_NOT_READY;
   if (!collective || !collective->check) result = cuda->api->cuStreamSynchronize(stream);
+  double start = clock_seconds();
   for (int turn = 0; result == CUDA_NOT_READY; turn++) {
-    TRY(collective->check(collective));
+    TRY(collective->check(collective, clock_seconds() - start));
     result = cuda->api->cuStreamQuery(stream);
     if (turn < 1000) sched_yield(); // most runs end soon; longer ones need not keep a core busy
     else nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);

@@ -43,7 +43,7 @@ static int64_t elements_floats(const Map *map) {
   const Group *group = map->lower->group;
   if (map->n_loops != 1 || map->has_reductions || map->loop[0].n > MOST_FLOATS) return 0;
   for (int k = 0; k < group->n_outs; k++) {
-    if (storage_root(group->outs[k]) != group->outs[k]) return 0;
+    if (storage_offset(group->outs[k]) % CUDA_QUAD) return 0;
   }
   for (int k = 0; k < map->n_stores; k++) {
     const MapStore *store = &map->store[k];
@@ -83,7 +83,12 @@ static int64_t sums_floats(Map *map) {
   return r.axis[0].n;
 }
 
-int64_t cuda_flat_floats(Map *map) { return map->n_loops ? elements_floats(map) : sums_floats(map); }
+static bool is_scalar(const Map *map) { return !map->n_loops && !map->has_reductions; }
+
+int64_t cuda_flat_floats(Map *map) {
+  if (is_scalar(map)) return 1;
+  return map->n_loops ? elements_floats(map) : sums_floats(map);
+}
 
 // ---- how
 
@@ -133,6 +138,15 @@ static void put_elements(Map *map, const Row *row) {
   emit_close(&emit);
 }
 
+// A row is one number.
+static void put_scalars(Map *map, const Row *row) {
+  Ir *ir = map->lower->ir;
+  Emit emit;
+  emit_begin(&emit, map->lower, ir_if(ir, ir->function->body, ir_equal(ir, row->first, ir_int(ir, 0)))->body[0]);
+  for (int k = 0; k < map->n_stores; k++) emit_expect(&emit, map->store[k].value);
+  cuda_put_stores(&emit, map, false);
+}
+
 // Sums of this block's elements, into partial[block], and the last block of the row adds those up.
 static void put_sums(Map *map, const Row *row) {
   Ir *ir = map->lower->ir;
@@ -167,6 +181,7 @@ static void put_sums(Map *map, const Row *row) {
 
 void cuda_put_flat(Map *map, int64_t floats) {
   Row row = begin_row(map, floats);
-  if (map->n_loops) put_elements(map, &row);
+  if (is_scalar(map)) put_scalars(map, &row);
+  else if (map->n_loops) put_elements(map, &row);
   else put_sums(map, &row);
 }

@@ -148,7 +148,8 @@ static void schedule_nearest(Lower *lower, Node *node) {
 
 static void schedule_random(Lower *lower, Node *node) {
   Ir *ir = lower->ir;
-  int64_t n = shape_elements(node->shape), n_quads = (n + CUDA_QUAD - 1) / CUDA_QUAD;
+  int64_t n = shape_elements(node->shape), each = node_attr(node, "each").i;
+  int64_t n_quads = (n + CUDA_QUAD - 1) / CUDA_QUAD + (each % CUDA_QUAD != 0); // they may begin within a block
   set_blocks(ir, CUDA_BLOCK, (n_quads + CUDA_BLOCK - 1) / CUDA_BLOCK);
   IrExpr *quad = global_thread(ir), *index[MAX_RANK];
   IrStmt *block = below(ir, ir->function->body, quad, n_quads);
@@ -156,8 +157,11 @@ static void schedule_random(Lower *lower, Node *node) {
   const Node *key = node->in[0];
   IrExpr *args[] = {ir_address(ir, lower_in(lower, key), lower_offset(lower, key, index)),
                     ir_int(ir, node_attr(node, "stream").i),
-                    ir_address(ir, lower->out[0], lower_offset(lower, node, index)), quad, ir_int(ir, n)};
-  ir_do(ir, block, "random_quad", 5, args);
+                    ir_int(ir, each),
+                    ir_address(ir, lower->out[0], lower_offset(lower, node, index)),
+                    quad,
+                    ir_int(ir, n)};
+  ir_do(ir, block, "random_quad", 6, args);
 }
 
 // ---- all
@@ -221,12 +225,16 @@ static const char functions[] =
     "    __syncthreads();\n"
     "  }\n"
     "}\n"
-    "INLINE void random_quad(const float *key, i64 stream, float *out, i64 quad, i64 n) {\n"
-    "  const float4 q = random_block(key, stream, quad);\n"
+    // out[0] .. out[n - 1] are the elements from key[2] * each on; those of one block of the stream.
+    "INLINE void random_quad(const float *key, i64 stream, i64 each, float *out, i64 quad, i64 n) {\n"
+    "  const i64 first = each ? key_word(key[2]) * each : 0, block = first / 4 + quad;\n"
+    "  const float4 q = random_block(key, stream, block);\n"
     "  const float word[4] = {q.x, q.y, q.z, q.w};\n"
     "#pragma unroll\n"
-    "  for (int k = 0; k < 4; k++)\n"
-    "    if (quad * 4 + k < n) out[quad * 4 + k] = word[k];\n"
+    "  for (int k = 0; k < 4; k++) {\n"
+    "    const i64 i = block * 4 + k - first;\n"
+    "    if (i >= 0 && i < n) out[i] = word[k];\n"
+    "  }\n"
     "}\n";
 
 void cuda_special_preamble(Text *out) { text_put(out, functions); }

@@ -15,6 +15,7 @@ typedef struct Group {
   int n_ins;
   Node **outs;
   int n_outs;
+  const char *row_symbol; // of its kernel, where that takes rows and is known; else NULL
 } Group;
 
 typedef struct KernelInfo {
@@ -48,7 +49,7 @@ void kernel_preamble(const Target *target, Text *source);
 const Node *storage_root(const Node *node);
 // Offset in floats of the value's first element in the root's buffer.
 int64_t storage_offset(const Node *node);
-// Distance in floats between images (axis 0) of a blocked value: that of the root.
+// Distance in floats between images (axis 0): that of the root for a part of its channels, be they blocked or plain.
 int64_t storage_batch_stride(const Node *node);
 
 #endif

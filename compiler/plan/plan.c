@@ -116,6 +116,18 @@ static void connect_group(Plan *plan, int number) {
   for (int i = 0; i < group->n_outs; i++) step->args[group->n_ins + i] = plan_arg(plan, group->outs[i]);
 }
 
+static const Group *row_of(const PlanStep *step, int i, int n) { return step->n_rows ? step->row[i / n] : step->group; }
+
+const Node *plan_step_out(const PlanStep *step, int i, const Group **out_group) {
+  *out_group = row_of(step, i, step->group->n_outs);
+  return (*out_group)->outs[i % step->group->n_outs];
+}
+
+const Node *plan_step_in(const PlanStep *step, int i, const Group **out_group) {
+  *out_group = row_of(step, i, step->group->n_ins);
+  return (*out_group)->ins[i % step->group->n_ins];
+}
+
 // All devices go through the all-reduces in one order, that of their numbers, whatever order suits each of them.
 static void chain_collectives(Plan *plan) {
   int n = 0, *step_of = ARENA_ARRAY(plan->arena, int, plan->n_steps + 1);
@@ -207,6 +219,7 @@ Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_
   add_outputs(plan);
   plan_updates(plan);
   keep_setup_values(plan);
+  plan_rows(plan);
   plan_memory(plan);
   return plan;
 }

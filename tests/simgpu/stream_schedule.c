@@ -53,7 +53,10 @@ static bool step(void) {
   }
   op->running = false;
   if (finished) op_finish(op);
-  else driver_changed();
+  else {
+    op->lane->rank = driver_random(); // its middle is where another stream does harm
+    driver_changed();
+  }
   return true;
 }
 
