@@ -61,8 +61,11 @@ struct Collective {
   // to[i] = sum (or, if `is_max`, maximum) over all devices of from[i]; `to` may be `from`. On a device with queues it
   // is put into `queue` (the device's own handle: a CUstream) and may return before it is done; else `queue` is NULL.
   Status (*all_reduce)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue);
-  // Asked again and again while the host waits for such a queue: an error ends the waiting. NULL: never asked.
-  Status (*check)(Collective *collective);
+  // Asked again and again while the host waits for such a queue, `waited` seconds so far: an error ends the waiting.
+  // NULL: never asked.
+  Status (*check)(Collective *collective, double waited);
+  // Whether what all_reduce puts into a queue can be captured into a CUDA graph and replayed.
+  bool is_capturable;
   // The same in two parts, for devices without queues: `begin` returns at once and numbers the operation, which then
   // runs beside the computation; `finish` waits until it, and so all before it, are done. NULL: all_reduce alone.
   Status (*begin)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, int64_t *number);

@@ -18,7 +18,9 @@ typedef void SgKernel(const void *context, float *const *arg, int64_t begin, int
 //
 // A step with rows takes a table in device memory instead of arguments:
 //   extern "C" __global__ void SYMBOL(const long long *table, int n_rows, float *scratch)
-// Row i is the words table[i * (2 + n)] ...: its first block, its floats, then the addresses of its n arguments.
-enum { SG_COUNTERS = 1024 };
+// Row i is the words table[i * (2 + n)] ...: its first block, its floats, then the addresses of its n arguments. Each
+// thread computes SG_ROW_FLOATS floats, so that a row of f floats takes ceil(f / (block * SG_ROW_FLOATS)) blocks. A
+// step has at most SG_COUNTERS rows.
+enum { SG_COUNTERS = 1024, SG_ROW_FLOATS = 4 };
 
 #endif

@@ -155,7 +155,8 @@ static void put_steps(Text *out, const char *list, const Step *steps, int n) {
     put_name(out, step->label);
     text_printf(out, " %d %d", step->n_read, step->n_args);
     for (int j = 0; j < step->n_args; j++) text_printf(out, " %d+%" PRId64, step->arg_buffer[j], step->arg_offset[j]);
-    text_printf(out, " %d %d %d %d %d", step->kind, step->block, step->shared, step->queue, step->rows);
+    text_printf(out, " %d %d %d %" PRId64 " %" PRId64 " %" PRId64 " %d %d", step->kind, step->block, step->shared,
+                step->requests, step->sectors, step->ideal_sectors, step->queue, step->rows);
     for (int j = 0; j < step->rows; j++) text_printf(out, " %" PRId64, step->row_floats[j]);
     text_printf(out, " %d", step->n_waits);
     for (int j = 0; j < step->n_waits; j++) text_printf(out, " %d", step->waits[j]);

@@ -55,6 +55,9 @@ typedef struct Step {
   const char *label; // ops and the user's source line, for profiles
   // Of CUDA kernels: a grid of n_tasks blocks of `block` threads with `shared` bytes of dynamic shared memory.
   int block, shared;
+  // Loads and stores of whole warps, the 32-byte sectors that they touch one by one, and how many sectors would do if
+  // what each wants lay together: estimates, as sums over the launch.
+  int64_t requests, sectors, ideal_sectors;
   // If not 0, one launch computes many equal kernels, each over its own `n_args / rows` arguments and `row_floats[i]`
   // floats (see runtime/kernel_abi.h).
   int rows;

@@ -189,6 +189,9 @@ static void get_launch(Reader *reader, Step *step) {
   step->kind = (StepKind)get_int(reader, 0, STEP_ALL_REDUCE);
   step->block = (int)get_int(reader, 0, INT32_MAX);
   step->shared = (int)get_int(reader, 0, INT32_MAX);
+  step->requests = get_int(reader, 0, INT64_MAX);
+  step->sectors = get_int(reader, 0, INT64_MAX);
+  step->ideal_sectors = get_int(reader, 0, INT64_MAX);
   step->queue = (int)get_int(reader, 0, INT32_MAX);
   step->rows = get_count(reader, "", 2);
   int64_t *row_floats = ARENA_ARRAY(reader->arena, int64_t, step->rows + 1);

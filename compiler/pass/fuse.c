@@ -111,11 +111,24 @@ static bool try_merge(Fuser *fuser, int a, int b) {
 
 // ---- a node and the kernels of its operands -------------------------------------------------------------------------
 
+// Whether the kernel will share a launch with others of its kind, of whatever size.
+static bool takes_rows(const Fuser *fuser, int set) {
+  return fuser->context->target->kind == TARGET_CUDA &&
+         has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+}
+
+// Whether the node is a small new value of a parameter or state, to be written over the old one in a launch of many.
+static bool is_update_of_rows(const Fuser *fuser, const Node *node) {
+  return fuser->context->target->kind == TARGET_CUDA && fuser->index->is_result[node->id] && node->op == OP_select &&
+         shape_elements(node->shape) < SMALL_ELEMENTS;
+}
+
 // Whether it pays to compute `value` in the kernel of its user.
 static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *value) {
   if (!node_needs_kernel(value) || !node_needs_kernel(user)) return false;
   if (value->op == OP_concat || user->op == OP_concat) return false;
   int set = fuse_set_of(fuser->sets, value);
+  if (is_update_of_rows(fuser, user) && !takes_rows(fuser, set)) return false;
   bool is_same_size = shape_elements(user->shape) == shape_elements(value->shape);
   switch (op_info(user->op)->cls) {
   case CLASS_ELEMENTWISE: return is_same_size; // a value that is broadcast would be computed again and again
@@ -234,7 +247,7 @@ static void join_small(Fuser *fuser) {
   for (int i = 0; i < fuser->graph->n_nodes; i++) {
     Node *node = fuser->graph->nodes[i];
     int set = fuse_set_of(fuser->sets, node), k = 0;
-    if (member(fuser, set, 0) != node || !is_small(fuser, set)) continue;
+    if (member(fuser, set, 0) != node || !is_small(fuser, set) || takes_rows(fuser, set)) continue;
     for (; k < n_open; k++) {
       const Node *other = member(fuser, open[k], 0);
       if (shape_equal(other->shape, node->shape) && layout_equal(other->layout, node->layout)) break;
@@ -283,7 +296,7 @@ static void explain(Fuser *fuser, Text *out) {
 }
 
 bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicate) {
-  if (context->target->kind != TARGET_CPU) return false; // a node at a time
+  if (context->target->kind == TARGET_REFERENCE) return false; // a node at a time
   fuse_duplicate(graph);
   Arena *arena = arena_new();
   Fuser fuser = {

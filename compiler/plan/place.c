@@ -130,16 +130,18 @@ static void take_over(Plan *plan, int at, MemoryItem *items, int *parent, const 
   if (!step->group || plan->is_apart) return;
   for (int o = step->n_read; o < step->n_args; o++) {
     int out = step->args[o].buffer;
-    const Node *value = step->group->outs[o - step->n_read];
+    const Group *group, *reader;
+    const Node *value = plan_step_out(step, o - step->n_read, &group);
     if (plan->buffers[out].kind != BUFFER_SLAB || value->into || parent[out] != out || items[out].first != at) continue;
     for (int k = 0; k < step->n_read; k++) {
       int in = step->args[k].buffer, root = find_root(parent, in);
       if (plan->buffers[in].kind != BUFFER_SLAB || step->args[k].offset || !dies_at(plan, &items[root], at, clocks) ||
           root == out)
         continue;
-      if (step->group->ins[k]->into || plan->buffers[in].size != plan->buffers[out].size) continue;
+      const Node *operand = plan_step_in(step, k, &reader);
+      if (reader != group || operand->into || plan->buffers[in].size != plan->buffers[out].size) continue;
       if (is_shared(step, k, o, parent, root) || is_shared(step, o, o, parent, out)) continue;
-      if (!plan_can_overwrite(step->group, value, step->group->ins[k])) continue;
+      if (!plan_can_overwrite(group, value, operand)) continue;
       parent[out] = root;
       items[root].last = items[out].last;
       if (items[root].end) join_ends((QueueClock *)items[root].end, items[out].end);

@@ -87,8 +87,10 @@ typedef struct PlanStep {
   int64_t copied;
   const Node *about; // what it is named after: the group's last member, the node copied
   bool is_setup;
-  PlanArg *args; // n_read inputs, then outputs
+  PlanArg *args; // n_read inputs, then outputs; of all rows
   int n_args, n_read;
+  const Group **row; // the groups computed together, where the kernel takes rows
+  int n_rows, cap_rows;
   int *before; // steps that must have run
   int n_before, cap_before;
 } PlanStep;
@@ -124,12 +126,18 @@ Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_
 // Lets producers of updates write straight into the parameter where no reader of the old value comes later, and adds
 // copies for the others.
 void plan_updates(Plan *plan);
+// Makes one step of equal kernels that take rows.
+void plan_rows(Plan *plan);
 // Orders the steps, lets results take over the memory of operands that die, and gives every buffer its offset.
 void plan_memory(Plan *plan);
 
 // Whether the group may write its output `out` over its input `in`: it reads and writes each element at one index.
 bool plan_can_overwrite(const Group *group, const Node *out, const Node *in);
 
+// The value that is written (read) as that argument, counted from the first written (read) one, and the group that
+// does.
+const Node *plan_step_out(const PlanStep *step, int i, const Group **out_group);
+const Node *plan_step_in(const PlanStep *step, int i, const Group **out_group);
 // Whether the step is an operation of all devices together.
 bool plan_is_collective(const PlanStep *step);
 

@@ -211,7 +211,10 @@ static Status all_reduce(Collective *collective, bool is_max, const float *from,
   return finish(collective, number);
 }
 
-static Status check(Collective *collective) { return world_check(((Seat *)collective)->world); }
+static Status check(Collective *collective, double waited) {
+  (void)waited; // the world has a clock of its own for each peer
+  return world_check(((Seat *)collective)->world);
+}
 
 Collective *world_collective(World *world, int device) { return world ? &world->seats[device].collective : NULL; }
 
@@ -341,7 +344,8 @@ Status world_open(const WorldOptions *options, World **out) {
   world->seats = calloc((size_t)world->devices, sizeof *world->seats);
   if (!world->seats) BUG("out of memory");
   for (int i = 0; i < world->devices; i++)
-    world->seats[i] = (Seat){.collective = {all_reduce, check, begin, finish}, .world = world};
+    world->seats[i] = (Seat){.collective = {.all_reduce = all_reduce, .check = check, .begin = begin, .finish = finish},
+                             .world = world};
   Status status = STATUS_OK;
   if (options->via != WORLD_ALONE) status = connect_processes(world, options);
   if (!status) {

@@ -31,4 +31,19 @@ bool sim_memory_find(uint64_t address, uint64_t *out_start, uint64_t *out_bytes)
 // writes to be allocated, and mark it as written. NULL and a sentence in `why` where that does not hold.
 void *sim_memory_range(uint64_t address, uint64_t bytes, SimAccess access, char *why, size_t n_why);
 
+// ---- for the machine
+
+// State of a byte. A byte that cp.async still has to write is pending (shared memory only).
+enum { SIM_DEAD = 0, SIM_FRESH = 1, SIM_PENDING = 2, SIM_WRITTEN = 3 };
+
+// The host's view of a device's address range: the byte at address base + k is bytes[k], its state bytes[k - span].
+typedef struct SimArena {
+  uint64_t base, span; // the span is a power of two
+  uint8_t *bytes;
+} SimArena;
+const SimArena *sim_memory_arena(int device); // NULL if there is no such device
+
+// "12 bytes past an allocation of 400 bytes", "in memory that was freed": where an address lies.
+void sim_memory_describe(uint64_t address, char *out, size_t n_out);
+
 #endif
