@@ -116,6 +116,16 @@ plant:
 	@$(CC) $(CFLAGS) -Wno-error -w -c -o $(PROGRAM).o $(SOURCE)
 	@$(CC) $(CFLAGS) -o $(PROGRAM) $(BUILD)/tests/$(TEST).o $(PROGRAM).o $(shared_tools) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
+# The CUDA back end on a GPU, or on the simulated one: every architecture, all golden cases, races, all counters.
+test-gpu:
+	sh tools/setup.sh build $(BUILD)
+	sh tools/setup.sh test $(BUILD)
+	$(MAKE) -j2 programs
+	@TALLY=$(abspath $(BUILD))/tally-gpu SGC_CACHE=$(abspath $(BUILD))/cache sh -c ': >"$$TALLY"; \
+	  for program in $(BUILD)/tests/simgpu/test_* $(BUILD)/tests/*/test_cuda*; do \
+	    case $$program in *.[do]) ;; *) sh tests/run.sh gpu $$program ;; esac; done; \
+	  sh tests/gpu/all.sh $(BUILD) whole; sh tests/tally.sh "$$TALLY"'
+
 # What TensorBoard and W&B themselves make of our event files; installs them into a cache of its own.
 test-tensorboard: $(BUILD)/sgrun
 	SGC=$(abspath $(BUILD))/sgc SGRUN=$(abspath $(BUILD))/sgrun sh tests/tools/tensorboard.sh
@@ -170,6 +180,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs plant demo test test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
+.PHONY: all programs plant demo test test-gpu test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
