@@ -31,6 +31,10 @@ $(BUILD)/sgc: $(call objects,$(wildcard tools/sgc*.c)) $(shared_tools) $(librari
 $(BUILD)/sgrun: $(call objects,$(wildcard tools/sgrun*.c)) $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
+# Compared with our own declarations; nothing else is built with them.
+CUDA_HOME ?= /usr/local/cuda
+$(BUILD)/tests/runtime/test_cuda_api.o: CFLAGS += $(if $(wildcard $(CUDA_HOME)/include/cuda.h),-isystem $(CUDA_HOME)/include)
+
 # The loader's inner loops are long enough for the vectoriser's full effort.
 $(BUILD)/runtime/data/augment.o: CFLAGS_release = -O3
 
@@ -56,16 +60,28 @@ $(call objects,$(wildcard runtime/report/*.c)): | $(BUILD)/runtime/report/tensor
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
-# The simulated GPU: a shared library that tests open in the place of libcuda, cuBLASLt and NCCL.
-sources_simgpu = $(filter-out tests/simgpu/test_%,$(wildcard tests/simgpu/*.c)) $(addprefix runtime/base/,arena.c hash.c status.c text.c)
-objects_simgpu = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_simgpu))
+# The simulated GPU: a shared library that tests open in the place of libcuda, cuBLASLt and NCCL. Its driver half needs
+# the CUDA toolkit's headers; without them there is no library, and what needs it skips.
+cuda_include := $(firstword $(patsubst %/cuda.h,%,$(wildcard $(dir $(realpath $(shell command -v nvcc)))../include/cuda.h \
+	/usr/local/cuda/include/cuda.h /usr/include/cuda.h)))
+sources_driver = $(foreach part,driver stream blas nccl,$(wildcard tests/simgpu/$(part)_*.c))
+sources_machine = $(filter-out tests/simgpu/test_% $(sources_driver),$(wildcard tests/simgpu/*.c)) \
+	$(addprefix runtime/base/,arena.c hash.c status.c text.c)
+tests_driver = $(foreach part,driver blas nccl,$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_$(part)*.c)))
+tests_machine = $(filter-out $(tests_driver),$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_*.c)))
+objects_machine = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_machine))
+objects_driver = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_driver))
+simgpu = $(if $(cuda_include),$(BUILD)/libsimgpu.so)
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@" && $(CC) $(CFLAGS) -fPIC -c -o $@ $<
 $(BUILD)/pic/tests/simgpu/kernel_text.o: $(wildcard tests/simgpu/kernel_*.h)
-$(BUILD)/libsimgpu.so: $(objects_simgpu)
-	@echo "ld $@" && $(CC) $(CFLAGS) -shared -o $@ $^ -lm -ldl -lpthread
-$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_*.c)): $(objects_simgpu)
+$(objects_driver) $(addsuffix .o,$(tests_driver)): CFLAGS += $(addprefix -isystem ,$(cuda_include))
+$(BUILD)/pic/tests/simgpu/blas_gemm.o: CFLAGS_release = -O3
+$(BUILD)/libsimgpu.so: $(objects_machine) $(objects_driver)
+	@echo "ld $@" && $(CC) $(CFLAGS) -shared -Wl,-z,nodelete -o $@ $^ -lm -ldl -lpthread
+$(tests_machine): $(objects_machine)
+$(tests_driver): | $(simgpu)
 
 $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
@@ -78,7 +94,7 @@ $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 
 # ---- jobs
 
-programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(BUILD)/libsimgpu.so $(tests)
+programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(simgpu) $(tests)
 
 # Everything from a bare Debian 12: set-up, build, a picture of a network, training on rooms, depth of photographs.
 demo:
@@ -94,6 +110,11 @@ test:
 	$(MAKE) -j2 programs
 	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
 	@sh tests/all.sh $(BUILD)
+
+# A test program with one changed source in front of the libraries (tests/faults/plant.py).
+plant:
+	@$(CC) $(CFLAGS) -Wno-error -w -c -o $(PROGRAM).o $(SOURCE)
+	@$(CC) $(CFLAGS) -o $(PROGRAM) $(BUILD)/tests/$(TEST).o $(PROGRAM).o $(shared_tools) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 # What TensorBoard and W&B themselves make of our event files; installs them into a cache of its own.
 test-tensorboard: $(BUILD)/sgrun
@@ -121,6 +142,12 @@ bench:
 	$(MAKE) -j2 all
 	sh tests/bench/bench.sh $(BUILD)
 
+# A GPU against PyTorch on it, eager and compiled, in turn in one run.
+bench-gpu:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/run_model
+	sh tests/bench/bench_gpu.sh $(BUILD)
+
 # The loader against PyTorch's DataLoader, interleaved in one run.
 bench-loader:
 	sh tools/setup.sh build $(BUILD)
@@ -143,6 +170,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test test-miniworld test-tensorboard golden study bless bench bench-loader bench-kernels format clean
+.PHONY: all programs plant demo test test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -55,8 +55,25 @@ void race_begin(Worker *worker) {
 
 void race_begin_block(Worker *worker) { order_begin_block(races.order, worker->block.index); }
 
+void (*sim_touched)(uint64_t address, unsigned bytes, bool was_read, bool was_written);
+
+// A word that was read and then written counts as written alone, which conflicts with all that a read does.
+static void tell_touched(const Page *page) {
+  for (uint64_t k = 0; k < PAGE_WORDS; k++) {
+    const Cell *cell = &page->cells[k];
+    for (uint64_t b = 0; b < (cell->bytes ? 4 : 1); b++) {
+      const Cell *part = cell->bytes ? &cell->bytes[b] : cell;
+      bool was_read = part->read.time, was_written = part->write.time;
+      if (was_read || was_written)
+        sim_touched(page->number * PAGE_BYTES + 4 * k + b, cell->bytes ? 1 : 4, was_read, was_written);
+    }
+  }
+}
+
 void race_end(Worker *worker) {
   (void)worker;
+  for (size_t k = 0; sim_touched && k < races.room_pages; k++)
+    if (races.pages[k]) tell_touched(races.pages[k]);
   for (size_t k = 0; k < races.room_pages; k++)
     if (races.pages[k] && n_spare < SPARE_PAGES) spare[n_spare++] = races.pages[k];
     else free(races.pages[k]);
