@@ -95,6 +95,17 @@ static void freed(bool waits) {
   gpu.cuMemFree(p);
 }
 
+static void stream_ordered(bool waits) {
+  CUdeviceptr p = 0;
+  gpu.cuMemAllocAsync(&p, 4 * N, s[0]);
+  gpu.cuEventRecord(event, s[0]);
+  if (waits) gpu.cuStreamWaitEvent(s[1], event, 0);
+  gpu.cuMemsetD32Async(p, 0, N, s[1]);
+  gpu.cuEventRecord(other, s[1]);
+  gpu.cuStreamWaitEvent(s[2], other, 0);
+  gpu.cuMemFreeAsync(p, s[2]);
+}
+
 static void in_a_graph(bool waits) {
   CUgraph graph = NULL;
   gpu.cuStreamBeginCapture(s[0], CU_STREAM_CAPTURE_MODE_GLOBAL);
@@ -128,6 +139,7 @@ static const struct {
     {"the legacy stream", legacy, "and nothing orders them"},
     {"neighbours", neighbours, "and nothing orders them"},
     {"freed", freed, "freed"},
+    {"memory in a stream's order", stream_ordered, "nothing orders them"},
     {"in a graph", in_a_graph, "graph's branch"},
 };
 
