@@ -31,6 +31,10 @@ $(BUILD)/sgc: $(call objects,$(wildcard tools/sgc*.c)) $(shared_tools) $(librari
 $(BUILD)/sgrun: $(call objects,$(wildcard tools/sgrun*.c)) $(shared_tools) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
+# Compared with our own declarations; nothing else is built with them.
+CUDA_HOME ?= /usr/local/cuda
+$(BUILD)/tests/runtime/test_cuda_api.o: CFLAGS += $(if $(wildcard $(CUDA_HOME)/include/cuda.h),-isystem $(CUDA_HOME)/include)
+
 # The loader's inner loops are long enough for the vectoriser's full effort.
 $(BUILD)/runtime/data/augment.o: CFLAGS_release = -O3
 
@@ -107,6 +111,11 @@ test:
 	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
 	@sh tests/all.sh $(BUILD)
 
+# A test program with one changed source in front of the libraries (tests/faults/plant.py).
+plant:
+	@$(CC) $(CFLAGS) -Wno-error -w -c -o $(PROGRAM).o $(SOURCE)
+	@$(CC) $(CFLAGS) -o $(PROGRAM) $(BUILD)/tests/$(TEST).o $(PROGRAM).o $(shared_tools) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+
 # What TensorBoard and W&B themselves make of our event files; installs them into a cache of its own.
 test-tensorboard: $(BUILD)/sgrun
 	SGC=$(abspath $(BUILD))/sgc SGRUN=$(abspath $(BUILD))/sgrun sh tests/tools/tensorboard.sh
@@ -133,6 +142,12 @@ bench:
 	$(MAKE) -j2 all
 	sh tests/bench/bench.sh $(BUILD)
 
+# A GPU against PyTorch on it, eager and compiled, in turn in one run.
+bench-gpu:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/run_model
+	sh tests/bench/bench_gpu.sh $(BUILD)
+
 # The loader against PyTorch's DataLoader, interleaved in one run.
 bench-loader:
 	sh tools/setup.sh build $(BUILD)
@@ -155,6 +170,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs demo test test-miniworld test-tensorboard golden study bless bench bench-loader bench-kernels format clean
+.PHONY: all programs plant demo test test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

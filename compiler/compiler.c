@@ -28,6 +28,19 @@ static const char *step_label(const PlanStep *step, Arena *arena) {
   return label;
 }
 
+static void emit_cuda_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
+  enum { THREADS = 256 };
+  *info = (KernelInfo){.symbol = arena_printf(arena, "copy_%" PRId64, floats),
+                       .n_tasks = (floats + THREADS - 1) / THREADS,
+                       .block = THREADS,
+                       .bytes = 8 * floats};
+  text_printf(source,
+              "extern \"C\" __global__ void __launch_bounds__(%d) %s(const float *from, float *to) {\n"
+              "  const long long i = blockIdx.x * %dLL + threadIdx.x;\n"
+              "  if (i < %" PRId64 ") to[i] = from[i];\n}\n",
+              THREADS, info->symbol, THREADS, floats);
+}
+
 // Generated programs copy with generated code, so that their text form needs nothing else.
 enum { COPY_TASK = 1 << 16 };
 static void emit_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
@@ -44,46 +57,113 @@ static void emit_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *in
 
 // ---- steps ----------------------------------------------------------------------------------------------------------
 
+// A group's kernel.
+typedef struct Kernel {
+  KernelInfo info;
+  const char *text;
+} Kernel;
+
 typedef struct Emitter {
   const Target *target;
   const Plan *plan;
+  const Group *groups;
+  Kernel *kernels; // of the groups
   Program *program;
   StrMap *symbols; // of the kernels in the source
   Text source;
 } Emitter;
 
+// Emits all kernels; groups get to know the symbols of those that take rows.
+static Kernel *emit_kernels(const Target *target, Group *groups, int n, Arena *arena) {
+  Kernel *kernels = ARENA_ARRAY(arena, Kernel, n + 1);
+  for (int i = 0; i < n && target->kind != TARGET_REFERENCE; i++) {
+    if (op_info(groups[i].nodes[0]->op)->cls == CLASS_COLLECTIVE) continue;
+    Text text = {0};
+    kernel_emit(target, &groups[i], arena, &text, &kernels[i].info);
+    kernels[i].text = arena_strdup(arena, text_get(&text));
+    groups[i].row_symbol = kernels[i].info.row_floats ? kernels[i].info.symbol : NULL;
+    text_free(&text);
+  }
+  return kernels;
+}
+
+// Arguments in the order of the kernel ABI: where there are rows, each row's reads and writes in turn.
 static void set_args(Emitter *emitter, const PlanStep *from, Step *step) {
   Arena *arena = emitter->program->arena;
   int *buffers = ARENA_ARRAY(arena, int, from->n_args + 1);
   int64_t *offsets = ARENA_ARRAY(arena, int64_t, from->n_args + 1);
-  for (int i = 0; i < from->n_args; i++) {
-    buffers[i] = from->args[i].buffer;
-    offsets[i] = from->args[i].offset;
+  int n_rows = from->n_rows ? from->n_rows : 1, n = 0;
+  int n_read = from->n_read / n_rows, n_written = from->n_args / n_rows - n_read;
+  for (int r = 0; r < n_rows; r++) {
+    for (int i = 0; i < n_read + n_written; i++, n++) {
+      const PlanArg *arg = &from->args[i < n_read ? r * n_read + i : from->n_read + r * n_written + i - n_read];
+      buffers[n] = arg->buffer;
+      offsets[n] = arg->offset;
+    }
   }
-  step->n_args = from->n_args;
-  step->n_read = from->n_read;
+  step->n_args = n;
+  step->n_read = n_read;
   step->arg_buffer = buffers;
   step->arg_offset = offsets;
+}
+
+static void put_source(Emitter *emitter, const char *symbol, const char *text) {
+  if (strmap_get(emitter->symbols, symbol)) return;
+  text_printf(&emitter->source, PROGRAM_KERNEL_MARK "%s\n", symbol);
+  text_put(&emitter->source, text);
+  strmap_set(emitter->symbols, symbol, emitter);
+}
+
+// What the kernels of further rows add to the step.
+static void add_row(Emitter *emitter, const Group *row, int number, Step *step, int64_t *row_floats) {
+  const KernelInfo *info = &emitter->kernels[row - emitter->groups].info;
+  row_floats[number] = info->row_floats;
+  if (number == 0) return;
+  step->n_tasks += info->n_tasks;
+  step->scratch += info->scratch ? info->scratch - SG_COUNTERS : 0;
+  step->requests += (int64_t)info->requests;
+  step->sectors += (int64_t)info->sectors;
+  step->ideal_sectors += (int64_t)info->ideal_sectors;
+  step->flops += info->flops;
+  step->bytes += info->bytes;
+}
+
+static void set_queue(Emitter *emitter, int place, Step *step) {
+  const Plan *plan = emitter->plan;
+  step->queue = plan->queue[place] == MAX_QUEUES ? QUEUE_COLLECTIVE : plan->queue[place];
+  step->n_waits = plan->n_waits[place];
+  step->waits = arena_memdup(emitter->program->arena, plan->waits[place], sizeof(int) * (size_t)step->n_waits);
 }
 
 // A symbol ends in a hash of its kernel's code: equal ones are one kernel.
 static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
   Arena *arena = emitter->program->arena;
   KernelInfo info = {0};
-  Text text = {0};
-  if (from->group) kernel_emit(emitter->target, from->group, arena, &text, &info);
-  else emit_copy(from->copied, &text, arena, &info);
-  if (!strmap_get(emitter->symbols, info.symbol)) {
-    text_printf(&emitter->source, PROGRAM_KERNEL_MARK "%s\n", info.symbol);
-    text_put(&emitter->source, text_get(&text));
-    strmap_set(emitter->symbols, info.symbol, emitter);
+  if (from->group) {
+    const Kernel *kernel = &emitter->kernels[from->group - emitter->groups];
+    info = kernel->info;
+    put_source(emitter, info.symbol, kernel->text);
+  } else {
+    Text text = {0};
+    if (emitter->target->kind == TARGET_CUDA) emit_cuda_copy(from->copied, &text, arena, &info);
+    else emit_copy(from->copied, &text, arena, &info);
+    put_source(emitter, info.symbol, text_get(&text));
+    text_free(&text);
   }
-  text_free(&text);
-  *step = (Step){.symbol = info.symbol,
+  *step = (Step){.symbol = arena_strdup(arena, info.symbol),
                  .n_tasks = info.n_tasks,
                  .scratch = info.scratch,
+                 .block = info.block,
+                 .shared = info.shared,
+                 .requests = (int64_t)info.requests,
+                 .sectors = (int64_t)info.sectors,
+                 .ideal_sectors = (int64_t)info.ideal_sectors,
                  .flops = info.flops,
-                 .bytes = info.bytes};
+                 .bytes = info.bytes,
+                 .rows = from->n_rows};
+  int64_t *row_floats = ARENA_ARRAY(arena, int64_t, from->n_rows + 1);
+  for (int r = 0; r < from->n_rows; r++) add_row(emitter, from->row[r], r, step, row_floats);
+  step->row_floats = row_floats;
 }
 
 static void reference_copy(const void *context, float *const *arg, int64_t begin, int64_t end, float *scratch) {
@@ -100,10 +180,32 @@ static void make_reference_step(const PlanStep *from, Step *step) {
                  .bytes = from->group ? cost.bytes : 8 * from->copied};
 }
 
+static void make_all_reduce(const PlanStep *from, Step *step) {
+  const Node *node = from->group->nodes[0];
+  int64_t n = shape_elements(node->shape);
+  *step = (Step){.kind = STEP_ALL_REDUCE,
+                 .symbol = node_attr(node, "which").i ? "max" : "sum",
+                 .n_tasks = n,
+                 .flops = n,
+                 .bytes = 8 * n};
+}
+
+// The all-reduce before is an operand for the order's sake alone.
+static void drop_order_operand(const PlanStep *from, Step *step) {
+  int *buffers = (int *)step->arg_buffer;
+  int64_t *offsets = (int64_t *)step->arg_offset;
+  buffers[1] = from->args[from->n_args - 1].buffer;
+  offsets[1] = from->args[from->n_args - 1].offset;
+  step->n_args = 2;
+  step->n_read = 1;
+}
+
 static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
-  if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
+  if (plan_is_collective(from)) make_all_reduce(from, step);
+  else if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
   else emit_kernel(emitter, from, step);
   set_args(emitter, from, step);
+  if (plan_is_collective(from)) drop_order_operand(from, step);
   step->label = step_label(from, emitter->program->arena);
 }
 
@@ -121,7 +223,8 @@ static void copy_buffers(Program *program, const Plan *plan) {
   }
 }
 
-static Program *make_program(const Graph *graph, const Target *target, const Plan *plan) {
+static Program *make_program(const Graph *graph, const Target *target, const Plan *plan, const Group *groups,
+                             Kernel *kernels) {
   Arena *arena = arena_new();
   Program *program = ARENA_ARRAY(arena, Program, 1);
   *program = (Program){.arena = arena,
@@ -135,12 +238,18 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   copy_buffers(program, plan);
   program->setup = ARENA_ARRAY(arena, Step, program->n_setup + 1);
   program->steps = ARENA_ARRAY(arena, Step, program->n_steps + 1);
-  Emitter emitter = {.target = target, .plan = plan, .program = program, .symbols = strmap_new(plan->arena)};
+  Emitter emitter = {.target = target,
+                     .plan = plan,
+                     .groups = groups,
+                     .kernels = kernels,
+                     .program = program,
+                     .symbols = strmap_new(plan->arena)};
   bool is_generated = target->kind != TARGET_REFERENCE;
   if (is_generated) kernel_preamble(target, &emitter.source);
   for (int i = 0; i < plan->n_steps; i++) {
     Step *step = i < plan->n_setup ? &program->setup[i] : &program->steps[i - plan->n_setup];
     make_step(&emitter, &plan->steps[plan->order[i]], step);
+    set_queue(&emitter, i, step);
   }
   if (is_generated) program->source = arena_strdup(arena, text_get(&emitter.source));
   text_free(&emitter.source);
@@ -160,17 +269,25 @@ static void drop_taps(Graph *graph) {
 
 Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   const Target *target = options->target ? options->target : target_host();
-  PassContext context = {
-      .target = target, .is_training = options->is_training, .exact = options->exact, .explain = options->explain};
+  PassContext context = {.target = target,
+                         .is_training = options->is_training,
+                         .exact = options->exact,
+                         .explain = options->explain,
+                         .shard = options->shard,
+                         .diag = options->diag};
   if (!options->keep_taps) drop_taps(graph);
   graph_sort(graph);
   pipeline_run(&context, &options->passes, graph);
+  if (options->shard && diag_errors(options->diag))
+    return status_make(EXIT_MODEL, "%s cannot be run on several devices", graph->name);
 
   Arena *arena = arena_new();
   bool is_reference = target->kind == TARGET_REFERENCE;
   int n_groups;
   Group *groups = is_reference ? reference_groups(graph, arena, &n_groups) : group_collect(graph, arena, &n_groups);
-  Program *program = make_program(graph, target, plan_build(graph, groups, n_groups, is_reference, arena));
+  Kernel *kernels = emit_kernels(target, groups, n_groups, arena);
+  Plan *plan = plan_build(graph, groups, n_groups, is_reference, target->queues, arena);
+  Program *program = make_program(graph, target, plan, groups, kernels);
   arena_free(arena);
   Text why = {0};
   Status status = STATUS_OK;

@@ -44,6 +44,7 @@ static int64_t count_flops(const Node *node) {
     return n_in * steps;
   }
   case CLASS_CONTRACT: return 2 * count_multiply_adds(node);
+  case CLASS_COLLECTIVE: return n_out;
   case CLASS_LEAF:
   case CLASS_MOVEMENT: return 0;
   }

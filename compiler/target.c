@@ -46,7 +46,8 @@ static int64_t cache_size(int level, int64_t fallback) {
 static Target host;
 
 static void detect(void) {
-  host = (Target){.kind = TARGET_CPU, .name = "cpu-generic-4", .vector = 4, .registers = 16, .cc_flags = CC_FLAGS};
+  host = (Target){
+      .kind = TARGET_CPU, .name = "cpu-generic-4", .vector = 4, .queues = 1, .registers = 16, .cc_flags = CC_FLAGS};
 #if defined(__x86_64__) || defined(__i386__)
   // Eight floats also with AVX-512: two 256-bit multiply-adds a cycle are as fast as one of 512 bits on most machines,
   // and half-filled blocks (12, 20, 36 channels) waste less. The 32 registers of AVX-512VL are what matters.
@@ -74,8 +75,80 @@ const Target *target_host(void) {
   return &host;
 }
 
+// Of each architecture the least that all its GPUs have; l1 is the shared memory that a block may ask for, l2 the
+// second level of the smaller ones.
+static const Target gpus[] = {
+#define GPU(number, kilobytes, megabytes)                                                                              \
+  {                                                                                                                    \
+    .kind = TARGET_CUDA, .name = "cuda-sm_" #number, .vector = 1, .queues = 4, .registers = 255,                       \
+    .l1 = (kilobytes) << 10, .l2 = (int64_t)(megabytes) << 20, .cc_flags = "--std=c++17", .compute = (number)          \
+  }
+    GPU(61, 48, 2),    GPU(70, 96, 6),   GPU(75, 64, 4),   GPU(80, 163, 40),  GPU(86, 99, 2),
+    GPU(87, 163, 4),   GPU(89, 99, 24),  GPU(90, 227, 50), GPU(100, 227, 64), GPU(103, 227, 64),
+    GPU(110, 227, 32), GPU(120, 99, 24), GPU(121, 99, 24),
+#undef GPU
+};
+
+const Target *target_cuda(int compute) {
+  for (size_t i = 0; i < sizeof gpus / sizeof *gpus; i++) {
+    if (gpus[i].compute == compute) return &gpus[i];
+  }
+  return NULL;
+}
+
+static const char *const precisions[] = {"f32", "tf32", "bf16", "f16"};
+enum { N_PRECISIONS = sizeof precisions / sizeof *precisions, N_GPUS = sizeof gpus / sizeof *gpus };
+
+bool precision_find(const char *name, Precision *out) {
+  for (int i = 0; i < N_PRECISIONS; i++) {
+    if (strcmp(name, precisions[i]) != 0) continue;
+    *out = (Precision)i;
+    return true;
+  }
+  return false;
+}
+
+static Target precise[N_GPUS][N_PRECISIONS];
+static char precise_names[N_GPUS][N_PRECISIONS][32];
+
+static void make_precise(void) {
+  for (int g = 0; g < N_GPUS; g++) {
+    for (int p = 0; p < N_PRECISIONS; p++) {
+      snprintf(precise_names[g][p], sizeof precise_names[g][p], "%s-%s", gpus[g].name, precisions[p]);
+      precise[g][p] = gpus[g];
+      precise[g][p].name = precise_names[g][p];
+      precise[g][p].precision = (Precision)p;
+    }
+  }
+}
+
+const Target *target_with_precision(const Target *target, Precision precision) {
+  if (target->precision == precision) return target;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_precise);
+  for (int g = 0; g < N_GPUS; g++) {
+    if (target->kind != TARGET_CUDA || gpus[g].compute != target->compute) continue;
+    if (precision == PRECISION_F32) return &gpus[g];
+    return gpus[g].compute >= (precision == PRECISION_F16 ? 75 : 80) ? &precise[g][precision] : NULL;
+  }
+  return NULL;
+}
+
+const Target *target_find(const char *name) {
+  int compute, end = 0;
+  if (!strcmp(name, "cpu")) return target_host();
+  if (!strcmp(name, "reference")) return target_reference();
+  if (sscanf(name, "cuda:sm_%d%n", &compute, &end) == 1 && !name[end]) return target_cuda(compute);
+  return NULL;
+}
+
 const Target *target_reference(void) {
-  static const Target reference = {
-      .kind = TARGET_REFERENCE, .name = "reference", .vector = 1, .registers = 16, .l1 = 32 << 10, .l2 = 512 << 10};
+  static const Target reference = {.kind = TARGET_REFERENCE,
+                                   .name = "reference",
+                                   .vector = 1,
+                                   .queues = 1,
+                                   .registers = 16,
+                                   .l1 = 32 << 10,
+                                   .l2 = 512 << 10};
   return &reference;
 }

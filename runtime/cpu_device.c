@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/cpu_pool.h"
 #include "runtime/device.h"
 #include "runtime/kernel_cache.h"
@@ -87,6 +88,8 @@ static void pass_notice(void *context, const char *text) {
 
 static Status cpu_load(Device *device, const Program *program, void **out_module) {
   CpuDevice *cpu = (CpuDevice *)device;
+  if (program->source && program->target && !strncmp(program->target, "cuda", 4))
+    return status_make(EXIT_DEVICE, "the program's kernels are made for %s, not for the CPU", program->target);
   TRY(reserve_scratch(cpu, program));
   KernelModule *module = NULL;
   if (program->source) TRY(kernel_module_load(program->source, program->cc_flags, pass_notice, cpu, &module));
@@ -99,31 +102,108 @@ static void cpu_unload(Device *device, void *module) {
   kernel_module_close(module);
 }
 
-static SgKernel *cpu_resolve(Device *device, void *module, const char *symbol) {
-  (void)device;
-  return module ? kernel_module_find(module, symbol) : NULL;
-}
+// ---- sequences ------------------------------------------------------------------------------------------------------
 
 typedef struct Launch {
-  SgKernel *function;
+  SgKernel *function; // NULL: an all-reduce
   const void *context;
-  float *const *args;
+  float **args;
+  int64_t n_tasks;
+  bool is_max;           // of an all-reduce
+  int64_t number;        // of an all-reduce that runs beside the computation, from `begin`
+  struct Launch *awaits; // the last all-reduce that has to be done before, or NULL
   float *scratch;
   int64_t stride;
 } Launch;
+
+typedef struct CpuSequence {
+  Arena *arena;
+  Launch *launches;
+  int n;
+} CpuSequence;
+
+static Status make_launch(Arena *arena, const SequencePlan *plan, const Step *step, Launch *out) {
+  *out = (Launch){.function = step->function, .context = step->context, .n_tasks = step->n_tasks};
+  if (step->rows) return status_make(EXIT_DEVICE, "'%s' is a kernel with rows, which the CPU has not", step->symbol);
+  if (step->kind == STEP_ALL_REDUCE) out->is_max = !strcmp(step->symbol, "max");
+  else if (!out->function && plan->module) out->function = kernel_module_find(plan->module, step->symbol);
+  if (step->kind == STEP_KERNEL && !out->function)
+    return status_make(EXIT_DEVICE, "the compiled kernels lack '%s'", step->symbol);
+  out->args = ARENA_ARRAY(arena, float *, step->n_args + 1);
+  for (int i = 0; i < step->n_args; i++) out->args[i] = plan->address[step->arg_buffer[i]] + step->arg_offset[i];
+  return STATUS_OK;
+}
+
+static Status cpu_prepare(Device *device, const SequencePlan *plan, void **out) {
+  (void)device;
+  Arena *arena = arena_new();
+  CpuSequence *sequence = ARENA_ARRAY(arena, CpuSequence, 1);
+  *sequence = (CpuSequence){arena, ARENA_ARRAY(arena, Launch, plan->n_steps + 1), plan->n_steps};
+  for (int i = 0; i < plan->n_steps; i++) {
+    const Step *step = &plan->steps[i];
+    Launch *launch = &sequence->launches[i];
+    Status status = make_launch(arena, plan, step, launch);
+    for (int k = 0; k < step->n_waits && !status; k++) { // all-reduces run in order: the last one says it of all
+      Launch *other = &sequence->launches[step->waits[k]];
+      if (plan->steps[step->waits[k]].kind == STEP_ALL_REDUCE && other > launch->awaits) launch->awaits = other;
+    }
+    if (!status) continue;
+    arena_free(arena);
+    return status;
+  }
+  *out = sequence;
+  return STATUS_OK;
+}
+
+static void cpu_drop(Device *device, void *sequence) {
+  (void)device;
+  if (sequence) arena_free(((CpuSequence *)sequence)->arena);
+}
+
+static Status cpu_send(Device *device, void *sequence) {
+  (void)device;
+  (void)sequence;
+  return STATUS_OK;
+}
 
 static void run_tasks(void *context, int worker, int64_t begin, int64_t end) {
   const Launch *launch = context;
   launch->function(launch->context, launch->args, begin, end, launch->scratch + worker * launch->stride);
 }
 
-static Status cpu_launch(Device *device, SgKernel *function, const void *context, float *const *args, int64_t n_tasks,
-                         int64_t scratch) {
-  CpuDevice *cpu = (CpuDevice *)device;
-  if (scratch > cpu->stride) BUG("a kernel wants %lld floats of scratch that load did not see", (long long)scratch);
-  Launch launch = {function, context, args, cpu->scratch, cpu->stride};
-  pool_run(cpu->pool, run_tasks, &launch, n_tasks);
+static Status all_reduce(CpuDevice *cpu, Launch *launch) {
+  Collective *collective = cpu->device.collective;
+  if (collective && collective->begin)
+    return collective->begin(collective, launch->is_max, launch->args[0], launch->args[1], launch->n_tasks,
+                             &launch->number);
+  if (collective)
+    return collective->all_reduce(collective, launch->is_max, launch->args[0], launch->args[1], launch->n_tasks, NULL);
+  memmove(launch->args[1], launch->args[0], (size_t)launch->n_tasks * sizeof(float));
   return STATUS_OK;
+}
+
+static Status finish(CpuDevice *cpu, const Launch *launch) {
+  Collective *collective = cpu->device.collective;
+  return collective && collective->begin ? collective->finish(collective, launch->number) : STATUS_OK;
+}
+
+static Status cpu_run(Device *device, void *sequence, double *seconds) {
+  CpuDevice *cpu = (CpuDevice *)device;
+  const CpuSequence *all = sequence;
+  const Launch *under_way = NULL; // the last all-reduce
+  for (int i = 0; i < all->n; i++) {
+    Launch *launch = &all->launches[i];
+    double start = seconds ? clock_seconds() : 0;
+    if (launch->awaits) TRY(finish(cpu, launch->awaits));
+    launch->scratch = cpu->scratch; // another program may have asked for more since
+    launch->stride = cpu->stride;
+    if (launch->function) pool_run(cpu->pool, run_tasks, launch, launch->n_tasks);
+    else TRY(all_reduce(cpu, launch));
+    if (!launch->function) under_way = launch;
+    if (seconds && !launch->function) TRY(finish(cpu, launch));
+    if (seconds) seconds[i] = clock_seconds() - start;
+  }
+  return under_way ? finish(cpu, under_way) : STATUS_OK; // it may be an output
 }
 
 static Status cpu_sync(Device *device) {
@@ -131,8 +211,7 @@ static Status cpu_sync(Device *device) {
   return STATUS_OK;
 }
 
-// ---- opening and closing
-// ---------------------------------------------------------------------------------------------
+// ---- opening and closing --------------------------------------------------------------------------------------------
 
 static void cpu_close(Device *device) {
   CpuDevice *cpu = (CpuDevice *)device;
@@ -145,12 +224,16 @@ static const DeviceTable cpu_table = {.kind = "cpu",
                                       .is_host = true,
                                       .alloc = cpu_alloc,
                                       .free = cpu_free,
+                                      .alloc_host = cpu_alloc,
+                                      .free_host = cpu_free,
                                       .upload = cpu_copy,
                                       .download = cpu_copy,
                                       .load = cpu_load,
                                       .unload = cpu_unload,
-                                      .resolve = cpu_resolve,
-                                      .launch = cpu_launch,
+                                      .prepare = cpu_prepare,
+                                      .drop = cpu_drop,
+                                      .send = cpu_send,
+                                      .run = cpu_run,
                                       .sync = cpu_sync,
                                       .memory = cpu_memory,
                                       .close = cpu_close};

@@ -4,26 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/clock.h"
 #include "runtime/base/random.h"
-
-// A step made ready: nothing is looked up while running.
-typedef struct Launch {
-  SgKernel *function;
-  const void *context;
-  float **args;
-  int64_t n_tasks, scratch;
-} Launch;
 
 struct Exec {
   const Program *program;
   Device *device;
   Arena *arena;
   void *module;
-  float *region[2]; // persistent, slab
-  float **address;  // of each buffer, on the device
-  float **host;     // of inputs and outputs: what the caller sees; the address itself on a device in host memory
-  Launch *setup, *steps;
+  float *region[2];    // persistent, slab
+  float **address;     // of each buffer, on the device
+  float **host;        // of inputs and outputs: what the caller sees; the address itself on a device in host memory
+  void *setup, *steps; // the sequences
   bool needs_setup;
   int64_t bytes;
 };
@@ -48,9 +39,11 @@ static Status place_buffers(Exec *exec) {
     exec->address[i] = exec->region[buffer->kind == BUFFER_SLAB] + buffer->offset;
     if (buffer->kind != BUFFER_INPUT && buffer->kind != BUFFER_OUTPUT) continue;
     int64_t n = shape_elements(buffer->shape);
-    exec->host[i] = exec->address[i];
-    if (exec->device->table->is_host) continue;
-    exec->host[i] = ARENA_ARRAY(exec->arena, float, n + 1);
+    if (exec->device->table->is_host) {
+      exec->host[i] = exec->address[i];
+      continue;
+    }
+    TRY(exec->device->table->alloc_host(exec->device, n, &exec->host[i]));
     exec->bytes += n * (int64_t)sizeof(float);
   }
   return STATUS_OK;
@@ -87,28 +80,18 @@ static Status fill_buffers(Exec *exec, uint64_t seed) {
   return STATUS_OK;
 }
 
-static Status prepare_steps(Exec *exec, const Step *steps, int n, Launch **out) {
-  *out = ARENA_ARRAY(exec->arena, Launch, n + 1);
-  for (int i = 0; i < n; i++) {
-    const Step *step = &steps[i];
-    Launch *launch = &(*out)[i];
-    *launch = (Launch){step->function, step->context, NULL, step->n_tasks, step->scratch};
-    if (!launch->function && exec->module)
-      launch->function = exec->device->table->resolve(exec->device, exec->module, step->symbol);
-    if (!launch->function) return status_make(EXIT_DEVICE, "the compiled kernels lack '%s'", step->symbol);
-    launch->args = ARENA_ARRAY(exec->arena, float *, step->n_args + 1);
-    for (int j = 0; j < step->n_args; j++) launch->args[j] = exec->address[step->arg_buffer[j]] + step->arg_offset[j];
-  }
-  return STATUS_OK;
-}
-
 static Status open_parts(Exec *exec, uint64_t seed) {
   const Program *program = exec->program;
   TRY(exec->device->table->load(exec->device, program, &exec->module));
   TRY(place_buffers(exec));
   TRY(fill_buffers(exec, seed));
-  TRY(prepare_steps(exec, program->setup, program->n_setup, &exec->setup));
-  return prepare_steps(exec, program->steps, program->n_steps, &exec->steps);
+  const DeviceTable *table = exec->device->table;
+  SequencePlan plan = {program, exec->module, program->setup, program->n_setup, exec->address, NULL};
+  TRY(table->prepare(exec->device, &plan, &exec->setup));
+  plan.steps = program->steps;
+  plan.n_steps = program->n_steps;
+  plan.host = table->is_host ? NULL : exec->host;
+  return table->prepare(exec->device, &plan, &exec->steps);
 }
 
 Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **out) {
@@ -127,7 +110,12 @@ Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **o
 void exec_close(Exec *exec) {
   if (!exec) return;
   const DeviceTable *table = exec->device->table;
+  status_free(table->sync(exec->device)); // a run may be under way
+  table->drop(exec->device, exec->steps);
+  table->drop(exec->device, exec->setup);
   if (exec->module) table->unload(exec->device, exec->module);
+  for (int i = 0; !table->is_host && exec->host && i < exec->program->n_buffers; i++)
+    table->free_host(exec->device, exec->host[i]);
   table->free(exec->device, exec->region[0]);
   table->free(exec->device, exec->region[1]);
   arena_free(exec->arena);
@@ -168,44 +156,30 @@ Status exec_get(const Exec *exec, const char *name, float *values) {
 
 // ---- running --------------------------------------------------------------------------------------------------------
 
-static Status launch(Exec *exec, const Launch *step) {
-  return exec->device->table->launch(exec->device, step->function, step->context, step->args, step->n_tasks,
-                                     step->scratch);
+Status exec_send(Exec *exec) { return exec->device->table->send(exec->device, exec->steps); }
+
+static Status start(Exec *exec, double *seconds) {
+  const DeviceTable *table = exec->device->table;
+  if (exec->needs_setup) {
+    TRY(table->run(exec->device, exec->setup, NULL));
+    exec->needs_setup = false;
+  }
+  return table->run(exec->device, exec->steps, seconds);
 }
 
-// Copies inputs to the device, or outputs from it, where the device has memory of its own.
-static Status transfer(Exec *exec, BufferKind kind) {
-  const DeviceTable *table = exec->device->table;
-  for (int i = 0; i < exec->program->n_buffers && !table->is_host; i++) {
-    const Buffer *buffer = &exec->program->buffers[i];
-    int64_t n = shape_elements(buffer->shape);
-    if (buffer->kind != kind) continue;
-    if (kind == BUFFER_INPUT) TRY(table->upload(exec->device, exec->address[i], exec->host[i], n));
-    else TRY(table->download(exec->device, exec->host[i], exec->address[i], n));
-  }
-  return STATUS_OK;
+Status exec_start(Exec *exec) { return start(exec, NULL); }
+
+Status exec_finish(Exec *exec) { return exec->device->table->sync(exec->device); }
+
+Status exec_run(Exec *exec) {
+  TRY(exec_start(exec));
+  return exec_finish(exec);
 }
 
 Status exec_profile(Exec *exec, double *seconds) {
-  const DeviceTable *table = exec->device->table;
-  TRY(transfer(exec, BUFFER_INPUT));
-  if (exec->needs_setup) {
-    for (int i = 0; i < exec->program->n_setup; i++) TRY(launch(exec, &exec->setup[i]));
-    exec->needs_setup = false;
-  }
-  if (seconds) TRY(table->sync(exec->device));
-  for (int i = 0; i < exec->program->n_steps; i++) {
-    double start = seconds ? clock_seconds() : 0;
-    TRY(launch(exec, &exec->steps[i]));
-    if (!seconds) continue;
-    TRY(table->sync(exec->device));
-    seconds[i] = clock_seconds() - start;
-  }
-  TRY(table->sync(exec->device));
-  return transfer(exec, BUFFER_OUTPUT);
+  TRY(start(exec, seconds));
+  return exec_finish(exec);
 }
-
-Status exec_run(Exec *exec) { return exec_profile(exec, NULL); }
 
 int64_t exec_memory(const Exec *exec) { return exec->bytes + exec->device->table->memory(exec->device); }
 

@@ -13,7 +13,7 @@ Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **o
 void exec_close(Exec *exec); // NULL is allowed
 
 // Host memory of an input (to write, row-major) or an output (to read after exec_run); NULL if there is none of that
-// name. Lent; the same for the life of the Exec.
+// name. Lent; the same for the life of the Exec. Inputs keep their values from run to run.
 float *exec_input(Exec *exec, const char *name);
 const float *exec_output(const Exec *exec, const char *name);
 
@@ -24,6 +24,14 @@ Status exec_get(const Exec *exec, const char *name, float *values);
 // Runs the setup steps if weights were set since the last time, then the steps. Updates are written back in place.
 // After an error (of the device) the values of parameters and state are undefined.
 Status exec_run(Exec *exec);
+
+// exec_run in two parts, for work of the host while the device computes: exec_start returns as soon as the inputs may
+// be written anew for the next run, exec_finish when the outputs are there. In between, nothing else of this Exec may
+// be called but exec_send, which begins to copy the inputs of the next run; they must not be written after it until
+// that run's exec_start has returned.
+Status exec_start(Exec *exec);
+Status exec_send(Exec *exec);
+Status exec_finish(Exec *exec);
 
 // As exec_run, with a clock around each step: seconds[i] for step i of the program.
 Status exec_profile(Exec *exec, double *seconds);

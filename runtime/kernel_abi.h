@@ -9,4 +9,18 @@
 // finds its node there. Tasks are independent: any split over workers gives the same bits.
 typedef void SgKernel(const void *context, float *const *arg, int64_t begin, int64_t end, float *scratch);
 
+// CUDA kernels take one pointer for each argument, inputs first, then outputs, and last, where the step has any, the
+// scratch memory of the launch:
+//   extern "C" __global__ void SYMBOL(const float *in0, ..., float *out0, ..., float *scratch)
+// Block number blockIdx.x is the task. Scratch begins with SG_COUNTERS 32-bit words that are zero before and after
+// every launch: blocks that share a result count themselves there (atomicInc wraps to zero), and the last one adds up
+// what the others left in scratch, in a fixed order.
+//
+// A step with rows takes a table in device memory instead of arguments:
+//   extern "C" __global__ void SYMBOL(const long long *table, int n_rows, float *scratch)
+// Row i is the words table[i * (2 + n)] ...: its first block, its floats, then the addresses of its n arguments. Each
+// thread computes SG_ROW_FLOATS floats, so that a row of f floats takes ceil(f / (block * SG_ROW_FLOATS)) blocks. A
+// step has at most SG_COUNTERS rows.
+enum { SG_COUNTERS = 1024, SG_ROW_FLOATS = 4 };
+
 #endif

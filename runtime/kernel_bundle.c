@@ -15,16 +15,14 @@ typedef struct Seal {
 } Seal;
 static const char seal_magic[8] = "sgcseal2";
 
-Status bundle_keep(const char *built, const char *path, const Hash *keys, int n_keys) {
+Status bundle_write(const char *path, const void *object, size_t size, const Hash *keys, int n_keys) {
   Text file = {0};
-  Status status = file_read(built, &file);
-  if (!status) {
-    text_write(&file, keys, sizeof *keys * (size_t)n_keys);
-    Seal seal = {.n_keys = n_keys, .hash = hash_bytes(file.data, file.size)};
-    memcpy(seal.magic, seal_magic, sizeof seal.magic);
-    text_write(&file, &seal, sizeof seal);
-    status = file_write(path, file.data, file.size);
-  }
+  text_write(&file, object, size);
+  text_write(&file, keys, sizeof *keys * (size_t)n_keys);
+  Seal seal = {.n_keys = n_keys, .hash = hash_bytes(file.data, file.size)};
+  memcpy(seal.magic, seal_magic, sizeof seal.magic);
+  text_write(&file, &seal, sizeof seal);
+  Status status = file_write(path, file.data, file.size);
   text_free(&file);
   return status;
 }
@@ -50,7 +48,7 @@ int bundle_keys(const char *path, Arena *arena, Hash **out_keys) {
   return n;
 }
 
-bool bundle_is_whole(const char *path) {
+bool bundle_read(const char *path, Text *out) {
   Text file = {0};
   Status status = file_read(path, &file);
   bool is_whole = false;
@@ -60,8 +58,11 @@ bool bundle_is_whole(const char *path) {
     memcpy(&seal, file.data + size, sizeof seal);
     Hash hash = hash_bytes(file.data, size);
     is_whole = seal_fits(&seal, (int64_t)file.size) && hash.high == seal.hash.high && hash.low == seal.hash.low;
+    if (is_whole && out) text_write(out, file.data, size - sizeof(Hash) * (size_t)seal.n_keys);
   }
   status_free(status);
   text_free(&file);
   return is_whole;
 }
+
+bool bundle_is_whole(const char *path) { return bundle_read(path, NULL); }

@@ -3,11 +3,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
@@ -15,7 +13,7 @@
 #include "runtime/kernel_build.h"
 #include "runtime/kernel_bundle.h"
 #include "runtime/kernel_shelf.h"
-#include "runtime/program.h"
+#include "runtime/kernel_units.h"
 
 struct KernelModule {
   Arena *arena;
@@ -25,8 +23,7 @@ struct KernelModule {
   bool was_cached;
 };
 
-// ---- the compiler
-// -----------------------------------------------------------------------------------------------------
+// ---- the compiler ---------------------------------------------------------------------------------------------------
 
 // Whether the word names a program: a path to one, or found on PATH.
 static bool is_program(const char *word, size_t n) {
@@ -68,8 +65,7 @@ char *kernel_cache_compiler(void) {
   return copy;
 }
 
-// ---- the key
-// ----------------------------------------------------------------------------------------------------------
+// ---- the key --------------------------------------------------------------------------------------------------------
 
 // What -march=native may look at: the lines of the first core that do not change from moment to moment.
 static void put_cpu(Text *out) {
@@ -91,84 +87,35 @@ static void put_cpu(Text *out) {
   fclose(file);
 }
 
-// Hash of a text without its comment lines, which name places in the user's text: editing elsewhere in that text does
-// not compile the same kernels again.
-static Hash code_hash(const char *text, size_t size) {
-  Text code = {0};
-  for (const char *line = text, *end = text + size; line < end;) {
-    const char *newline = memchr(line, '\n', (size_t)(end - line)), *next = newline ? newline + 1 : end;
-    if (next - line < 2 || memcmp(line, "//", 2)) text_write(&code, line, (size_t)(next - line));
-    line = next;
-  }
-  Hash hash = hash_bytes(text_get(&code), code.size);
-  text_free(&code);
-  return hash;
-}
-
-// What all kernels of a source are compiled with: compiler, flags, processor, and the text before the first one.
-static Hash context_key(const char *source, size_t preamble, const char *flags, const char *compiler) {
-  Text about = {0};
-  text_printf(&about, "kernels 2\n%s\n%s\n", flags, compiler);
+// What all kernels of a source are compiled with: compiler, flags, processor.
+static void put_about(const char *flags, const char *compiler, Text *out) {
+  text_printf(out, "kernels 2\n%s\n%s\n", flags, compiler);
   Command command = {0};
   command_add_words(&command, compiler);
   command_add(&command, "--version");
-  command_capture(&command, &about); // a compiler that cannot say is known by its name alone
+  command_capture(&command, out); // a compiler that cannot say is known by its name alone
   command_free(&command);
-  put_cpu(&about);
-  Hash key = hash_combine(hash_bytes(about.data, about.size), code_hash(source, preamble));
-  text_free(&about);
-  return key;
+  put_cpu(out);
 }
 
 // ---- a load under way -----------------------------------------------------------------------------------------------
 
-typedef struct Unit {
-  const char *text; // from its mark on
-  size_t size;
-  const char *symbol;
-  Hash key;
-  bool is_loaded;
-} Unit;
-
 typedef struct Load {
   Arena *arena; // of this load; what stays lives in the module's
-  const char *source, *compiler, *flags;
-  size_t preamble; // bytes before the first kernel
-  Hash context;
-  Unit *units;
-  int n_units, cap_units;
+  const char *compiler, *flags;
+  KernelUnits units;
   KernelModule *module;
 } Load;
 
-static void find_units(Load *load) {
-  const char *at = strstr(load->source, PROGRAM_KERNEL_MARK);
-  load->preamble = at ? (size_t)(at - load->source) : strlen(load->source);
-  load->context = context_key(load->source, load->preamble, load->flags, load->compiler);
-  while (at) {
-    const char *name = at + strlen(PROGRAM_KERNEL_MARK), *next = strstr(name, PROGRAM_KERNEL_MARK);
-    Unit unit = {.text = at,
-                 .size = next ? (size_t)(next - at) : strlen(at),
-                 .symbol = arena_strndup(load->arena, name, strcspn(name, " \n"))};
-    unit.key = hash_combine(load->context, code_hash(unit.text, unit.size));
-    ARENA_PUSH(load->arena, load->units, load->n_units, load->cap_units, unit);
-    at = next;
-  }
-}
-
-static int count_missing(const Load *load) {
-  int n = 0;
-  for (int i = 0; i < load->n_units; i++) n += !load->units[i].is_loaded;
-  return n;
-}
-
 // Takes the listed units that are not loaded yet from the shared object.
-static Status take_units(Load *load, const char *path, const int *units, int n) {
+static Status take_units(void *context, const char *path, const int *list, int n) {
+  Load *load = context;
   KernelModule *module = load->module;
   void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!handle) return status_make(EXIT_DEVICE, "cannot load the compiled kernels: %s", dlerror());
   ARENA_PUSH(module->arena, module->handles, module->n_handles, module->cap_handles, handle);
   for (int i = 0; i < n; i++) {
-    Unit *unit = &load->units[units[i]];
+    KernelUnit *unit = &load->units.unit[list[i]];
     void *function = unit->is_loaded ? NULL : dlsym(handle, unit->symbol);
     if (!function) continue;
     strmap_set(module->functions, unit->symbol, function);
@@ -177,77 +124,13 @@ static Status take_units(Load *load, const char *path, const int *units, int n) 
   return STATUS_OK;
 }
 
-// ---- from the cache -------------------------------------------------------------------------------------------------
-
-static int compare_hashes(Hash a, Hash b) {
-  if (a.high != b.high) return a.high < b.high ? -1 : 1;
-  return a.low < b.low ? -1 : a.low > b.low;
-}
-
-static int compare_keys(const void *a, const void *b) { return compare_hashes(*(const Hash *)a, *(const Hash *)b); }
-
-// A bundle and the units that it holds.
-typedef struct Offer {
-  const ShelfBundle *bundle;
-  int *units, n_units;
-} Offer;
-
-static Offer make_offer(const Load *load, const ShelfBundle *bundle) {
-  Offer offer = {bundle, ARENA_ARRAY(load->arena, int, bundle->n_keys), 0};
-  qsort(bundle->keys, (size_t)bundle->n_keys, sizeof *bundle->keys, compare_keys);
-  for (int i = 0; i < load->n_units && offer.n_units < bundle->n_keys; i++) {
-    if (bsearch(&load->units[i].key, bundle->keys, (size_t)bundle->n_keys, sizeof *bundle->keys, compare_keys))
-      offer.units[offer.n_units++] = i;
-  }
-  return offer;
-}
-
-static int count_new(const Load *load, const Offer *offer) {
-  int n = 0;
-  for (int i = 0; i < offer->n_units; i++) n += !load->units[offer->units[i]].is_loaded;
-  return n;
-}
-
-// Takes what is kept: from the bundle that holds most of what is missing, then from the next.
-static void load_kept(Load *load, const char *directory) {
-  ShelfBundle *bundles;
-  int n = shelf_list(directory, load->context, load->arena, &bundles);
-  Offer *offers = ARENA_ARRAY(load->arena, Offer, n + 1);
-  for (int i = 0; i < n; i++) offers[i] = make_offer(load, &bundles[i]);
-  for (;;) {
-    int best = -1, most = 0;
-    for (int i = 0; i < n; i++) {
-      int gain = count_new(load, &offers[i]);
-      if (gain <= most) continue;
-      most = gain;
-      best = i;
-    }
-    if (best < 0) return;
-    Offer *offer = &offers[best];
-    const char *path = offer->bundle->path;
-    if (bundle_is_whole(path)) {
-      utimensat(AT_FDCWD, path, NULL, 0); // used now; refused: it looks older than it is
-      status_free(take_units(load, path, offer->units, offer->n_units));
-    } else {
-      unlink(path);
-    }
-    offer->n_units = 0;
-  }
-}
-
-// ---- anew -----------------------------------------------------------------------------------------------------------
-
-// The missing units: their source in `out`, their numbers and keys.
-static int list_missing(const Load *load, Text *out, int *units, Hash *keys) {
-  int n = 0;
-  text_write(out, load->source, load->preamble);
-  for (int i = 0; i < load->n_units; i++) {
-    if (load->units[i].is_loaded) continue;
-    text_write(out, load->units[i].text, load->units[i].size);
-    keys[n] = load->units[i].key;
-    units[n++] = i;
-  }
-  return n;
+// Keeps the shared object as a bundle.
+static Status keep(const char *built, const char *path, const Hash *keys, int n) {
+  Text file = {0};
+  Status status = file_read(built, &file);
+  if (!status) status = bundle_write(path, file.data, file.size, keys, n);
+  text_free(&file);
+  return status;
 }
 
 // Builds what is missing in a new directory below `parent` and loads it from there, or, if `is_kept`, from a bundle
@@ -256,10 +139,11 @@ static Status build_below(Load *load, const char *parent, bool is_kept, bool *ou
   *out_is_place = true;
   char *directory = arena_printf(load->arena, "%s/" SHELF_BUILD "XXXXXX", parent);
   if (!mkdtemp(directory)) return status_make(EXIT_DEVICE, "cannot write in '%s': %s", parent, strerror(errno));
-  int *units = ARENA_ARRAY(load->arena, int, load->n_units + 1);
-  Hash *keys = ARENA_ARRAY(load->arena, Hash, load->n_units + 1);
+  int *list = ARENA_ARRAY(load->arena, int, load->units.n + 1);
+  Hash *keys = ARENA_ARRAY(load->arena, Hash, load->units.n + 1);
   Text source = {0}, path = {0};
-  int n = list_missing(load, &source, units, keys);
+  int n = kernel_units_missing(&load->units, list);
+  kernel_units_source(&load->units, list, n, &source, keys);
   Status status = kernel_build(load->compiler, load->flags, text_get(&source), directory);
   bool keep_source = false;
   if (status) {
@@ -267,9 +151,9 @@ static Status build_below(Load *load, const char *parent, bool is_kept, bool *ou
     keep_source = !*out_is_place;
   } else {
     const char *built = arena_printf(load->arena, "%s/kernels.so", directory);
-    shelf_path(parent, load->context, hash_bytes(keys, sizeof *keys * (size_t)n), &path);
-    if (is_kept) status = bundle_keep(built, text_get(&path), keys, n);
-    if (!status) status = take_units(load, is_kept ? text_get(&path) : built, units, n);
+    shelf_path(parent, load->units.context, hash_bytes(keys, sizeof *keys * (size_t)n), SHELF_CPU, &path);
+    if (is_kept) status = keep(built, text_get(&path), keys, n);
+    if (!status) status = take_units(load, is_kept ? text_get(&path) : built, list, n);
   }
   if (!keep_source) kernel_build_remove(directory);
   text_free(&source);
@@ -309,12 +193,14 @@ Status kernel_module_load(const char *source, const char *flags, KernelNotice *n
                           KernelModule **out) {
   char *compiler = kernel_cache_compiler();
   if (!compiler) return status_make(EXIT_DEVICE, "no C compiler found (set CC, or install cc, gcc or clang)");
-  Load load = {.arena = arena_new(), .source = source, .compiler = compiler, .flags = flags, .module = module_new()};
-  find_units(&load);
-  Text directory = {0};
+  Load load = {.arena = arena_new(), .compiler = compiler, .flags = flags, .module = module_new()};
+  Text directory = {0}, about = {0};
+  put_about(flags, compiler, &about);
+  kernel_units_find(&load.units, load.arena, source, &about);
+  text_free(&about);
   bool has_directory = kernel_cache_directory(&directory);
-  if (has_directory) load_kept(&load, text_get(&directory));
-  load.module->was_cached = !count_missing(&load);
+  if (has_directory) kernel_units_load_kept(&load.units, text_get(&directory), SHELF_CPU, take_units, &load);
+  load.module->was_cached = !kernel_units_missing(&load.units, NULL);
   Status status = STATUS_OK;
   if (!load.module->was_cached)
     status = build_missing(&load, has_directory ? text_get(&directory) : NULL, notice, context);

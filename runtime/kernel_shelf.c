@@ -16,17 +16,18 @@
 #include "runtime/kernel_bundle.h"
 #include "runtime/kernel_cache.h"
 
-#define KEPT_END ".kernels.so"
-enum { CONTEXT_DIGITS = 16 };
+enum { CONTEXT_DIGITS = 16, MOST_END = sizeof SHELF_CUDA };
 
 // 32 digits and the ending; the first 16 digits are the context's.
+static bool has_end(const char *name, const char *end) {
+  return strlen(name) == HASH_TEXT - 1 + strlen(end) && !strcmp(name + HASH_TEXT - 1, end);
+}
 static bool is_kept(const char *name) {
-  size_t n = strlen(name), end = strlen(KEPT_END);
-  return n == HASH_TEXT - 1 + end && !strcmp(name + n - end, KEPT_END);
+  return has_end(name, SHELF_CPU) || has_end(name, SHELF_CUDA) || has_end(name, SHELF_CHOICE);
 }
 
-void shelf_path(const char *directory, Hash context, Hash content, Text *out) {
-  text_printf(out, "%s/%016" PRIx64 "%016" PRIx64 KEPT_END, directory, context.high, content.high);
+void shelf_path(const char *directory, Hash context, Hash content, const char *end, Text *out) {
+  text_printf(out, "%s/%016" PRIx64 "%016" PRIx64 "%s", directory, context.high, content.high, end);
 }
 
 // ---- the directory as a whole
@@ -82,7 +83,7 @@ enum { FORGOTTEN = 24 * 3600 }; // seconds after which what a failed or killed b
 static const int64_t most_bytes = (int64_t)1 << 30;
 
 typedef struct KeptFile {
-  char name[HASH_TEXT + sizeof KEPT_END];
+  char name[HASH_TEXT + MOST_END];
   struct timespec used; // loading a file sets its time
   int64_t bytes;
 } KeptFile;
@@ -130,7 +131,7 @@ static int compare_paths(const void *a, const void *b) {
   return strcmp(((const ShelfBundle *)a)->path, ((const ShelfBundle *)b)->path);
 }
 
-int shelf_list(const char *directory, Hash context, Arena *arena, ShelfBundle **out) {
+int shelf_list(const char *directory, Hash context, const char *end, Arena *arena, ShelfBundle **out) {
   char start[CONTEXT_DIGITS + 1];
   snprintf(start, sizeof start, "%016" PRIx64, context.high);
   *out = NULL;
@@ -138,7 +139,7 @@ int shelf_list(const char *directory, Hash context, Arena *arena, ShelfBundle **
   DIR *listing = opendir(directory);
   if (!listing) return 0;
   for (struct dirent *entry; (entry = readdir(listing));) {
-    if (!is_kept(entry->d_name) || strncmp(entry->d_name, start, CONTEXT_DIGITS)) continue;
+    if (!has_end(entry->d_name, end) || strncmp(entry->d_name, start, CONTEXT_DIGITS)) continue;
     ShelfBundle bundle = {.path = arena_printf(arena, "%s/%s", directory, entry->d_name)};
     bundle.n_keys = bundle_keys(bundle.path, arena, &bundle.keys);
     if (bundle.n_keys) ARENA_PUSH(arena, *out, n, capacity, bundle);

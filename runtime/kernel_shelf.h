@@ -9,8 +9,13 @@
 // What the name of a directory begins with in which kernels are built.
 #define SHELF_BUILD "build."
 
-// Where a bundle of kernels of that context (what they were compiled with) belongs.
-void shelf_path(const char *directory, Hash context, Hash content, Text *out);
+// What the names of bundles end in: shared objects of the CPU, modules of CUDA, and what was measured of products.
+#define SHELF_CPU    ".kernels.so"
+#define SHELF_CUDA   ".kernels.cuda"
+#define SHELF_CHOICE ".kernels.gemm"
+
+// Where a bundle of kernels of that context (what they were compiled with) belongs; `end` is one of the above.
+void shelf_path(const char *directory, Hash context, Hash content, const char *end, Text *out);
 
 // Removes builds that nobody finished, and the bundles not used for longest while they fill more than a gigabyte.
 void shelf_tidy(const char *directory);
@@ -21,7 +26,7 @@ typedef struct ShelfBundle {
   int n_keys;
 } ShelfBundle;
 
-// The bundles of a context, in the order of their names. Returns how many; everything lives in `arena`.
-int shelf_list(const char *directory, Hash context, Arena *arena, ShelfBundle **out);
+// The bundles of a context and end, in the order of their names. Returns how many; everything lives in `arena`.
+int shelf_list(const char *directory, Hash context, const char *end, Arena *arena, ShelfBundle **out);
 
 #endif

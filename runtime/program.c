@@ -67,14 +67,42 @@ static bool is_identifier(const char *symbol) {
   return !*symbol;
 }
 
+// What CUDA and queues add.
+static bool verify_launch(const Step *step) {
+  enum { MAX_BLOCK = 1024, MAX_SHARED = 1 << 18 };
+  if (step->block < 0 || step->block > MAX_BLOCK || step->shared < 0 || step->shared > MAX_SHARED) return false;
+  if (step->rows < 0 || (step->rows && step->n_args % step->rows)) return false;
+  for (int i = 0; i < step->rows; i++) {
+    if (step->row_floats[i] < 0 || step->row_floats[i] > max_floats) return false;
+  }
+  return step->queue >= 0 && step->queue <= QUEUE_COLLECTIVE && step->n_waits >= 0;
+}
+
+static bool verify_gemm(const Gemm *gemm, int n_args) {
+  const int64_t sizes[] = {gemm->m, gemm->n, gemm->k, gemm->batch, gemm->a_row, gemm->b_row, gemm->out_row};
+  const int64_t strides[] = {gemm->a_batch, gemm->b_batch, gemm->out_batch};
+  for (int i = 0; i < 7; i++)
+    if (sizes[i] < 1 || sizes[i] > max_floats) return false;
+  for (int i = 0; i < 3; i++)
+    if (strides[i] < 0 || strides[i] > max_floats) return false;
+  return n_args == 3 + gemm->has_bias && gemm->a_row >= (gemm->a_transposed ? gemm->m : gemm->k) &&
+         gemm->b_row >= (gemm->b_transposed ? gemm->k : gemm->n) && gemm->out_row >= gemm->n;
+}
+
 static bool verify_step(const Program *program, const Step *step, const char *list, int i, Text *why) {
   if (!step->function && (!step->symbol || !is_identifier(step->symbol))) {
     text_printf(why, "%s %d has no function", list, i);
     return false;
   }
   if (step->n_args < 0 || step->n_read < 0 || step->n_read > step->n_args || step->n_args > MAX_STEP_ARGS ||
-      step->n_tasks < 0 || step->scratch < 0 || step->scratch > max_floats) {
+      step->n_tasks < 0 || step->scratch < 0 || step->scratch > max_floats || !verify_launch(step) ||
+      (step->gemm && !verify_gemm(step->gemm, step->n_args))) {
     text_printf(why, "%s %d has impossible sizes", list, i);
+    return false;
+  }
+  for (int j = 0; j < step->n_waits; j++) {
+    if (step->waits[j] >= 0 && step->waits[j] < i) continue;
+    text_printf(why, "%s %d waits for one that is not before it", list, i);
     return false;
   }
   for (int j = 0; j < step->n_args; j++) {
@@ -130,6 +158,14 @@ static void put_buffer(Text *out, const Buffer *buffer) {
   text_put(out, "\n");
 }
 
+static void put_gemm(Text *out, const Gemm *gemm) {
+  const int64_t sizes[] = {gemm->m,     gemm->n,       gemm->k,       gemm->batch,   gemm->a_row,
+                           gemm->b_row, gemm->out_row, gemm->a_batch, gemm->b_batch, gemm->out_batch};
+  for (int i = 0; i < GEMM_SIZES; i++) text_printf(out, " %" PRId64, sizes[i]);
+  text_printf(out, " %d %d %d %d %d", gemm->a_transposed, gemm->b_transposed, gemm->has_bias, gemm->relu,
+              gemm->precision);
+}
+
 static void put_steps(Text *out, const char *list, const Step *steps, int n) {
   text_printf(out, "%s %d\n", list, n);
   for (int i = 0; i < n; i++) {
@@ -139,6 +175,13 @@ static void put_steps(Text *out, const char *list, const Step *steps, int n) {
     put_name(out, step->label);
     text_printf(out, " %d %d", step->n_read, step->n_args);
     for (int j = 0; j < step->n_args; j++) text_printf(out, " %d+%" PRId64, step->arg_buffer[j], step->arg_offset[j]);
+    text_printf(out, " %d %d %d %" PRId64 " %" PRId64 " %" PRId64 " %d %d", step->kind, step->block, step->shared,
+                step->requests, step->sectors, step->ideal_sectors, step->queue, step->rows);
+    for (int j = 0; j < step->rows; j++) text_printf(out, " %" PRId64, step->row_floats[j]);
+    text_printf(out, " %d", step->n_waits);
+    for (int j = 0; j < step->n_waits; j++) text_printf(out, " %d", step->waits[j]);
+    text_printf(out, " %d", step->gemm != NULL);
+    if (step->gemm) put_gemm(out, step->gemm);
     text_put(out, "\n");
   }
 }

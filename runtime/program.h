@@ -38,23 +38,59 @@ typedef struct Buffer {
   double init_a, init_b;
 } Buffer;
 
+typedef enum StepKind {
+  STEP_KERNEL,     // a generated kernel, or a given function
+  STEP_ALL_REDUCE, // symbol "sum" or "max": argument 1 becomes that of argument 0 over all devices, `n_tasks` floats
+} StepKind;
+
+// A product of matrices kept row by row, as which a device's library may compute a step instead of its kernel:
+// out[i] = relu(a[i] b[i] + bias) for each i of the batch, the sum over k in f32. The step's arguments are a (m x k),
+// b (k x n), bias (n floats) if there is one, and out (m x n).
+typedef enum GemmPrecision { GEMM_F32, GEMM_TF32, GEMM_F16, GEMM_BF16 } GemmPrecision; // of a and b as multiplied
+typedef struct Gemm {
+  int64_t m, n, k, batch;
+  int64_t a_row, b_row, out_row;       // floats from one row as kept to the next
+  int64_t a_batch, b_batch, out_batch; // floats from one matrix to the next; 0: one for the whole batch
+  bool a_transposed, b_transposed;     // kept as k x m, n x k
+  bool has_bias, relu;
+  GemmPrecision precision;
+} Gemm;
+
 typedef struct Step {
+  StepKind kind;
   const char *symbol;        // in the compiled source; NULL if `function` is given
   SgKernel *function;        // the reference evaluator's step, or resolved when loaded
   const void *context;       // for `function`
-  int n_args, n_read;        // the first n_read arguments are read, the others written
+  int n_args, n_read;        // the first n_read arguments (of each row) are read, the others written
   const int *arg_buffer;     // index into Program.buffers
   const int64_t *arg_offset; // floats into that buffer
   int64_t n_tasks, scratch, flops, bytes;
   const char *label; // ops and the user's source line, for profiles
+  // Of CUDA kernels: a grid of n_tasks blocks of `block` threads with `shared` bytes of dynamic shared memory.
+  int block, shared;
+  // Loads and stores of whole warps, the 32-byte sectors that they touch one by one, and how many sectors would do if
+  // what each wants lay together: estimates, as sums over the launch.
+  int64_t requests, sectors, ideal_sectors;
+  // If not 0, one launch computes many equal kernels, each over its own `n_args / rows` arguments and `row_floats[i]`
+  // floats (see runtime/kernel_abi.h).
+  int rows;
+  const int64_t *row_floats;
+  // Steps of one queue run in order, queues run side by side; a step begins after those earlier ones of other queues
+  // that `waits` numbers (in the same list of steps). Devices with one queue run the list in order.
+  int queue, n_waits;
+  const int *waits;
+  const Gemm *gemm; // what the kernel computes, if it is that; else NULL
 } Step;
+
+// Queue of the collective operations.
+enum { QUEUE_COLLECTIVE = 0x7f };
 
 typedef struct Program {
   Arena *arena; // owns everything
   const char *name;
-  const char *target; // Target.name
-  const char *cc_flags;
-  const char *source; // C text of all kernels; NULL for the reference target
+  const char *target;   // Target.name
+  const char *cc_flags; // for the host's cc, or NVRTC
+  const char *source;   // C text of all kernels; NULL for the reference target
   Buffer *buffers;
   int n_buffers;
   Step *setup; // run once whenever weights change
@@ -64,6 +100,9 @@ typedef struct Program {
   int64_t persistent, slab; // floats of the two regions; the peak is their sum, known before anything runs
   int64_t multiply_adds;    // of one run
 } Program;
+
+// The input that tells a program for one of several devices which sample of the batch is its first; others lack it.
+#define PROGRAM_FIRST_SAMPLE "shard.first"
 
 // The elements of a training step's input "hyper": what changes from one run to the next (step_build in
 // compiler/pass/pass.h says how each is used).

@@ -10,6 +10,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/strmap.h"
+#include "runtime/cuda_device.h"
 #include "runtime/kernel_cache.h"
 #include "runtime/train/settings.h"
 
@@ -267,10 +268,53 @@ static void print_notice(void *context, const char *text) {
   fprintf(stderr, "note: %s\n", text);
 }
 
+// The GPU that the command line asks for, by --device or by a target; -1 for the CPU.
+static ExitCode gpu_asked_for(const Cli *cli, int *out) {
+  const char *device = cli_option(cli, "device"), *target = cli_option(cli, "target");
+  int end = 0;
+  *out = !device && target && !strncmp(target, "cuda", 4) ? 0 : -1;
+  if (!device || !strcmp(device, "cpu")) return EXIT_DONE;
+  if (!strcmp(device, "cuda")) *out = 0;
+  else if (sscanf(device, "cuda:%d%n", out, &end) != 1 || device[end] || *out < 0)
+    return cli_fail(cli, EXIT_USAGE, "there is no device '%s'; there are cpu, cuda, cuda:0, cuda:1 ...", device);
+  return EXIT_DONE;
+}
+
 ExitCode model_device(const Cli *cli, int threads, Device **out) {
-  ExitCode code = cli_status(cli, device_open_cpu(threads, out));
+  int gpu = -1;
+  ExitCode code = gpu_asked_for(cli, &gpu);
+  if (!code) code = cli_status(cli, gpu < 0 ? device_open_cpu(threads, out) : device_open_cuda(gpu, out));
   if (!code) (*out)->notice = print_notice;
   return code;
+}
+
+// What kernels for that GPU are made for: its architecture, or the nearest older one that we know.
+static ExitCode target_of_gpu(const Cli *cli, int number, const Target **out) {
+  CudaGpu gpu;
+  ExitCode code = cli_status(cli, cuda_gpu(number, &gpu));
+  *out = NULL;
+  for (int compute = gpu.compute; !code && !*out && compute > 0; compute--) *out = target_cuda(compute);
+  if (!code && !*out)
+    code = cli_fail(cli, EXIT_DEVICE, "cuda:%d (%s) is an sm_%d, which is too old", number, gpu.name, gpu.compute);
+  return code;
+}
+
+static ExitCode choose_target(const Cli *cli, const Target **out) {
+  const char *name = cli_option(cli, "target"), *device = cli_option(cli, "device");
+  int gpu = -1;
+  ExitCode code = gpu_asked_for(cli, &gpu);
+  if (code) return code;
+  if (!name) name = gpu < 0 ? "cpu" : "cuda";
+  bool is_cuda = !strncmp(name, "cuda", 4);
+  if (device && is_cuda != (gpu >= 0))
+    return cli_fail(cli, EXIT_USAGE, "kernels for the target '%s' do not run on --device %s", name, device);
+  if (!strcmp(name, "cuda")) return target_of_gpu(cli, gpu < 0 ? 0 : gpu, out);
+  *out = target_find(name);
+  if (*out) return EXIT_DONE;
+  return cli_fail(cli, EXIT_USAGE,
+                  "there is no target '%s'; there are cpu, reference, cuda (this machine's GPU), cuda:sm_75, "
+                  "cuda:sm_80 ...",
+                  name);
 }
 
 ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *options, Program **out) {
@@ -281,23 +325,38 @@ ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *optio
   return cli_status(cli, compile(graph, options, out));
 }
 
+static ExitCode set_precision(const Cli *cli, const Target **target) {
+  const char *name = cli_option(cli, "precision");
+  Precision precision;
+  if (!name) return EXIT_DONE;
+  if (!precision_find(name, &precision))
+    return cli_fail(cli, EXIT_USAGE, "there is no precision '%s'; there are f32, tf32, bf16 and f16", name);
+  const Target *precise = target_with_precision(*target, precision);
+  if (!precise)
+    return cli_fail(cli, EXIT_USAGE,
+                    "%s does not multiply in %s: tf32 and bf16 need a GPU from sm_80 on, f16 from sm_75",
+                    (*target)->name, name);
+  *target = precise;
+  return EXIT_DONE;
+}
+
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out) {
-  *out = (CompileOptions){.target = target_host(), .exact = cli_flag(cli, "exact", false)};
-  const char *target = cli_option(cli, "target");
-  if (target && !strcmp(target, "reference")) out->target = target_reference();
-  else if (target && strcmp(target, "cpu"))
-    return cli_fail(cli, EXIT_USAGE, "there is no target '%s'; there are cpu and reference", target);
+  *out = (CompileOptions){.exact = cli_flag(cli, "exact", false)};
+  ExitCode code = choose_target(cli, &out->target);
+  if (code) return code;
   char *compiler = kernel_cache_compiler();
   if (out->target->kind == TARGET_CPU && !compiler) {
     fprintf(stderr, "note: no C compiler found (cc, gcc, clang, or $CC); the slow reference evaluator takes over\n");
     out->target = target_reference();
   }
   free(compiler);
+  code = set_precision(cli, &out->target);
+  if (code) return code;
   const char **disabled = NULL;
   int n = 0, capacity = 0;
   for (int i = 0; cli_option_at(cli, "disable", i); i++) {
     const char *name = cli_option_at(cli, "disable", i);
-    ExitCode code = check_pass(cli, name);
+    code = check_pass(cli, name);
     if (code) return code;
     ARENA_PUSH(arena, disabled, n, capacity, name);
   }

@@ -16,9 +16,12 @@
     "include", 'I', "DIR", "search DIR for `use`; may be repeated"                                                     \
   }
 
+#define TARGET_OPTION                                                                                                  \
+  { "target", 't', "NAME", "cpu (default), reference (slow, needs no C compiler), cuda, or cuda:sm_80 and the like" }
+
 // Options of the compiler.
 #define COMPILE_OPTIONS                                                                                                \
-  {"target", 't', "NAME", "cpu (default) or reference: the slow evaluator that needs no C compiler"},                  \
+  TARGET_OPTION, {"precision", 0, "NAME", "f32 (default); tf32, bf16, f16: round factors for a GPU's tensor cores"},   \
       {"exact", 0, NULL, "only rewrites that keep every bit"},                                                         \
       {"disable", 0, "PASS", "do not run a pass; may be repeated"},                                                    \
       {"stop-after", 0, "PASS", "run the passes up to this one"}, {                                                    \
@@ -68,7 +71,8 @@ const char *model_bindings_json(const Model *model);
 // Prints everything in the model's diagnostics to stderr.
 void model_print_diag(const Model *model);
 
-// Opens the CPU with that many threads (0 = all that the process may use); its notices go to stderr.
+// Opens the device of --device, else the GPU that --target=cuda means, else the CPU with that many threads (0 = all
+// that the process may use); its notices go to stderr.
 ExitCode model_device(const Cli *cli, int threads, Device **out);
 
 // compile(), where the options leave nothing out that it cannot do without; says what is wrong and returns the code.

@@ -1,12 +1,12 @@
-// sgc compile and explain: a model to kernels, with a short account or the generated text.
+// sgc compile: a model to kernels, with a short account or the generated text.
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/cuda_cache.h"
 #include "runtime/exec.h"
 #include "tools/sgc.h"
 
-// The graph of the operand, as inference or as a training step.
-static ExitCode build(const Cli *cli, Model *model, Graph **out) {
+ExitCode sgc_build(const Cli *cli, Model *model, Graph **out) {
   static const StepOptions step = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-4, .clip = 0.1};
   model_bind_sizes(model, cli_integer(cli, "batch", 1, 1, 4096));
   *out = cli_flag(cli, "training", false) ? model_step_graph(cli, model, &step) : model_graph(cli, model, false, false);
@@ -37,16 +37,50 @@ static ExitCode emit_graph(const Cli *cli, Graph *graph, const CompileOptions *o
   return code;
 }
 
-static ExitCode emit_kernels(const Cli *cli, const Program *program) {
-  Text text = {0};
-  text_put(&text, program->source ? program->source : "");
-  ExitCode code = sgc_put(cli, &text);
+// What can be emitted besides "graph" and "program"; `cuda` says that it needs a CUDA target.
+typedef struct Form {
+  const char *name;
+  bool cuda, is_compiled, is_ptx, is_disassembled;
+} Form;
+static const Form forms[] = {{.name = "kernels"},
+                             {.name = "cuda", .cuda = true},
+                             {.name = "ptx", .cuda = true, .is_compiled = true, .is_ptx = true},
+                             {.name = "cubin", .cuda = true, .is_compiled = true},
+                             {.name = "sass", .cuda = true, .is_compiled = true, .is_disassembled = true}};
+
+static const Form *find_form(const char *name) {
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    if (!strcmp(forms[i].name, name)) return &forms[i];
+  }
+  return NULL;
+}
+
+// The text of the kernels, or what NVRTC makes of all of it in one compilation.
+static ExitCode emit_kernels(const Cli *cli, const Form *form, const Target *target, const Program *program) {
+  Text image = {0}, text = {0}, log = {0};
+  Status status = STATUS_OK;
+  ExitCode code = EXIT_DONE;
+  if (form->is_compiled) {
+    CudaCode kind = {target->compute, form->is_ptx};
+    status = cuda_compile(program->source, program->cc_flags, kind, false, &image, &log);
+    if (status) code = cli_fail(cli, EXIT_DEVICE, "%s\n%s", status_message(status), text_get(&log));
+    status_free(status);
+    if (!code && form->is_disassembled) code = cli_status(cli, cuda_disassemble(image.data, image.size, &text));
+  } else {
+    text_put(&text, program->source ? program->source : "");
+  }
+  if (!code) code = sgc_put(cli, form->is_compiled && !form->is_disassembled ? &image : &text);
+  text_free(&image);
   text_free(&text);
+  text_free(&log);
   return code;
 }
 
-static ExitCode emit(const Cli *cli, const char *what, const Program *program) {
-  if (strcmp(what, "program")) return emit_kernels(cli, program);
+static ExitCode emit(const Cli *cli, const char *what, const Target *target, const Program *program) {
+  const Form *form = find_form(what);
+  if (form && form->cuda && target->kind != TARGET_CUDA)
+    return cli_fail(cli, EXIT_USAGE, "--emit=%s is for GPUs: add --target=cuda:sm_80 or another", what);
+  if (form) return emit_kernels(cli, form, target, program);
   const char *path = cli_option(cli, "out");
   return path ? cli_status(cli, program_write(program, path))
               : cli_fail(cli, EXIT_USAGE, "--emit=program needs --out FILE");
@@ -71,32 +105,46 @@ static void print_total(int n, const Total *total) {
          4e-6 * (double)total->largest_slab);
 }
 
+// Brings the machine code into the kernel cache: for a GPU, which need not be here, through NVRTC.
+static ExitCode make_ready(const Cli *cli, const Target *target, const Program *program) {
+  if (target->kind == TARGET_CUDA) {
+    CudaCode code;
+    CudaImages *images = NULL;
+    Status status = cuda_code_choose(target->compute, &code);
+    if (!status) status = cuda_images_load(program->source, program->cc_flags, code, NULL, NULL, &images);
+    cuda_images_free(images);
+    return cli_status(cli, status);
+  }
+  Device *device = NULL;
+  Exec *exec = NULL;
+  ExitCode code = model_device(cli, 1, &device);
+  if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
+  exec_close(exec);
+  device_close(device);
+  return code;
+}
+
 // `what` to emit, or NULL for an account.
 static ExitCode compile_model(const Cli *cli, const char *operand, const char *what, Total *total) {
   Model model;
   Graph *graph = NULL;
   Program *program = NULL;
-  Device *device = NULL;
-  Exec *exec = NULL;
   CompileOptions options;
   double started = clock_seconds(), compiled = 0;
   ExitCode code = model_open(cli, operand, &model);
-  if (!code) code = build(cli, &model, &graph);
+  if (!code) code = sgc_build(cli, &model, &graph);
   if (!code) code = model_compile_options(cli, model.arena, &options);
   if (!code) options.is_training = cli_flag(cli, "training", false);
   bool wants_graph = what && !strcmp(what, "graph");
   if (!code && wants_graph) code = emit_graph(cli, graph, &options);
   if (!code && !wants_graph) code = model_compile(cli, graph, &options, &program);
   compiled = clock_seconds() - started;
-  if (!code && what && !wants_graph) code = emit(cli, what, program);
+  if (!code && what && !wants_graph) code = emit(cli, what, options.target, program);
   if (!code && !what) {
-    code = model_device(cli, 1, &device);
-    if (!code) code = cli_status(cli, exec_open(program, device, 0, &exec));
+    code = make_ready(cli, options.target, program);
     if (!code) print_account(graph, program, compiled, clock_seconds() - started - compiled);
     if (!code) add_program(total, program);
   }
-  exec_close(exec);
-  device_close(device);
   if (program) program_free(program);
   model_close(&model);
   return code;
@@ -104,8 +152,10 @@ static ExitCode compile_model(const Cli *cli, const char *operand, const char *w
 
 static ExitCode compile_models(const Cli *cli) {
   const char *what = cli_option(cli, "emit");
-  if (what && strcmp(what, "graph") && strcmp(what, "kernels") && strcmp(what, "program"))
-    return cli_fail(cli, EXIT_USAGE, "there is nothing to emit called '%s'; there are graph, kernels and program",
+  if (what && strcmp(what, "graph") && strcmp(what, "program") && !find_form(what))
+    return cli_fail(cli, EXIT_USAGE,
+                    "there is nothing to emit called '%s'; there are graph, program, kernels, and for GPUs cuda, ptx, "
+                    "cubin and sass",
                     what);
   int n = cli_operands(cli);
   if (what && n > 1) return cli_fail(cli, EXIT_USAGE, "--emit is for one model, not %d", n);
@@ -116,30 +166,9 @@ static ExitCode compile_models(const Cli *cli) {
   return code;
 }
 
-static ExitCode explain(const Cli *cli) {
-  Model model;
-  Graph *graph = NULL;
-  Program *program = NULL;
-  CompileOptions options;
-  Text text = {0};
-  ExitCode code = model_open(cli, cli_operand(cli, 0), &model);
-  if (!code) code = build(cli, &model, &graph);
-  if (!code) code = model_compile_options(cli, model.arena, &options);
-  if (!code) {
-    options.is_training = cli_flag(cli, "training", false);
-    options.explain = &text;
-    code = model_compile(cli, graph, &options, &program);
-  }
-  if (!code) code = sgc_put(cli, &text);
-  text_free(&text);
-  if (program) program_free(program);
-  model_close(&model);
-  return code;
-}
-
 static const CliOption options[] = {
     {"out", 'o', "FILE", "where --emit writes (default: stdout)"},
-    {"emit", 0, "WHAT", "graph, kernels or program: write that text instead of an account"},
+    {"emit", 0, "WHAT", "write graph, kernels, program, or for GPUs cuda, ptx, cubin or sass"},
     {"training", 0, NULL, "the training step instead of inference"},
     {"batch", 'b', "N", "pictures at once (default 1)"},
     MODEL_OPTIONS,
@@ -160,21 +189,3 @@ const CliCommand sgc_compile = {
     1,
     -1,
     compile_models};
-
-static const CliOption explain_options[] = {{"out", 'o', "FILE", "where to write (default: stdout)"},
-                                            {"training", 0, NULL, "the training step instead of inference"},
-                                            {"batch", 'b', "N", "pictures at once (default 1)"},
-                                            MODEL_OPTIONS,
-                                            COMPILE_OPTIONS,
-                                            CLI_COMMON};
-
-const CliCommand sgc_explain = {
-    "explain",
-    "MODEL.net|WEIGHTS",
-    "say what each kernel computes and why it is fused as it is",
-    "For each kernel its operations, the lines of text they come from, the bytes that fusion saved, and near misses\n"
-    "with the reason.",
-    explain_options,
-    1,
-    1,
-    explain};

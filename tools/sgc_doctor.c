@@ -38,6 +38,7 @@ static ExitCode doctor(const Cli *cli) {
   kernel_cache_usage(&files, &bytes);
   printf("cache      %s: %d files, %.1f MB\n", kernel_cache_directory(&directory) ? text_get(&directory) : "none",
          files, 1e-6 * (double)bytes);
+  sgc_doctor_cuda();
   ExitCode code = compiler ? EXIT_DONE : EXIT_NEGATIVE;
   text_free(&directory);
   free(compiler);
@@ -46,11 +47,14 @@ static ExitCode doctor(const Cli *cli) {
 
 static const CliOption options[] = {CLI_COMMON};
 
-const CliCommand sgc_doctor = {"doctor",
-                               "",
-                               "say what was found of compiler, vectors, threads and tools",
-                               "Ends with 1 if there is no C compiler.",
-                               options,
-                               0,
-                               0,
-                               doctor};
+const CliCommand sgc_doctor = {
+    "doctor",
+    "",
+    "say what was found of compiler, vectors, threads, tools and GPUs",
+    "Ends with 1 if there is no C compiler. The libraries of CUDA are opened when a command "
+    "needs them; SGC_CUDA,\nSGC_NVRTC, SGC_CUBLASLT and SGC_NCCL name their files where they "
+    "lie elsewhere.",
+    options,
+    0,
+    0,
+    doctor};

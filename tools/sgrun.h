@@ -14,8 +14,10 @@
 extern const CliCommand sgrun_train, sgrun_eval, sgrun_predict, sgrun_bench, sgrun_study, sgrun_data, sgrun_weights,
     sgrun_replay, sgrun_lr_find, sgrun_runs, sgrun_sweep;
 
-#define DEVICE_OPTIONS                                                                                                 \
+#define THREADS_OPTION                                                                                                 \
   { "threads", 'j', "N", "worker threads (default: all that the process may use)" }
+#define DEVICE_OPTIONS                                                                                                 \
+  THREADS_OPTION, { "device", 0, "NAME", "cpu (default), cuda or cuda:0, cuda:1 ...: where to compute" }
 #define DATA_OPTIONS                                                                                                   \
   {"data", 'D', "PATH",                                                                                                \
    "a folder, list, CSV or manifest of pairs (default: synthetic rooms); see 'sgrun data --help'"},                    \

@@ -151,7 +151,7 @@ static const CliOption options[] = {
     {"height", 0, "N", "of rendered rooms (default: view 240, synth 480)"},
     {"force", 0, NULL, "init: replace the manifest that is there"},
     {"json", 0, NULL, "check: one JSON object on stdout"},
-    DEVICE_OPTIONS,
+    THREADS_OPTION,
     DATA_OPTIONS,
     CLI_COMMON};
 

@@ -219,7 +219,7 @@ static const CliOption options[] = {
     {"include", 'I', "DIR", "search DIR for `use`; may be repeated"},
     DATA_OPTIONS,
     DEVICE_OPTIONS,
-    {"target", 't', "NAME", "cpu (default) or reference: the slow evaluator that needs no C compiler"},
+    TARGET_OPTION,
     CLI_COMMON};
 
 const CliCommand sgrun_study = {"study",

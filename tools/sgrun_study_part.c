@@ -40,7 +40,7 @@ static void pass_on(const Study *study, Arguments *arguments, const char *const 
 // Test pictures are those of --data; what --data-val names is for validation.
 static const char *const data_options[] = {"data", "data-root", "max-bad", "depth-scale", NULL};
 static const char *const validation_options[] = {"data-val", NULL};
-static const char *const common_options[] = {"threads", "include", "target", NULL};
+static const char *const common_options[] = {"threads", "device", "include", "target", NULL};
 
 static void add_settings(const LangSetting *settings, int n, Arguments *arguments) {
   for (int i = 0; i < n; i++) {

@@ -183,35 +183,36 @@ static IrExpr *moved(Lower *lower, const Node *node, IrExpr *const *index) {
   return lower_value(lower, node->in[0], at);
 }
 
-// ---- contractions
+// ---- contractions: sums of products
 
-static IrExpr *times(Lower *lower, const Node *a, IrExpr *const *at_a, const Node *b, IrExpr *const *at_b) {
-  return ir_op2(lower->ir, OP_mul, lower_value(lower, a, at_a), lower_value(lower, b, at_b));
+// The factors at the indices of the node's operands.
+static void product_of(Lower *lower, const Node *node, IrExpr *const *at_a, IrExpr *const *at_b, ComputeProduct *out) {
+  out->a = lower_value(lower, node->in[0], at_a);
+  out->b = lower_value(lower, node->in[1], at_b);
 }
 
-// Sum over `n` variables, the last innermost.
-static IrExpr *sum_over(Ir *ir, int n, IrVar *const *var, IrExpr *value) {
-  for (int k = n - 1; k >= 0; k--) value = ir_reduce(ir, OP_add, var[k], var[k]->hi + 1, value);
-  return value;
+static IrExpr *sum_var(Lower *lower, ComputeProduct *out, const char *name, int64_t n) {
+  IrVar *var = ir_var(lower->ir, IR_INDEX, name, 0, n - 1);
+  out->var[out->n_vars++] = var;
+  return ir_ref(lower->ir, var);
 }
 
-static IrExpr *matmul(Lower *lower, const Node *node, IrExpr *const *index) {
+static void matmul(Lower *lower, const Node *node, IrExpr *const *index, ComputeProduct *out) {
   Ir *ir = lower->ir;
   const Node *in[2] = {node->in[0], node->in[1]};
   bool is_turned[2] = {node_attr(node, "transpose_a").i, node_attr(node, "transpose_b").i};
   int rank = node->shape.rank;
   int64_t depth = in[0]->shape.dim[in[0]->shape.rank - (is_turned[0] ? 2 : 1)];
-  IrVar *k = ir_var(ir, IR_INDEX, "k", 0, depth - 1);
-  IrExpr *at[2][MAX_RANK];
+  IrExpr *k = sum_var(lower, out, "k", depth), *at[2][MAX_RANK];
   for (int side = 0; side < 2; side++) {
     int own = in[side]->shape.rank;
     for (int axis = 0; axis < own - 2; axis++)
       at[side][axis] = in[side]->shape.dim[axis] == 1 ? ir_int(ir, 0) : index[axis + rank - own];
-    IrExpr *row = side == 0 ? index[rank - 2] : ir_ref(ir, k), *column = side == 0 ? ir_ref(ir, k) : index[rank - 1];
+    IrExpr *row = side == 0 ? index[rank - 2] : k, *column = side == 0 ? k : index[rank - 1];
     at[side][own - 2] = is_turned[side] ? column : row;
     at[side][own - 1] = is_turned[side] ? row : column;
   }
-  return sum_over(ir, 1, &k, times(lower, in[0], at[0], in[1], at[1]));
+  product_of(lower, node, at[0], at[1], out);
 }
 
 typedef struct ConvAttrs {
@@ -228,19 +229,17 @@ static IrExpr *conv_source(Ir *ir, ConvAttrs a, IrExpr *i, IrExpr *k) {
   return ir_offset(ir, ir_add(ir, ir_scale(ir, i, a.stride), ir_scale(ir, k, a.dilation)), -a.padding);
 }
 
-static IrExpr *conv2d(Lower *lower, const Node *node, IrExpr *const *index) {
+static void conv2d(Lower *lower, const Node *node, IrExpr *const *index, ComputeProduct *out) {
   Ir *ir = lower->ir;
   ConvAttrs a = conv_attrs(node);
   const Node *x = node->in[0], *w = node->in[1];
   int64_t outputs = w->shape.dim[0] / a.groups, inputs = w->shape.dim[1];
-  IrVar *var[3] = {ir_var(ir, IR_INDEX, "i", 0, inputs - 1), ir_var(ir, IR_INDEX, "ky", 0, w->shape.dim[2] - 1),
-                   ir_var(ir, IR_INDEX, "kx", 0, w->shape.dim[3] - 1)};
-  IrExpr *i = ir_ref(ir, var[0]), *ky = ir_ref(ir, var[1]), *kx = ir_ref(ir, var[2]);
+  IrExpr *i = sum_var(lower, out, "i", inputs), *ky = sum_var(lower, out, "ky", w->shape.dim[2]);
+  IrExpr *kx = sum_var(lower, out, "kx", w->shape.dim[3]);
   IrExpr *channel = ir_add(ir, ir_scale(ir, outputs == 1 ? index[1] : ir_div(ir, index[1], outputs), inputs), i);
   IrExpr *y = conv_source(ir, a, index[2], ky), *column = conv_source(ir, a, index[3], kx);
-  IrExpr *is_inside = ir_and(ir, ir_inside(ir, y, x->shape.dim[2]), ir_inside(ir, column, x->shape.dim[3]));
-  IrExpr *product = times(lower, x, (IrExpr *[]){index[0], channel, y, column}, w, (IrExpr *[]){index[1], i, ky, kx});
-  return sum_over(ir, 3, var, ir_select(ir, is_inside, product, ir_number(ir, 0)));
+  out->meets = ir_and(ir, ir_inside(ir, y, x->shape.dim[2]), ir_inside(ir, column, x->shape.dim[3]));
+  product_of(lower, node, (IrExpr *[]){index[0], channel, y, column}, (IrExpr *[]){index[1], i, ky, kx}, out);
 }
 
 // Sets *out to the output index that meets input index `i` through kernel index `k`; returns where there is one.
@@ -250,37 +249,53 @@ static IrExpr *conv_meeting(Ir *ir, ConvAttrs a, IrExpr *i, IrExpr *k, int64_t n
   return ir_and(ir, ir_inside(ir, *out, n), ir_equal(ir, ir_mod(ir, scaled, a.stride), ir_int(ir, 0)));
 }
 
-static IrExpr *conv2d_dx(Lower *lower, const Node *node, IrExpr *const *index) {
+static void conv2d_dx(Lower *lower, const Node *node, IrExpr *const *index, ComputeProduct *out) {
   Ir *ir = lower->ir;
   ConvAttrs a = conv_attrs(node);
   const Node *g = node->in[0], *w = node->in[1];
   int64_t outputs = w->shape.dim[0] / a.groups, inputs = w->shape.dim[1];
-  IrVar *var[3] = {ir_var(ir, IR_INDEX, "o", 0, outputs - 1), ir_var(ir, IR_INDEX, "ky", 0, w->shape.dim[2] - 1),
-                   ir_var(ir, IR_INDEX, "kx", 0, w->shape.dim[3] - 1)};
-  IrExpr *ky = ir_ref(ir, var[1]), *kx = ir_ref(ir, var[2]), *y, *x;
+  IrExpr *k = sum_var(lower, out, "o", outputs), *ky = sum_var(lower, out, "ky", w->shape.dim[2]);
+  IrExpr *kx = sum_var(lower, out, "kx", w->shape.dim[3]), *y, *x;
   IrExpr *group = inputs == 1 ? index[1] : ir_div(ir, index[1], inputs);
-  IrExpr *o = ir_add(ir, ir_scale(ir, group, outputs), ir_ref(ir, var[0]));
+  IrExpr *o = ir_add(ir, ir_scale(ir, group, outputs), k);
   IrExpr *i = inputs == 1 ? ir_int(ir, 0) : ir_mod(ir, index[1], inputs);
-  IrExpr *meets = ir_and(ir, conv_meeting(ir, a, index[2], ky, g->shape.dim[2], &y),
-                         conv_meeting(ir, a, index[3], kx, g->shape.dim[3], &x));
-  IrExpr *product = times(lower, g, (IrExpr *[]){index[0], o, y, x}, w, (IrExpr *[]){o, i, ky, kx});
-  return sum_over(ir, 3, var, ir_select(ir, meets, product, ir_number(ir, 0)));
+  IrExpr *meets_y = conv_meeting(ir, a, index[2], ky, g->shape.dim[2], &y);
+  out->meets = ir_and(ir, meets_y, conv_meeting(ir, a, index[3], kx, g->shape.dim[3], &x));
+  product_of(lower, node, (IrExpr *[]){index[0], o, y, x}, (IrExpr *[]){o, i, ky, kx}, out);
 }
 
-static IrExpr *conv2d_dw(Lower *lower, const Node *node, IrExpr *const *index) {
+static void conv2d_dw(Lower *lower, const Node *node, IrExpr *const *index, ComputeProduct *out) {
   Ir *ir = lower->ir;
   ConvAttrs a = conv_attrs(node);
   const Node *x = node->in[0], *g = node->in[1];
   int64_t outputs = node->shape.dim[0] / a.groups, inputs = node->shape.dim[1];
-  IrVar *var[3] = {ir_var(ir, IR_INDEX, "n", 0, g->shape.dim[0] - 1), ir_var(ir, IR_INDEX, "y", 0, g->shape.dim[2] - 1),
-                   ir_var(ir, IR_INDEX, "x", 0, g->shape.dim[3] - 1)};
-  IrExpr *n = ir_ref(ir, var[0]), *gy = ir_ref(ir, var[1]), *gx = ir_ref(ir, var[2]);
+  IrExpr *n = sum_var(lower, out, "n", g->shape.dim[0]), *gy = sum_var(lower, out, "y", g->shape.dim[2]);
+  IrExpr *gx = sum_var(lower, out, "x", g->shape.dim[3]);
   IrExpr *group = outputs == 1 ? index[0] : ir_div(ir, index[0], outputs);
   IrExpr *channel = ir_add(ir, ir_scale(ir, group, inputs), index[1]);
   IrExpr *y = conv_source(ir, a, gy, index[2]), *column = conv_source(ir, a, gx, index[3]);
-  IrExpr *is_inside = ir_and(ir, ir_inside(ir, y, x->shape.dim[2]), ir_inside(ir, column, x->shape.dim[3]));
-  IrExpr *product = times(lower, x, (IrExpr *[]){n, channel, y, column}, g, (IrExpr *[]){n, index[0], gy, gx});
-  return sum_over(ir, 3, var, ir_select(ir, is_inside, product, ir_number(ir, 0)));
+  out->meets = ir_and(ir, ir_inside(ir, y, x->shape.dim[2]), ir_inside(ir, column, x->shape.dim[3]));
+  product_of(lower, node, (IrExpr *[]){n, channel, y, column}, (IrExpr *[]){n, index[0], gy, gx}, out);
+}
+
+ComputeProduct compute_product(Lower *lower, const Node *node, IrExpr *const *index) {
+  ComputeProduct p = {.meets = ir_int(lower->ir, 1)};
+  switch (node->op) {
+  case OP_matmul: matmul(lower, node, index, &p); break;
+  case OP_conv2d: conv2d(lower, node, index, &p); break;
+  case OP_conv2d_dx: conv2d_dx(lower, node, index, &p); break;
+  case OP_conv2d_dw: conv2d_dw(lower, node, index, &p); break;
+  default: BUG("%s is no sum of products", op_info(node->op)->name);
+  }
+  return p;
+}
+
+static IrExpr *contraction(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  ComputeProduct p = compute_product(lower, node, index);
+  IrExpr *value = ir_select(ir, p.meets, ir_op2(ir, OP_mul, p.a, p.b), ir_number(ir, 0));
+  for (int k = p.n_vars - 1; k >= 0; k--) value = ir_reduce(ir, OP_add, p.var[k], p.var[k]->hi + 1, value);
+  return value;
 }
 
 // ---- index
@@ -297,6 +312,20 @@ static IrExpr *gather(Lower *lower, const Node *node, IrExpr *const *index) {
                    ir_number(ir, 0));
 }
 
+// What a row of `size` sums collects: of each value those that go there. (On the CPU a kernel of its own goes through
+// the values once.)
+static IrExpr *scatter_add(Lower *lower, const Node *node, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  const Node *values = node->in[0];
+  IrVar *var = ir_var(ir, IR_INDEX, "i", 0, values->shape.dim[1] - 1);
+  IrExpr *at[] = {index[0], ir_ref(ir, var)}, *zero = ir_number(ir, 0);
+  IrExpr *number = lower_value(lower, node->in[1], at);
+  IrExpr *is_below = ir_op2(ir, OP_less, number, zero);
+  number = ir_op(ir, OP_select, NULL, 3, (IrExpr *[]){is_below, ir_number(ir, -1), number});
+  IrExpr *is_here = ir_equal(ir, ir_convert(ir, IR_INDEX, number), index[1]);
+  return ir_reduce(ir, OP_add, var, values->shape.dim[1], ir_select(ir, is_here, lower_value(lower, values, at), zero));
+}
+
 // ---- all
 
 bool compute_can(Op op) {
@@ -309,6 +338,7 @@ bool compute_can(Op op) {
   case OP_param:
   case OP_state:
   case OP_constant: return false;
+  case OP_all_reduce: return false;
   default: return op_info(op)->cls != CLASS_COMPOSITE;
   }
 }
@@ -329,13 +359,14 @@ IrExpr *compute_value(Lower *lower, const Node *node, IrExpr *const *index) {
   case OP_relayout: return moved(lower, node, index);
   case OP_concat: return concat(lower, node, index);
   case OP_pad: return pad(lower, node, index);
-  case OP_matmul: return matmul(lower, node, index);
-  case OP_conv2d: return conv2d(lower, node, index);
-  case OP_conv2d_dx: return conv2d_dx(lower, node, index);
-  case OP_conv2d_dw: return conv2d_dw(lower, node, index);
+  case OP_matmul:
+  case OP_conv2d:
+  case OP_conv2d_dx:
+  case OP_conv2d_dw: return contraction(lower, node, index);
   case OP_resize: return compute_resize(lower, node, index);
   case OP_resize_grad: return compute_resize_grad(lower, node, index);
   case OP_gather: return gather(lower, node, index);
+  case OP_scatter_add: return scatter_add(lower, node, index);
   default: BUG("%s has no scalar form", op_info(node->op)->name);
   }
 }

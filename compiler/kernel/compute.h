@@ -9,6 +9,15 @@
 IrExpr *compute_value(Lower *lower, const Node *node, IrExpr *const *index);
 bool compute_can(Op op);
 
+// An element of a contraction: the sum over all `var` (0 .. hi, the last innermost) of a * b where `meets` holds; a and
+// b are elements of the first and second operand, which exist only there.
+typedef struct ComputeProduct {
+  int n_vars;
+  IrVar *var[3];
+  IrExpr *a, *b, *meets;
+} ComputeProduct;
+ComputeProduct compute_product(Lower *lower, const Node *node, IrExpr *const *index);
+
 // ---- its parts in other files
 
 IrExpr *compute_resize(Lower *lower, const Node *node, IrExpr *const *index);

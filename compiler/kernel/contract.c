@@ -2,6 +2,7 @@
 #include "compiler/kernel/contract.h"
 
 #include "compiler/kernel/contract_match.h"
+#include "compiler/kernel/cuda_contract.h"
 #include "compiler/kernel/micro.h"
 #include "compiler/kernel/schedule_conv.h"
 #include "runtime/base/status.h"
@@ -14,12 +15,20 @@ bool contract_is_in(const Group *group) {
 }
 
 bool contract_can_fuse(const Target *target, const Group *group, Text *why) {
+  CudaContract cuda;
+  if (target->kind == TARGET_CUDA) return cuda_contract_match(target, group, &cuda, why);
   Contract contract;
   return contract_match(target, group, &contract, why);
 }
 
 void contract_schedule(Lower *lower) {
   Ir *ir = lower_ir(lower);
+  if (ir->target->kind == TARGET_CUDA) {
+    CudaContract cuda;
+    if (!cuda_contract_match(ir->target, lower_group(lower), &cuda, NULL)) BUG("a group that does not match");
+    cuda_contract_schedule(lower, &cuda);
+    return;
+  }
   Schedule schedule = {.lower = lower, .ir = ir, .body = ir->function->body, .vl = ir->target->vector};
   if (!contract_match(ir->target, lower_group(lower), &schedule.contract, NULL)) BUG("a group that does not match");
   switch (schedule.contract.form) {
@@ -35,6 +44,7 @@ void contract_schedule(Lower *lower) {
 }
 
 void contract_preamble(const Target *target, Text *source) {
+  if (target->kind == TARGET_CUDA) cuda_contract_preamble(target, source);
   if (target->kind != TARGET_CPU) return;
   micro_common(target, source);
   micro_gemm(target, source);

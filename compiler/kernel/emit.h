@@ -33,7 +33,8 @@ typedef struct Emit {
   IrMap levels;        // level_of, as long as the same loops are open
   IrExpr **reductions; // all that were expected and may share loops
   int n_reductions, cap_reductions;
-  bool is_guarded; // inside a branch of ?: that is printed in place
+  struct CudaTeam *team; // CUDA: whose threads share reductions of level 0, or NULL
+  bool is_guarded;       // inside a branch of ?: that is printed in place
 } Emit;
 
 // Starts with the statements that `body` already has.

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "compiler/kernel/emit_reduce.h"
+
+#include "compiler/kernel/cuda_team.h"
 #include "runtime/base/status.h"
 
-enum { RUN = 128, UNROLLED = 5 };
+enum { RUN = REDUCTION_RUN, UNROLLED = 5 };
 
 // ---- which reductions go together
 
@@ -126,6 +128,7 @@ static void merge_axes(Ir *ir, Reduction *r) {
 
 static void vectorise_last(Ir *ir, Reduction *r) {
   Axis *last = &r->axis[r->n_axes - 1];
+  if (ir->target->kind == TARGET_CUDA) return;
   for (int k = 0; k < r->n; k++) {
     if (r->body[k]->type != IR_FLOAT) return;
   }
@@ -138,7 +141,7 @@ static void vectorise_last(Ir *ir, Reduction *r) {
 
 // ---- statements
 
-static IrVar *accumulator(Emit *emit, const char *name, IrType type, Op op) {
+IrVar *reduction_accumulator(Emit *emit, const char *name, IrType type, Op op) {
   Ir *ir = emit->ir;
   IrExpr *start = ir_number(ir, reduction_identity(op));
   if (type == IR_VECTOR) start = ir_splat(ir, start);
@@ -147,7 +150,7 @@ static IrVar *accumulator(Emit *emit, const char *name, IrType type, Op op) {
   return ir_mutable(ir, emit_block(emit), name, start);
 }
 
-static void accumulate(Emit *emit, Reduction *r, IrExpr **body, IrVar **into) {
+void reduction_accumulate(Emit *emit, Reduction *r, IrExpr **body, IrVar **into) {
   for (int k = 0; k < r->n; k++) {
     if (!ir_map_get(&emit->uses, body[k])) emit_expect(emit, body[k]);
   }
@@ -162,7 +165,7 @@ static IrType double_of(IrType type) { return type == IR_VECTOR ? IR_DVECTOR : I
 // Additions of runs to the sums, in the innermost open loop.
 static void begin_runs(Emit *emit, Reduction *r) {
   for (int k = 0; k < r->n; k++) {
-    if (r->whole[k]->op == OP_add) r->run[k] = accumulator(emit, "run", r->body[k]->type, OP_add);
+    if (r->whole[k]->op == OP_add) r->run[k] = reduction_accumulator(emit, "run", r->body[k]->type, OP_add);
     else r->run[k] = r->sum[k];
   }
 }
@@ -183,7 +186,7 @@ static void inner_loops(Emit *emit, Reduction *r, int from, IrVar **into) {
     emit_open(emit, axis->var, ir_int(ir, 0), ir_int(ir, is_last ? axis->n - axis->n % r->step : axis->n),
               is_last ? r->step : 1, axis->n <= UNROLLED ? IR_UNROLLED : IR_SERIAL);
   }
-  accumulate(emit, r, r->body, into);
+  reduction_accumulate(emit, r, r->body, into);
   for (int a = from; a < r->n_axes; a++) emit_close(emit);
 }
 
@@ -198,7 +201,7 @@ static void chunked_loop(Emit *emit, Reduction *r) {
   IrExpr *begin = ir_ref(ir, chunk);
   emit_open(emit, last->var, begin, ir_min(ir, ir_offset(ir, begin, RUN * r->step), ir_int(ir, end)), r->step,
             IR_SERIAL);
-  accumulate(emit, r, r->body, r->run);
+  reduction_accumulate(emit, r, r->body, r->run);
   emit_close(emit);
   end_runs(emit, r);
   emit_close(emit);
@@ -210,7 +213,7 @@ static void rest_loop(Emit *emit, Reduction *r) {
   Axis *last = &r->axis[r->n_axes - 1];
   if (last->n % r->step == 0) return;
   emit_open(emit, last->var, ir_int(ir, last->n - last->n % r->step), ir_int(ir, last->n), 1, IR_SERIAL);
-  accumulate(emit, r, r->scalar, r->rest);
+  reduction_accumulate(emit, r, r->scalar, r->rest);
   emit_close(emit);
 }
 
@@ -225,8 +228,8 @@ static void put_loops(Emit *emit, Reduction *r) {
     IrType type = r->body[k]->type;
     Op op = r->whole[k]->op;
     const char *name = op == OP_add ? "sum" : "largest";
-    r->sum[k] = accumulator(emit, name, has_runs && op == OP_add ? double_of(type) : type, op);
-    if (has_rest) r->rest[k] = accumulator(emit, "rest", op == OP_add ? IR_DOUBLE : IR_FLOAT, op);
+    r->sum[k] = reduction_accumulator(emit, name, has_runs && op == OP_add ? double_of(type) : type, op);
+    if (has_rest) r->rest[k] = reduction_accumulator(emit, "rest", op == OP_add ? IR_DOUBLE : IR_FLOAT, op);
   }
   if (!has_runs && !has_rest) {
     inner_loops(emit, r, 0, r->sum);
@@ -277,7 +280,8 @@ IrExpr *emit_reduction(Emit *emit, IrExpr *e) {
   if (emit->is_guarded) BUG("a reduction inside a guarded expression");
   Reduction r;
   reduction_prepare(emit, &r, e, emit_level_of(emit, e));
-  vectorise_last(ir, &r);
+  bool is_shared = emit->team && r.level == 0; // by the lanes of a row
+  if (!is_shared) vectorise_last(ir, &r);
 
   // The loops stand at the level that the reduction depends on, however deep it was asked for.
   EmitLevel deeper[EMIT_LEVELS];
@@ -286,8 +290,9 @@ IrExpr *emit_reduction(Emit *emit, IrExpr *e) {
   emit->n_levels = r.level + 1;
   emit->memo_kept = emit->n_memo;
   emit->levels = (IrMap){0};
-  put_loops(emit, &r);
-  for (int k = 0; k < r.n; k++) emit_remember(emit, r.whole[k], finish(emit, &r, k), r.level);
+  if (is_shared) cuda_team_reduce(emit, &r);
+  else put_loops(emit, &r);
+  for (int k = 0; k < r.n && !is_shared; k++) emit_remember(emit, r.whole[k], finish(emit, &r, k), r.level);
   emit->n_levels = n_levels;
   emit->memo_kept = memo_kept;
   emit->levels = (IrMap){0};

@@ -4,7 +4,11 @@
 
 #include "compiler/kernel/emit.h"
 
-enum { MAX_CHAIN = 12, MAX_TOGETHER = 16 };
+enum {
+  MAX_CHAIN = 12,
+  MAX_TOGETHER = 16,
+  REDUCTION_RUN = 128, // additions in float, before the sum goes to a double
+};
 
 typedef struct Axis {
   IrVar *var;
@@ -28,5 +32,8 @@ typedef struct Reduction {
 // axes into blocks whose lanes are elements where that is possible, and merges axes.
 void reduction_prepare(Emit *emit, Reduction *r, IrExpr *e, int level);
 double reduction_identity(Op op);
+// A variable for running results, and the statement that adds one element of each body to its own.
+IrVar *reduction_accumulator(Emit *emit, const char *name, IrType type, Op op);
+void reduction_accumulate(Emit *emit, Reduction *r, IrExpr **body, IrVar **into);
 
 #endif

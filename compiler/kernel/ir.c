@@ -6,6 +6,7 @@
 #include "compiler/graph.h"
 #include "compiler/kernel/ir_build.h"
 #include "runtime/base/status.h"
+#include "runtime/kernel_abi.h"
 
 Ir *ir_new(Arena *arena, const Target *target) {
   Ir *ir = ARENA_ARRAY(arena, Ir, 1);
@@ -18,7 +19,15 @@ Ir *ir_new(Arena *arena, const Target *target) {
   ir->function->body = ARENA_ARRAY(arena, IrStmt, 1);
   ir->function->body->kind = IR_BLOCK;
   ir->function->task = ir_var(ir, IR_INDEX, "task", 0, 0);
+  ir->function->thread = ir_var(ir, IR_INDEX, "thread", 0, 0);
+  ir->function->block = 1;
   return ir;
+}
+
+IrExpr *ir_threads(Ir *ir, int n) {
+  ir->function->block = n;
+  ir->function->thread->hi = n - 1;
+  return ir_ref(ir, ir->function->thread);
 }
 
 // ---- buffers
@@ -41,9 +50,17 @@ IrBuffer *ir_arg(Ir *ir, const char *name, bool is_out, int64_t offset) {
 
 IrBuffer *ir_scratch(Ir *ir, const char *name, IrType type, int64_t elements) {
   IrBuffer *buffer = buffer_new(ir, IR_BUFFER_SCRATCH, type, name, elements);
+  if (ir->target->kind == TARGET_CUDA && !ir->function->scratch) ir->function->scratch = SG_COUNTERS;
   buffer->offset = ir->function->scratch;
   int64_t floats = type == IR_DOUBLE ? 2 * elements : elements;
   ir->function->scratch += (floats + 15) / 16 * 16;
+  return buffer;
+}
+
+IrBuffer *ir_shared(Ir *ir, const char *name, IrType type, int64_t elements) {
+  IrBuffer *buffer = buffer_new(ir, IR_BUFFER_SHARED, type, name, elements);
+  buffer->offset = ir->function->shared;
+  ir->function->shared += ((type == IR_DOUBLE ? 8 : 4) * elements + 15) / 16 * 16;
   return buffer;
 }
 

@@ -30,14 +30,15 @@ typedef enum IrBufferKind {
   IR_BUFFER_SCRATCH, // part of the worker's scratch, `offset` floats from its start; may hold doubles
   IR_BUFFER_STACK,   // a local array of `size` floats, 64-byte aligned
   IR_BUFFER_TABLE,   // constant numbers inside the function: `size` of them, `values`
+  IR_BUFFER_SHARED,  // CUDA: `size` elements that the threads of a block share
 } IrBufferKind;
 
 typedef struct IrBuffer {
   IrBufferKind kind;
-  IrType type;          // IR_FLOAT; IR_DOUBLE for scratch; IR_FLOAT or IR_INDEX for tables
+  IrType type;          // IR_FLOAT; IR_DOUBLE for scratch; IR_FLOAT or IR_INDEX for tables; any of them if shared
   const char *name;     // a C identifier, unique in the function
-  int64_t offset;       // floats from the argument's (or scratch's) start to element 0
-  int64_t size;         // elements: STACK, TABLE, SCRATCH
+  int64_t offset;       // floats from the argument's (or scratch's) start to element 0; bytes if shared
+  int64_t size;         // elements: STACK, TABLE, SCRATCH, SHARED
   const double *values; // TABLE
 } IrBuffer;
 
@@ -105,6 +106,8 @@ typedef enum IrStmtKind {
   IR_STORE_N, // the first `end` lanes of the vector value to buffer[index]
   IR_IF,      // body[0] if value, else body[1] if there is one
   IR_DO,      // a call for its effect: value is an IR_CALL
+  IR_BARRIER, // CUDA: the threads of the block wait for each other
+  IR_LAMBDA,  // CUDA: var names a local function of the variables `param`: body[0], then its result `value`, if any
   IR_COMMENT, // text
 } IrStmtKind;
 
@@ -119,11 +122,14 @@ struct IrStmt {
   const IrBuffer *buffer;
   IrExpr *index, *value;
   const char *text;
+  IrVar *const *param; // LAMBDA
+  int n_params;
   IrStmt **body;
   int n_body, cap_body;
 };
 
 // One kernel. Its body computes the task numbered by `task`; the printer wraps it in the loop over begin .. end - 1.
+// On CUDA a task is a block of threads, all of which run the body; `thread` numbers them.
 typedef struct IrFunction {
   const char *name;  // ops and sizes; the printer appends _ and eight digits of the hash of its code
   const char *about; // the text of the leading comment, lines separated by \n
@@ -136,7 +142,18 @@ typedef struct IrFunction {
   int64_t n_tasks;
   // If not 0, tasks are stretches of one loop: `task` runs from flat * begin while < flat * end by flat_step.
   int64_t flat, flat_step;
-  int64_t scratch; // floats
+  int64_t scratch;             // floats; CUDA: of the whole launch, SG_COUNTERS of the ABI first
+  int block;                   // CUDA: threads
+  int blocks_a_multiprocessor; // CUDA: as many must fit, which limits registers; 0 = any
+  IrVar *thread;               // CUDA: 0 .. block - 1
+  int64_t shared;              // CUDA: bytes of shared memory
+  // CUDA: one launch for many rows, each with arguments of its own (see runtime/kernel_abi.h); `row` holds the floats
+  // of the row that the block works on, `piece` numbers the block within it.
+  bool has_rows;
+  IrVar *row_floats, *piece;
+  // CUDA: what functions of the preamble that the body calls add to the counts of cuda_access.h; the schedule that uses
+  // them says it.
+  double requests, sectors, ideal_sectors;
   IrStmt *body;
 } IrFunction;
 
@@ -156,6 +173,7 @@ IrBuffer *ir_arg(Ir *ir, const char *name, bool is_out, int64_t offset); // the 
 IrBuffer *ir_scratch(Ir *ir, const char *name, IrType type, int64_t elements);
 IrBuffer *ir_stack(Ir *ir, const char *name, int64_t floats);
 IrBuffer *ir_table(Ir *ir, const char *name, IrType type, int64_t n, const double *values); // copies values
+IrBuffer *ir_shared(Ir *ir, const char *name, IrType type, int64_t elements);               // CUDA; begins at 16 bytes
 
 // ---- index expressions and conditions
 
@@ -221,13 +239,27 @@ void ir_store_n(Ir *ir, IrStmt *block, const IrBuffer *buffer, IrExpr *index, Ir
 IrStmt *ir_if(Ir *ir, IrStmt *block, IrExpr *condition); // returns the IR_IF; its body[0] is the block to fill
 IrStmt *ir_else(Ir *ir, IrStmt *if_stmt);                // the block of the else branch
 void ir_do(Ir *ir, IrStmt *block, const char *name, int n, IrExpr *const *args);
+void ir_barrier(Ir *ir, IrStmt *block); // CUDA
+// CUDA: a local function, to be given to a template by its name, ir_ref(ir, lambda->var). Returns the IR_LAMBDA;
+// body[0] is the block to fill, `value` what it returns.
+IrStmt *ir_lambda(Ir *ir, IrStmt *block, const char *name, int n_params, IrVar *const *param);
 void ir_comment(Ir *ir, IrStmt *block, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // Splits the function's tasks over an index space of n axes (the last varies fastest): sets n_tasks to their product
 // and *out[i] to the indices, taken from the task's number.
 void ir_tasks(Ir *ir, int n, const int64_t *extent, const char *const *names, IrExpr **out);
 
+// CUDA: blocks of n threads. Returns the number of the thread.
+IrExpr *ir_threads(Ir *ir, int n);
+
+// The bytes of shared memory that a launch must ask for: 0 where it is little enough to be declared.
+int ir_dynamic_shared(const IrFunction *function);
+
 // ---- text
+
+// Whether all integers of the function, ranges of indices and what they are made of, fit 32 bits. (What numbers in
+// memory are turned into is taken to be an index that a float can count, or behind a guard.)
+bool ir_fits_int(Ir *ir);
 
 // Appends the function's text and returns its symbol (in the arena). Functions that differ in comments and names of
 // variables only get the same symbol.

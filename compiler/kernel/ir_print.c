@@ -13,6 +13,9 @@ static const Spelling c_spelling = {
     .result = "float *%s%s = arg[%d]",
     .apart = "restrict ",
     .stack = "STACK(%s, %lld);\n",
+    .unroll = "#pragma GCC unroll 16\n",
+    .infinity = "__builtin_inff()",
+    .nan = "__builtin_nanf(\"\")",
     .table_int = "static const int %s[%lld] = {",
     .table_float = "static const float %s[%lld] = {",
     .type = {"i64", "float", "vf", "double", "vd", "const float *"},
@@ -20,7 +23,7 @@ static const Spelling c_spelling = {
 
 // ---- statements
 
-static void put_indent(Printer *p) {
+void print_indent(Printer *p) {
   for (int k = 0; k < p->indent; k++) text_put(p->out, "  ");
 }
 
@@ -31,17 +34,17 @@ static void put_braced(Printer *p, const IrStmt *block) {
   p->indent++;
   put_block(p, block);
   p->indent--;
-  put_indent(p);
+  print_indent(p);
   text_put(p->out, "}");
 }
 
 static void put_for(Printer *p, const IrStmt *s) {
   const char *name = print_var_name(p, s->var);
   if (s->loop == IR_UNROLLED) {
-    text_put(p->out, "#pragma GCC unroll 16\n");
-    put_indent(p);
+    text_put(p->out, p->spell->unroll);
+    print_indent(p);
   }
-  text_printf(p->out, "for (i64 %s = ", name);
+  text_printf(p->out, "for (%s %s = ", p->spell->type[IR_INDEX], name);
   print_expr(p, s->begin, P_TERNARY);
   text_printf(p->out, "; %s < ", name);
   print_expr(p, s->end, P_SUM);
@@ -82,13 +85,31 @@ static void put_store(Printer *p, const IrStmt *s) {
   text_put(p->out, ";\n");
 }
 
+static void put_lambda(Printer *p, const IrStmt *s) {
+  text_printf(p->out, "auto %s = [&](", print_var_name(p, s->var));
+  for (int k = 0; k < s->n_params; k++)
+    text_printf(p->out, "%s%s %s", k ? ", " : "", p->spell->type[s->param[k]->type], print_var_name(p, s->param[k]));
+  text_printf(p->out, ") -> %s {\n", s->value ? p->spell->type[s->value->type] : "void");
+  p->indent++;
+  put_block(p, s->body[0]);
+  if (s->value) {
+    print_indent(p);
+    text_put(p->out, "return ");
+    print_expr(p, s->value, P_TERNARY);
+    text_put(p->out, ";\n");
+  }
+  p->indent--;
+  print_indent(p);
+  text_put(p->out, "};\n");
+}
+
 static void put_stmt(Printer *p, const IrStmt *s) {
   if (s->kind == IR_BLOCK) {
     put_block(p, s);
     return;
   }
   if (s->kind == IR_COMMENT && p->is_canonical) return;
-  put_indent(p);
+  print_indent(p);
   switch (s->kind) {
   case IR_BLOCK: break;
   case IR_FOR: put_for(p, s); break;
@@ -117,6 +138,8 @@ static void put_stmt(Printer *p, const IrStmt *s) {
     print_call(p, s->value->name, s->value->n_args, s->value->arg);
     text_put(p->out, ";\n");
     break;
+  case IR_LAMBDA: put_lambda(p, s); break;
+  case IR_BARRIER: text_put(p->out, "__syncthreads();\n"); break;
   case IR_COMMENT: text_printf(p->out, "// %s\n", s->text); break;
   }
 }
@@ -128,7 +151,7 @@ static void put_block(Printer *p, const IrStmt *s) {
 // ---- functions
 
 static void put_table(Printer *p, const IrBuffer *b) {
-  put_indent(p);
+  print_indent(p);
   text_printf(p->out, b->type == IR_INDEX ? p->spell->table_int : p->spell->table_float, print_buffer_name(p, b),
               (long long)b->size);
   for (int64_t k = 0; k < b->size; k++) {
@@ -139,38 +162,49 @@ static void put_table(Printer *p, const IrBuffer *b) {
   text_put(p->out, "};\n");
 }
 
-static void put_buffers(Printer *p) {
+static void put_args(Printer *p) {
   const IrFunction *f = p->ir->function;
   for (int k = 0; k < f->n_args; k++) {
     const IrBuffer *b = f->args[k];
-    put_indent(p);
+    print_indent(p);
     text_printf(p->out, b->kind == IR_BUFFER_OUT ? p->spell->result : p->spell->argument,
                 f->may_alias ? "" : p->spell->apart, print_buffer_name(p, b), k);
     if (b->offset) text_printf(p->out, " + %lld", (long long)b->offset);
     text_put(p->out, ";\n");
   }
-  for (int k = 0; k < f->n_locals; k++) {
-    const IrBuffer *b = f->locals[k];
-    if (b->kind == IR_BUFFER_TABLE) {
-      put_table(p, b);
-      continue;
-    }
-    put_indent(p);
-    if (b->kind == IR_BUFFER_STACK) {
-      text_printf(p->out, p->spell->stack, print_buffer_name(p, b), (long long)b->size);
-    } else if (b->type == IR_DOUBLE) {
-      text_printf(p->out, "double *%s = (double *)(scratch + %lld);\n", print_buffer_name(p, b), (long long)b->offset);
-    } else {
-      text_printf(p->out, "float *%s = scratch + %lld;\n", print_buffer_name(p, b), (long long)b->offset);
-    }
-  }
 }
 
-static void put_body(Printer *p) {
+static void put_local(Printer *p, const IrBuffer *b) {
+  if (b->kind == IR_BUFFER_TABLE) {
+    put_table(p, b);
+    return;
+  }
+  print_indent(p);
+  const char *name = print_buffer_name(p, b), *type = b->type == IR_DOUBLE ? "double" : "float";
+  if (b->kind == IR_BUFFER_SHARED) print_cuda_shared(p, b);
+  else if (b->kind == IR_BUFFER_STACK) text_printf(p->out, p->spell->stack, name, (long long)b->size);
+  else if (b->type == IR_DOUBLE)
+    text_printf(p->out, "%s *%s = (%s *)(scratch + %lld);\n", type, name, type, (long long)b->offset);
+  else text_printf(p->out, "%s *%s = scratch + %lld;\n", type, name, (long long)b->offset);
+}
+
+// The function from its head, if `symbol` is given, to its end.
+static void put_function(Printer *p, const char *symbol) {
   const IrFunction *f = p->ir->function;
   p->indent = 1;
-  put_buffers(p);
-  put_indent(p);
+  if (p->spell->is_cuda) {
+    print_cuda_head(p, symbol);
+  } else {
+    if (symbol) text_printf(p->out, p->spell->open, symbol);
+    put_args(p);
+  }
+  for (int k = 0; k < f->n_locals; k++) put_local(p, f->locals[k]);
+  if (p->spell->is_cuda) {
+    put_block(p, f->body);
+    text_put(p->out, "}\n\n");
+    return;
+  }
+  print_indent(p);
   const char *task = print_var_name(p, f->task);
   if (f->flat)
     text_printf(p->out, p->spell->flat_loop, task, (long long)f->flat, task, (long long)f->flat, task,
@@ -183,7 +217,7 @@ static void put_body(Printer *p) {
 
 static Printer printer_new(const Ir *ir, bool is_canonical, Text *out) {
   return (Printer){.ir = (Ir *)ir,
-                   .spell = &c_spelling,
+                   .spell = ir->target->kind == TARGET_CUDA ? print_cuda_spelling((Ir *)ir) : &c_spelling,
                    .out = out,
                    .is_canonical = is_canonical,
                    .taken = strmap_new(ir->arena),
@@ -195,7 +229,7 @@ const char *ir_print(Ir *ir, Text *out) {
   const IrFunction *f = ir->function;
   Text canonical = {0};
   Printer p = printer_new(ir, true, &canonical);
-  put_body(&p);
+  put_function(&p, NULL);
   Hash hash = hash_bytes(canonical.data, canonical.size);
   text_free(&canonical);
   const char *symbol = arena_printf(ir->arena, "%s_%08x", f->name, (unsigned)(hash.low & 0xffffffff));
@@ -207,9 +241,8 @@ const char *ir_print(Ir *ir, Text *out) {
     text_put(out, "\n");
     line += n + (line[n] == '\n');
   }
-  text_printf(out, p.spell->open, symbol);
   p = printer_new(ir, false, out);
-  put_body(&p);
+  put_function(&p, symbol);
   return symbol;
 }
 

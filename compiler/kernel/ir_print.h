@@ -7,15 +7,18 @@
 
 // What targets spell differently. Everything else is the C that they share.
 typedef struct Spelling {
-  const char *open;                    // the function's head; %s is the symbol
-  const char *task_loop;               // %s is the task's variable, twice used by position
-  const char *flat_loop;               // variable, stretch, variable, stretch, variable, step
-  const char *argument;                // of a read argument: `apart` or nothing, name, number
-  const char *result;                  // of a written argument: the same
-  const char *apart;                   // says that nothing else refers to the memory
-  const char *stack;                   // name, floats
+  const char *open;      // the function's head; %s is the symbol
+  const char *task_loop; // %s is the task's variable, twice used by position
+  const char *flat_loop; // variable, stretch, variable, stretch, variable, step
+  const char *argument;  // of a read argument: `apart` or nothing, name, number
+  const char *result;    // of a written argument: the same
+  const char *apart;     // says that nothing else refers to the memory
+  const char *stack;     // name, floats
+  const char *unroll;    // in front of a loop
+  const char *infinity, *nan;
   const char *table_int, *table_float; // name, size
   const char *type[6];                 // by IrType
+  bool is_cuda;                        // function heads and memory as in ir_print_cuda.c
 } Spelling;
 
 typedef struct Printer {
@@ -43,5 +46,14 @@ void print_call(Printer *p, const char *name, int n, IrExpr *const *arg);
 void print_address(Printer *p, const IrBuffer *buffer, const IrExpr *index, int level);
 // An operand of + - * / on vectors: GCC spreads a scalar by itself if the other side is a vector.
 const IrExpr *print_infix_operand(const IrExpr *e, const IrExpr *other);
+void print_indent(Printer *p);
+
+// ---- CUDA
+
+// The spelling, with integers as wide as the function needs.
+const Spelling *print_cuda_spelling(Ir *ir);
+// Up to where the body's statements begin: the function's head, its task and thread, arguments of rows.
+void print_cuda_head(Printer *p, const char *symbol);
+void print_cuda_shared(Printer *p, const IrBuffer *buffer);
 
 #endif

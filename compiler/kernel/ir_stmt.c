@@ -88,6 +88,17 @@ void ir_do(Ir *ir, IrStmt *block, const char *name, int n, IrExpr *const *args) 
   s->value = ir_call(ir, IR_INDEX, name, n, args);
 }
 
+void ir_barrier(Ir *ir, IrStmt *block) { stmt_new(ir, block, IR_BARRIER); }
+
+IrStmt *ir_lambda(Ir *ir, IrStmt *block, const char *name, int n_params, IrVar *const *param) {
+  IrStmt *s = stmt_new(ir, block, IR_LAMBDA);
+  s->var = ir_var(ir, IR_POINTER, name, 0, 0);
+  s->param = arena_memdup(ir->arena, param, sizeof *param * (size_t)n_params);
+  s->n_params = n_params;
+  ir_block(ir, s);
+  return s;
+}
+
 void ir_comment(Ir *ir, IrStmt *block, const char *format, ...) {
   va_list args;
   va_start(args, format);

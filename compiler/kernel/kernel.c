@@ -5,6 +5,9 @@
 
 #include "compiler/kernel/compute.h"
 #include "compiler/kernel/contract.h"
+#include "compiler/kernel/cuda_access.h"
+#include "compiler/kernel/cuda_map.h"
+#include "compiler/kernel/cuda_special.h"
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/preamble.h"
 #include "compiler/kernel/schedule_map.h"
@@ -65,6 +68,7 @@ bool kernel_can_fuse(const Target *target, const Group *group, Text *why) {
   if (target->kind == TARGET_REFERENCE) return group->n_nodes == 1 || refuse(why, "the reference target fuses nothing");
   if (group->n_nodes == 1) return true;
   if (contract_is_in(group)) return contract_can_fuse(target, group, why);
+  if (target->kind == TARGET_CUDA) return cuda_can_fuse(target, group, why);
   return map_can_fuse(target, group, why);
 }
 
@@ -132,10 +136,15 @@ static void measure(const Group *group, KernelInfo *info) {
 
 // ---- text
 
-static void schedule(const Target *target, Lower *lower) {
+static void schedule(const Target *target, Lower *lower, int64_t *out_row_floats) {
   const Group *group = lower->group;
   if (contract_is_in(group) && contract_can_fuse(target, group, NULL)) {
     contract_schedule(lower);
+    return;
+  }
+  if (target->kind == TARGET_CUDA) {
+    if (group->n_nodes == 1 && cuda_special_is(group->nodes[0]->op)) cuda_special_schedule(lower);
+    else cuda_schedule(lower, out_row_floats);
     return;
   }
   if (group->n_nodes == 1 && special_is(group->nodes[0]->op)) {
@@ -164,15 +173,30 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
   ir->function->name = kernel_name(scratch, group, true);
   ir->function->about = kernel_about(scratch, group, info);
   ir->function->may_alias = group_is_pointwise(group);
-  schedule(target, lower);
+  schedule(target, lower, &info->row_floats);
+  if (info->row_floats) ir->function->name = kernel_name(scratch, group, false);
   info->symbol = arena_strdup(arena, ir_print(ir, source));
   info->n_tasks = ir->function->n_tasks;
   info->scratch = ir->function->scratch;
+  info->block = target->kind == TARGET_CUDA ? ir->function->block : 0;
+  info->shared = ir_dynamic_shared(ir->function);
+  if (target->kind == TARGET_CUDA) {
+    CudaAccess access = cuda_access(ir);
+    info->requests = access.requests;
+    info->sectors = access.sectors;
+    info->ideal_sectors = access.ideal_sectors;
+  }
   arena_free(scratch);
 }
 
 void kernel_preamble(const Target *target, Text *source) {
   if (target->kind == TARGET_REFERENCE) return;
+  if (target->kind == TARGET_CUDA) {
+    preamble_cuda(source);
+    cuda_special_preamble(source);
+    contract_preamble(target, source);
+    return;
+  }
   preamble_types(target->vector, source);
   preamble_math(target->vector, source);
   preamble_rows(source);

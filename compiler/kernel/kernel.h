@@ -15,12 +15,17 @@ typedef struct Group {
   int n_ins;
   Node **outs;
   int n_outs;
+  const char *row_symbol; // of its kernel, where that takes rows and is known; else NULL
 } Group;
 
 typedef struct KernelInfo {
-  const char *symbol;   // the function's name: op names and sizes, unique in the program
-  int64_t n_tasks;      // independent pieces of work; the pool hands out ranges of them
-  int64_t scratch;      // floats of scratch memory a worker needs
+  const char *symbol; // the function's name: op names and sizes, unique in the program
+  int64_t n_tasks;    // independent pieces of work; the pool hands out ranges of them. CUDA: blocks
+  int64_t scratch;    // floats of scratch memory a worker needs. CUDA: that the launch needs, counters included
+  int block, shared;  // CUDA: threads a block, bytes of dynamic shared memory
+  // CUDA: loads and stores of whole warps, the 32-byte sectors that they touch, and how many would do (cuda_access.h).
+  double requests, sectors, ideal_sectors;
+  int64_t row_floats;   // CUDA: of a kernel that takes rows, the floats of this one; else 0
   int64_t flops, bytes; // for the comment, `sgc explain` and the bench
 } KernelInfo;
 
@@ -44,7 +49,7 @@ void kernel_preamble(const Target *target, Text *source);
 const Node *storage_root(const Node *node);
 // Offset in floats of the value's first element in the root's buffer.
 int64_t storage_offset(const Node *node);
-// Distance in floats between images (axis 0) of a blocked value: that of the root.
+// Distance in floats between images (axis 0): that of the root for a part of its channels, be they blocked or plain.
 int64_t storage_batch_stride(const Node *node);
 
 #endif

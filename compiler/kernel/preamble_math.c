@@ -134,9 +134,11 @@ static const char trigonometric[] =
     "INLINE vf vsin(vf x) { return sine(x, 0); }\n"
     "INLINE vf vcos(vf x) { return sine(x, 1); }\n";
 
+void preamble_scalar(Text *out) { text_put(out, scalar); }
+
 void preamble_math(int width, Text *out) {
   (void)width; // the text says V
-  text_put(out, scalar);
+  preamble_scalar(out);
   text_put(out, simple);
   text_put(out, exponentials);
   text_put(out, logarithm);

@@ -13,15 +13,16 @@ static const char functions[] =
     "  out[2] = (float)(c2 >> 8) * 0x1p-24f, out[3] = (float)(c3 >> 8) * 0x1p-24f;\n"
     "}\n"
     "INLINE uint32_t key_word(float f) { return f > 0 ? (f < 16777215 ? (uint32_t)f : 16777215) : 0; }\n"
-    // Elements from .. from + n - 1 of a stream; `from` is a multiple of 4, `out` that of element 0.
-    "SHARED void random_run(const float *key, i64 stream, float *out, i64 from, i64 n) {\n"
+    // out[from] .. out[from + n - 1], which are the elements key[2] * each + from .. of a stream.
+    "SHARED void random_run(const float *key, i64 stream, i64 each, float *out, i64 from, i64 n) {\n"
     "  const uint32_t k0 = key_word(key[0]), k1 = key_word(key[1]);\n"
     "  const uint32_t s0 = (uint32_t)stream, s1 = (uint32_t)((uint64_t)stream >> 32);\n"
-    "  for (i64 i = from; i < from + n; i += 4) {\n"
-    "    const uint64_t block = (uint64_t)i / 4;\n"
+    "  const i64 first = (each ? key_word(key[2]) * each : 0) + from;\n"
+    "  for (i64 i = -(first % 4); i < n; i += 4) {\n"
+    "    const uint64_t block = (uint64_t)(first + i) / 4;\n"
     "    float word[4];\n"
     "    philox((uint32_t)block, (uint32_t)(block >> 32), s0, s1, k0, k1, word);\n"
-    "    for (i64 k = 0; k < imin(4, from + n - i); k++) out[i + k] = word[k];\n"
+    "    for (i64 k = i < 0 ? -i : 0; k < imin(4, n - i); k++) out[from + i + k] = word[k];\n"
     "  }\n"
     "}\n";
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "compiler/kernel/cuda_map.h"
 #include "compiler/kernel/schedule_tile.h"
 
 enum { TASK_COST = 40000 }; // operations that are worth a task of their own
@@ -29,7 +30,7 @@ static void scatter(const Map *map, IrExpr *const *e, MapStore *store) {
   }
 }
 
-static void substitute_all(Map *map, const IrVar *var, IrExpr *by) {
+void map_substitute(Map *map, const IrVar *var, IrExpr *by) {
   IrExpr **e = gather(map, map->store);
   ir_substitute_all(map->lower->ir, 3 * map->n_stores, e, var, by);
   scatter(map, e, map->store);
@@ -144,8 +145,8 @@ static void merge_loops(Map *map) {
     if (!can) continue;
     int64_t n = outer->n * inner->n;
     IrVar *merged = ir_var(ir, IR_INDEX, "i", 0, n - 1);
-    substitute_all(map, outer->var, ir_int(ir, 0));
-    substitute_all(map, inner->var, ir_ref(ir, merged));
+    map_substitute(map, outer->var, ir_int(ir, 0));
+    map_substitute(map, inner->var, ir_ref(ir, merged));
     *outer = (MapLoop){merged, n, outer->lanes * inner->lanes};
     remove_loop(map, k + 1);
   }
@@ -249,18 +250,37 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   if (map->lanes == MAP_SCALAR) scalar_channels(map, NULL);
   order_by_storage(map);
   merge_loops(map);
+  if (ir->target->kind == TARGET_CUDA) { // loops become threads: see cuda_map.c
+    IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, n_stores);
+    for (int k = 0; k < n_stores; k++) value[k] = map->store[k].value;
+    cuda_moments(ir, n_stores, value);
+    for (int k = 0; k < n_stores; k++) map->store[k].value = value[k];
+    map->n_outer = order_by_reductions(map);
+    map->cost = map_price(map);
+    return;
+  }
   if (map->lanes == MAP_SCALAR && !reduces_channels(map)) last_to_lanes(map);
-  int n_outer = order_by_reductions(map);
-  map->tiled = n_outer - 1;
+  map->n_outer = order_by_reductions(map);
+  map->tiled = map->n_outer - 1;
   map->tile = tile_turns(map, map->tiled);
-  split_tasks(map, n_outer);
+  split_tasks(map, map->n_outer);
+}
+
+// The first of the largest results.
+static int largest(Node *const *nodes, int n) {
+  int best = 0;
+  for (int k = 1; k < n; k++) {
+    if (shape_elements(nodes[k]->shape) > shape_elements(nodes[best]->shape)) best = k;
+  }
+  return best;
 }
 
 void map_outputs(Map *map, Lower *lower) {
   Ir *ir = lower->ir;
   int n = lower->group->n_outs;
   Node *const *nodes = lower->group->outs;
-  Shape shape = nodes[0]->shape;
+  int first = largest(nodes, n);
+  Shape shape = nodes[first]->shape;
   MapLoop loop[MAP_LOOPS];
   IrExpr *index[MAX_RANK];
   for (int k = 0; k < shape.rank; k++) {
@@ -269,8 +289,11 @@ void map_outputs(Map *map, Lower *lower) {
   }
   MapStore *stores = ARENA_ARRAY(ir->arena, MapStore, n);
   for (int k = 0; k < n; k++) {
-    IrExpr *offset = lower_offset(lower, nodes[k], index);
-    stores[k] = (MapStore){lower->out[k], offset, lower_value(lower, nodes[k], index), NULL};
+    int out = k == 0 ? first : k <= first ? k - 1 : k;
+    IrExpr *at[MAX_RANK];
+    for (int i = 0; i < shape.rank; i++) at[i] = nodes[out]->shape.dim[i] == 1 ? ir_int(ir, 0) : index[i];
+    IrExpr *offset = lower_offset(lower, nodes[out], at);
+    stores[k] = (MapStore){lower->out[out], offset, lower_value(lower, nodes[out], at), NULL};
   }
   map_stores(map, lower, shape.rank, loop, n, stores);
 }

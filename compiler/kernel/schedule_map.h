@@ -36,6 +36,7 @@ typedef struct Map {
   int64_t tile; // turns of loop[tiled] that reductions are computed for together; 0 = each by itself
   int tiled;
   int stepped;     // the loop that steps by vectors, or -1
+  int n_outer;     // the outermost loops, which all reductions depend on
   int n_split;     // the outermost loops that tasks are split over
   int64_t n_tasks; // product of parts[0 .. n_split)
   int64_t parts[MAP_LOOPS], chunk[MAP_LOOPS];
@@ -43,7 +44,8 @@ typedef struct Map {
   int64_t cost;        // a rough number of operations
 } Map;
 
-// Chooses loops, lanes and tasks for storing all results of the group, which have one shape, at all their indices.
+// Chooses loops, lanes and tasks for storing all results of the group, which have one shape, at all their indices. (On
+// CUDA results may be of size 1 along some axes of the largest.)
 void map_outputs(Map *map, Lower *lower);
 // The same for given stores over given loops.
 void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n_stores, const MapStore *stores);
@@ -53,6 +55,9 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
 bool map_is_flat(Map *map);
 void map_put_flat(Map *map);
 enum { FLAT_TASK = PROGRAM_ALIGN };
+
+// Puts `by` in the place of the variable in all stores.
+void map_substitute(Map *map, const IrVar *var, IrExpr *by);
 
 // Operations of the whole nest.
 int64_t map_price(Map *map);

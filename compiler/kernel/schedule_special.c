@@ -164,8 +164,11 @@ static void schedule_random(Lower *lower, Node *node) {
   const Node *key = node->in[0];
   IrExpr *args[] = {ir_address(ir, lower_in(lower, key), lower_offset(lower, key, index)),
                     ir_int(ir, node_attr(node, "stream").i),
-                    ir_address(ir, lower->out[0], lower_offset(lower, node, index)), from, count};
-  ir_do(ir, ir->function->body, "random_run", 5, args);
+                    ir_int(ir, node_attr(node, "each").i),
+                    ir_address(ir, lower->out[0], lower_offset(lower, node, index)),
+                    from,
+                    count};
+  ir_do(ir, ir->function->body, "random_run", 6, args);
 }
 
 // ---- all

@@ -28,9 +28,17 @@ static int64_t own_stride(const Node *node) {
   return layout_elements(node->shape, node->layout) / (images ? images : 1);
 }
 
+// Whether the value's images are as far apart as those of the value that it stands in: channels of the same pictures.
+// Any other view is contiguous.
+static bool shares_images(const Node *node) {
+  const Node *into = node->into;
+  if (is_blocked(node) || is_blocked(into)) return is_blocked(node) && is_blocked(into);
+  if (node_is_view(node)) return node->op == OP_slice && node_attr(node, "axis").i == 1;
+  return into->op == OP_concat && node_attr(into, "axis").i == 1;
+}
+
 int64_t storage_batch_stride(const Node *node) {
-  // Inside a blocked value of the same pictures, images are as far apart as there; any other view is contiguous.
-  while (node->into && is_blocked(node) && is_blocked(node->into)) node = node->into;
+  while (node->into && shares_images(node)) node = node->into;
   return own_stride(node);
 }
 

@@ -27,6 +27,7 @@ typedef enum OpClass {
   CLASS_CONTRACT,
   CLASS_SPATIAL,
   CLASS_INDEX,
+  CLASS_COLLECTIVE, // of all devices together
   CLASS_COMPOSITE, // expanded into the others by the expand pass, after gradients are taken
 } OpClass;
 

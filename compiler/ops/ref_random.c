@@ -9,6 +9,7 @@ void ref_random(const RefArgs *args) {
   const float *key = args->in[0];
   Random random = {.seed = key_word(key[1]) << 32 | key_word(key[0]),
                    .stream = (uint64_t)node_attr(args->node, "stream").i};
+  uint64_t each = (uint64_t)node_attr(args->node, "each").i, first = each ? key_word(key[2]) * each : 0;
   for (int64_t i = 0, n = shape_elements(args->node->shape); i < n; i++)
-    args->out[i] = (float)(random_word_at(&random, (uint64_t)i) >> 8) * 0x1p-24f;
+    args->out[i] = (float)(random_word_at(&random, first + (uint64_t)i) >> 8) * 0x1p-24f;
 }

@@ -1,27 +1,33 @@
 // Concat pass: producers write into their slice of a concat, so that nothing has to be copied.
 //
 // An input stands in place if a kernel stores it, it is kept nowhere else, and its elements are one run of the
-// concat's storage in each image: so between blocked values along the channels, whose segments the concat keeps, and
-// wherever all axes in front of the concat's have one element.
+// concat's storage in each image: so between blocked values along the channels, whose segments the concat keeps, along
+// the channels of plain ones where kernels take images with gaps between them (CUDA), and wherever all axes in front of
+// the concat's have one element.
 #include "compiler/kernel/group.h"
 #include "compiler/pass/fuse.h"
 #include "compiler/pass/pass.h"
 
 static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
 
-static bool is_run(const Node *concat) {
-  int64_t axis = node_attr(concat, "axis").i;
-  if (is_blocked(concat)) return axis <= 1;
+static bool images_are_one(const Node *concat, int64_t axis) {
   for (int i = 0; i < axis; i++) {
     if (concat->shape.dim[i] != 1) return false;
   }
   return true;
 }
 
+static bool is_run(const Node *concat, const Target *target) {
+  int64_t axis = node_attr(concat, "axis").i;
+  if (is_blocked(concat) || target->kind == TARGET_CUDA) return axis <= 1 || images_are_one(concat, axis);
+  return images_are_one(concat, axis);
+}
+
 // What input k takes of the concat's storage, in the unit of Node.into_offset: blocks of axis 1, or elements if plain.
 static int64_t room_of(const Node *concat, int k) {
   const Node *in = concat->in[k];
-  if (!is_blocked(concat)) return shape_elements(in->shape);
+  bool is_axis_1 = node_attr(concat, "axis").i == 1;
+  if (!is_blocked(concat)) return shape_elements(in->shape) / (is_axis_1 ? in->shape.dim[0] : 1);
   return channel_blocks(in->layout) * (node_attr(concat, "axis").i == 0 ? in->shape.dim[0] : 1);
 }
 
@@ -29,7 +35,8 @@ static int64_t room_of(const Node *concat, int k) {
 static bool has_tight_view(const GroupIndex *index, const Node *node) {
   for (int i = index->first[node->id]; i < index->first[node->id + 1]; i++) {
     const Node *user = index->user[i];
-    if (node_is_view(user) && user->op != OP_slice) return true;
+    if (!node_is_view(user)) continue;
+    if (user->op != OP_slice || (!is_blocked(node) && node_attr(user, "axis").i == 0)) return true;
   }
   return false;
 }
@@ -37,6 +44,7 @@ static bool has_tight_view(const GroupIndex *index, const Node *node) {
 static bool can_stand(const GroupIndex *index, const Node *concat, const Node *in) {
   if (in->into || index->is_result[in->id] || in->is_setup != concat->is_setup) return false;
   if (!node_needs_kernel(in) && in->op != OP_concat) return false; // a leaf
+  if (in->op == OP_random) return false;                           // written in one run
   if (!layout_equal(in->layout, concat->layout) && (!is_blocked(in) || !is_blocked(concat))) return false;
   return (is_blocked(in) && in->shape.dim[0] == 1) || !has_tight_view(index, in);
 }
@@ -76,9 +84,9 @@ bool pass_concat(const PassContext *context, Graph *graph) {
   Arena *arena = arena_new();
   bool changed = false;
   const GroupIndex *index = group_index(graph, arena);
-  for (int i = 0; context->target->kind == TARGET_CPU && i < graph->n_nodes; i++) {
+  for (int i = 0; context->target->kind != TARGET_REFERENCE && i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
-    if (node->op != OP_concat || !is_run(node) || !is_alone(graph, node)) continue;
+    if (node->op != OP_concat || !is_run(node, context->target) || !is_alone(graph, node)) continue;
     changed |= place_inputs(index, node);
     if (!node_needs_kernel(node)) node->group = -1;
   }

@@ -273,6 +273,7 @@ static Node *rewrite(Rewriter *rewriter, Node *node) {
 }
 
 bool pass_layout(const PassContext *context, Graph *graph) {
+  if (context->target->kind == TARGET_CUDA) return layout_mark_views(graph, true) > 0; // all values stay row by row
   if (context->target->kind != TARGET_CPU) return false;
   bool is_prepared = layout_unpad_pointwise(graph);
   is_prepared |= layout_split_concats(graph);
@@ -302,7 +303,7 @@ bool pass_layout(const PassContext *context, Graph *graph) {
     update->value = need(&rewriter, rewriter.value[update->value->id], NULL);
   }
   graph_sort(graph);
-  bool has_views = layout_mark_views(graph) > 0;
+  bool has_views = layout_mark_views(graph, false) > 0;
   arena_free(scratch);
   return is_prepared || rewriter.changed || has_views;
 }

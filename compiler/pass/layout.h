@@ -41,8 +41,9 @@ bool layout_split_reductions(Graph *graph, int block);
 
 // Marks values that need no computing because their elements already stand in another value's storage, in the right
 // order: reshapes of plain values, relayouts that change no byte, slices on block borders. node->into becomes that
-// value. Returns how many.
-int layout_mark_views(Graph *graph);
+// value. With gaps: slices of the channels of plain pictures too, whose images are as far apart as the pictures'.
+// Returns how many.
+int layout_mark_views(Graph *graph, bool with_gaps);
 
 // Whether every node's operands and result have layouts that some kernel takes (the rules are listed in
 // layout_check.c). Appends what is broken to `why`.

@@ -45,8 +45,21 @@ static bool is_run(const Node *slice, int *offset) {
   return true;
 }
 
-int layout_mark_views(Graph *graph) {
+// The same for a slice of the channels of plain pictures, with gaps between its images.
+static bool is_run_of_images(const Node *slice, int *offset) {
+  const Node *x = slice->in[0];
+  int64_t start = node_attr(slice, "start").i;
+  if (is_blocked(x) || node_attr(slice, "axis").i != 1 || node_attr(slice, "step").i != 1) return false;
+  int64_t inner = shape_elements(x->shape) / (x->shape.dim[0] * x->shape.dim[1]);
+  if (start * inner > INT32_MAX) return false;
+  *offset = (int)(start * inner);
+  return true;
+}
+
+int layout_mark_views(Graph *graph, bool with_gaps) {
   int n = 0;
+  Arena *arena = arena_new();
+  const GroupIndex *index = group_index(graph, arena);
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
     if (node->n_in != 1 || node->in[0]->op == OP_fill || node->in[0]->op == OP_iota) continue;
@@ -54,11 +67,13 @@ int layout_mark_views(Graph *graph) {
     bool is_view = false;
     if (node->op == OP_reshape) is_view = !is_blocked(node->in[0]) && storage_is_contiguous(node->in[0]);
     else if (node->op == OP_relayout) is_view = is_same_bytes(node);
-    else if (node->op == OP_slice) is_view = is_run(node, &offset);
+    else if (node->op == OP_slice)
+      is_view = is_run(node, &offset) || (with_gaps && !index->is_result[node->id] && is_run_of_images(node, &offset));
     if (!is_view) continue;
     node->into = node->in[0];
     node->into_offset = offset;
     n++;
   }
+  arena_free(arena);
   return n;
 }

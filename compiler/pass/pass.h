@@ -8,12 +8,23 @@
 #include "compiler/graph.h"
 #include "compiler/target.h"
 
+// One of several devices that run a training step, or an evaluation, together.
+typedef struct Shard {
+  int count;            // devices
+  int64_t batch;        // samples of all: the first axis of the inputs that hold samples
+  int64_t samples;      // of this one
+  int64_t bucket_bytes; // gradients are all-reduced in buckets of about so much
+} Shard;
+enum { SHARD_BUCKET_BYTES = 4 << 20 };
+
 // What passes may know besides the graph.
 typedef struct PassContext {
   const Target *target;
-  bool is_training; // the graph is a training step
-  bool exact;       // only rewrites that keep every bit
-  Text *explain;    // NULL, or where fusing passes say what they fused and why near misses were not
+  bool is_training;   // the graph is a training step
+  bool exact;         // only rewrites that keep every bit
+  Text *explain;      // NULL, or where fusing passes say what they fused and why near misses were not
+  const Shard *shard; // NULL: one device alone
+  Diag *diag;         // with `shard`: where it is said what cannot be shared out; the graph is then left as it was
 } PassContext;
 
 // Returns whether it changed anything. Calls no other pass, prints nothing, reads no environment.
@@ -28,6 +39,7 @@ typedef bool PassFn(const PassContext *context, Graph *graph);
   PASS(interp, "a pointwise convolution after a resize moved before it")                                               \
   PASS(cse, "equal nodes become one")                                                                                  \
   PASS(dce, "nodes that nothing needs are dropped")                                                                    \
+  PASS(shard, "one device's share of the batch, with all-reduces where sums over the batch become whole")              \
   PASS(setup, "marks what depends on weights only, to be computed once after loading")                                 \
   PASS(layout, "chooses blocked layouts, inserts relayout nodes at the borders")                                       \
   PASS(fuse,                                                                                                           \

@@ -13,7 +13,16 @@ static int compare_items(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
+// Whether all steps that need `a` are done when the first that needs `b` begins.
+static bool is_over(const MemoryItem *a, const MemoryItem *b) {
+  for (int q = 0; q <= MAX_QUEUES; q++) {
+    if (a->end->at[q] > b->begin->at[q]) return false;
+  }
+  return true;
+}
+
 static bool is_live_together(const MemoryItem *a, const MemoryItem *b) {
+  if (a->end && b->end) return !is_over(a, b) && !is_over(b, a);
   return a->first <= b->last && b->first <= a->last;
 }
 

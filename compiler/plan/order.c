@@ -70,22 +70,36 @@ int64_t order_peak(const OrderStep *steps, int n_steps, const int64_t *size, int
   return peak;
 }
 
+// 0 for collective operations, 2 for steps that wait for one: lower ones go first, so that there is work to do
+// while the network is busy.
+static int turn_of(const Orderer *o, int step) {
+  if (o->steps[step].is_collective) return 0;
+  for (int k = 0; k < o->steps[step].n_before; k++) {
+    if (o->steps[o->steps[step].before[k]].is_collective) return 2;
+  }
+  return 1;
+}
+
 // Takes ready steps one after another: by rank, or the one that leaves the least live. Ties go to the lowest number,
 // which keeps neighbours of the text together.
 static void take_in_turn(Orderer *o, bool is_greedy, int *order, Arena *arena) {
   int *ready = ARENA_ARRAY(arena, int, o->n_steps + 1); // ascending
   int n_ready = 0, n_done = 0;
+  bool has_collectives = false;
   for (int i = 0; i < o->n_steps; i++) {
     if (!o->waits_for[i]) ready[n_ready++] = i;
+    has_collectives |= o->steps[i].is_collective;
   }
   while (n_ready) {
-    int best = 0;
+    int best = 0, best_turn = 3;
     int64_t best_growth = 0;
-    for (int i = 0; is_greedy && i < n_ready; i++) {
-      int64_t born, died;
-      weigh(o, ready[i], &born, &died);
-      if (i && born - died >= best_growth) continue;
+    for (int i = 0; (is_greedy || has_collectives) && i < n_ready; i++) {
+      int turn = has_collectives ? turn_of(o, ready[i]) : 1;
+      int64_t born = 0, died = 0;
+      if (is_greedy) weigh(o, ready[i], &born, &died);
+      if (turn > best_turn || (turn == best_turn && born - died >= best_growth)) continue;
       best = i;
+      best_turn = turn;
       best_growth = born - died;
     }
     int step = ready[best];

@@ -56,6 +56,8 @@ PlanArg plan_arg(Plan *plan, const Node *value) {
   return (PlanArg){root_buffer(plan, storage_root(value)), storage_offset(value)};
 }
 
+bool plan_is_collective(const PlanStep *step) { return step->group && step->group->nodes[0]->op == OP_all_reduce; }
+
 // ---- steps ----------------------------------------------------------------------------------------------------------
 
 void plan_add_before(Plan *plan, int step, int earlier) {
@@ -114,6 +116,18 @@ static void connect_group(Plan *plan, int number) {
   for (int i = 0; i < group->n_outs; i++) step->args[group->n_ins + i] = plan_arg(plan, group->outs[i]);
 }
 
+static const Group *row_of(const PlanStep *step, int i, int n) { return step->n_rows ? step->row[i / n] : step->group; }
+
+const Node *plan_step_out(const PlanStep *step, int i, const Group **out_group) {
+  *out_group = row_of(step, i, step->group->n_outs);
+  return (*out_group)->outs[i % step->group->n_outs];
+}
+
+const Node *plan_step_in(const PlanStep *step, int i, const Group **out_group) {
+  *out_group = row_of(step, i, step->group->n_ins);
+  return (*out_group)->ins[i % step->group->n_ins];
+}
+
 // Setup values that the run reads are kept; the others live in the slab while setup runs.
 static void keep_setup_values(Plan *plan) {
   bool *is_computed_in_setup = ARENA_ARRAY(plan->arena, bool, plan->n_buffers + 1);
@@ -166,11 +180,12 @@ static void measure_roots(Plan *plan) {
   }
 }
 
-Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_apart, Arena *arena) {
+Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_apart, int n_queues, Arena *arena) {
   Plan *plan = ARENA_ARRAY(arena, Plan, 1);
   *plan = (Plan){.arena = arena,
                  .graph = graph,
                  .is_apart = is_apart,
+                 .n_queues = n_queues,
                  .buffer_of = ARENA_ARRAY(arena, int, graph->n_nodes + 1),
                  .producer = ARENA_ARRAY(arena, int, graph->n_nodes + 1),
                  .extent = ARENA_ARRAY(arena, int64_t, graph->n_nodes + 1)};
@@ -186,6 +201,7 @@ Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_
   add_outputs(plan);
   plan_updates(plan);
   keep_setup_values(plan);
+  plan_rows(plan);
   plan_memory(plan);
   return plan;
 }

@@ -2,6 +2,7 @@
 //
 //   plan_build     values -> buffers, groups and copies -> steps, what must run before what
 //   order_steps    an order of low peak memory
+//   queues_assign  which steps run side by side
 //   memory_place   lifetimes -> offsets
 #ifndef SG_PLAN_H
 #define SG_PLAN_H
@@ -11,15 +12,25 @@
 
 // ---- memory -----------------------------------------------------------------------------------------------------
 
-// A piece of memory that is needed from step `first` to step `last`, both included.
+// A moment as the queues see it: at[q] is the latest step of queue q that is certainly done, or -1. The last queue is
+// that of the collective operations.
+enum { MAX_QUEUES = 4 };
+typedef struct QueueClock {
+  int at[MAX_QUEUES + 1];
+} QueueClock;
+
+// A piece of memory that is needed from step `first` to step `last`, both included. Where queues run side by side that
+// is not enough: `begin` is the moment before all steps that need it, `end` the last steps that need it; NULL where
+// there is one queue.
 typedef struct MemoryItem {
   int64_t size; // floats; rounded up to PROGRAM_ALIGN when placed
   int first, last;
+  const QueueClock *begin, *end;
   int64_t offset; // result: a multiple of PROGRAM_ALIGN
 } MemoryItem;
 
-// Places the items so that no two that are needed at the same time overlap: largest first, each into the smallest gap
-// that holds it. Returns the floats that all of them need together.
+// Places the items so that no two that may be needed at the same time overlap: largest first, each into the smallest
+// gap that holds it. Returns the floats that all of them need together.
 int64_t memory_place(MemoryItem *items, int n, Arena *arena);
 
 // The most that is needed at any one step: no placing can be better.
@@ -33,17 +44,36 @@ typedef struct OrderStep {
   int n_before;
   const int *touches; // numbers of buffers, each once
   int n_touches;
+  bool is_collective; // an operation of all devices, which runs beside the others
 } OrderStep;
 
 // Writes an order (order[i] = step to run i-th) in which every step follows those before it, and which keeps the peak
 // of live buffers low: the better of the given order and a greedy one. Deterministic. Buffer b has size[b] floats and
 // is live from the first step that touches it to the last. The steps must stand in a possible order themselves or
-// at least be free of cycles (BUG).
+// at least be free of cycles (BUG). Collective operations begin as soon as they can; the steps that read their results
+// come when nothing else is left to do.
 void order_steps(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, Arena *arena, int *order);
 
 // Peak of live buffers, in floats, under an order.
 int64_t order_peak(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, const int *order,
                    Arena *arena);
+
+// ---- queues -----------------------------------------------------------------------------------------------------
+
+// A step as queues see it, in the order of the steps: all of `before` have lower numbers.
+typedef struct QueueStep {
+  const int *before;
+  int n_before;
+  int64_t cost; // a rough time, in any unit
+  bool is_collective;
+} QueueStep;
+
+// Sets queue[i]: 0 .. n_queues - 1 (at most MAX_QUEUES), or MAX_QUEUES for collective operations.
+void queues_assign(const QueueStep *steps, int n, int n_queues, Arena *arena, int *queue);
+// Sets for each step the moment at which it begins, and the steps of other queues that it waits for so that all in
+// `before` are done: as few as possible. The arrays of waits live in `arena`.
+void queues_wait(const QueueStep *steps, int n, const int *queue, Arena *arena, QueueClock *clocks, int **waits,
+                 int *n_waits);
 
 // ---- steps and buffers -------------------------------------------------------------------------------------------
 
@@ -57,8 +87,10 @@ typedef struct PlanStep {
   int64_t copied;
   const Node *about; // what it is named after: the group's last member, the node copied
   bool is_setup;
-  PlanArg *args; // n_read inputs, then outputs
+  PlanArg *args; // n_read inputs, then outputs; of all rows
   int n_args, n_read;
+  const Group **row; // the groups computed together, where the kernel takes rows
+  int n_rows, cap_rows;
   int *before; // steps that must have run
   int n_before, cap_before;
 } PlanStep;
@@ -76,24 +108,38 @@ typedef struct Plan {
   int64_t *extent; // by node: floats that its buffer must have
   int *order;      // all steps, setup first
   int n_setup;
+  int n_queues; // that the run may use side by side
+  int *queue;   // by place in the order
+  int **waits;  // by place in the order: the places that it waits for
+  int *n_waits;
   int64_t persistent, slab;
 } Plan;
 
 // Makes buffers for the graph's inputs, outputs, parameters, constants and the values that groups read and write, steps
 // for the groups, and copies where an output or update cannot be written where it belongs; orders the steps and gives
 // every buffer its offset. Everything lives in `arena`.
-Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_apart, Arena *arena);
+// `n_queues` of the device run side by side.
+Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_apart, int n_queues, Arena *arena);
 
 // The parts of it that stand in files of their own.
 
 // Lets producers of updates write straight into the parameter where no reader of the old value comes later, and adds
 // copies for the others.
 void plan_updates(Plan *plan);
+// Makes one step of equal kernels that take rows.
+void plan_rows(Plan *plan);
 // Orders the steps, lets results take over the memory of operands that die, and gives every buffer its offset.
 void plan_memory(Plan *plan);
 
 // Whether the group may write its output `out` over its input `in`: it reads and writes each element at one index.
 bool plan_can_overwrite(const Group *group, const Node *out, const Node *in);
+
+// The value that is written (read) as that argument, counted from the first written (read) one, and the group that
+// does.
+const Node *plan_step_out(const PlanStep *step, int i, const Group **out_group);
+const Node *plan_step_in(const PlanStep *step, int i, const Group **out_group);
+// Whether the step is an operation of all devices together.
+bool plan_is_collective(const PlanStep *step);
 
 int plan_add_buffer(Plan *plan, Buffer buffer);
 // Adds a step that copies a plain value into a buffer, after the steps that compute the value.

@@ -1,4 +1,4 @@
-// run_model MODEL.net TENSORS.safetensors OUT.safetensors RUNS THREADS [NAME=VALUE...]
+// run_model MODEL.net TENSORS.safetensors OUT.safetensors RUNS THREADS|cuda:N [NAME=VALUE...]
 //
 // Loads weights and the inputs "input/NAME" from one file, runs the model, times it, and writes its outputs.
 // Prints one JSON object. The bench compares these outputs and times with other runtimes'.
@@ -9,6 +9,7 @@
 #include "compiler/compiler.h"
 #include "lang/lang.h"
 #include "runtime/base/clock.h"
+#include "runtime/cuda_device.h"
 #include "runtime/exec.h"
 #include "runtime/train/checkpoint.h"
 
@@ -43,9 +44,25 @@ static Graph *load_graph(Arena *arena, const char *path, char **bindings, int n)
   exit(EXIT_MODEL);
 }
 
+// The CPU with so many threads, or a GPU and its target.
+static Device *open_device(const char *name, const Target **out_target) {
+  Device *device = NULL;
+  int number;
+  if (sscanf(name, "cuda:%d", &number) == 1) {
+    CudaGpu gpu;
+    must(cuda_gpu(number, &gpu));
+    must(device_open_cuda(number, &device));
+    *out_target = target_cuda(gpu.compute);
+  } else {
+    must(device_open_cpu(atoi(name), &device));
+  }
+  return device;
+}
+
 int main(int argc, char **argv) {
   if (argc < 6) {
-    fprintf(stderr, "usage: run_model MODEL.net TENSORS.safetensors OUT.safetensors RUNS THREADS [NAME=VALUE...]\n");
+    fprintf(stderr, "usage: run_model MODEL.net TENSORS.safetensors OUT.safetensors RUNS THREADS|cuda:N "
+                    "[NAME=VALUE...]\n");
     return EXIT_USAGE;
   }
   double started = clock_seconds();
@@ -53,11 +70,10 @@ int main(int argc, char **argv) {
   Graph *graph = load_graph(arena, argv[1], argv + 6, argc - 6);
   CompileOptions options = {0};
   Program *program;
-  Device *device;
+  Device *device = open_device(argv[5], &options.target);
   Exec *exec;
   WeightFile *file;
   must(compile(graph, &options, &program));
-  must(device_open_cpu(atoi(argv[5]), &device));
   must(exec_open(program, device, 0, &exec));
   must(weights_open(argv[2], &file));
   must(checkpoint_restore(file, exec, NULL));

@@ -12,6 +12,7 @@
 static const Target plan_target = {.kind = TARGET_CPU,
                                    .name = "cpu-test-8",
                                    .vector = 8,
+                                   .queues = 1,
                                    .registers = 16,
                                    .l1 = 32 << 10,
                                    .l2 = 512 << 10,

@@ -137,6 +137,9 @@ static const TextCase text_cases[] = {
     {"scatter_add", "%x = input \"x\" : [2, 5]\n%y = constant {0, 3, 3, -1, 6, 2, 7, 2, 2, 0} : [2, 5]\n"
                     "%r = scatter_add(%x, %y) size=7\n" R},
     {"random", "%k = constant {1234567, 7654321} : [2]\n%r = random(%k) shape=[3, 5, 7] stream=123456789012345\n" R},
+    {"random in a share", "%k = constant {1e6, 3, 5} : [3]\n%r = random(%k) shape=[3, 5, 7] stream=9 each=35\n" R},
+    {"random runs in a share",
+     "%k = constant {1e6, 3, 2} : [3]\n%r = random(%k) shape=[2, 20001] stream=7 each=20001\n" R},
     {"random in runs", "%k = constant {1e9, -3} : [2]\n%r = random(%k) shape=[3, 20001] stream=7\n" R},
     {"relayout", X "%r = relayout(%x)\n" R},
 
@@ -242,8 +245,8 @@ static void test_width(int width) {
   for (int op = 0; op < OP_COUNT; op++) {
     OpClass cls = op_info((Op)op)->cls;
     bool is_leaf = cls == CLASS_LEAF;
-    CHECK(is_named[op] || is_leaf || cls == CLASS_COMPOSITE || cls == CLASS_CONTRACT, "no kernel test of op %s",
-          op_info((Op)op)->name);
+    CHECK(is_named[op] || is_leaf || cls == CLASS_COMPOSITE || cls == CLASS_CONTRACT || cls == CLASS_COLLECTIVE,
+          "no kernel test of op %s", op_info((Op)op)->name);
   }
   cases_run(&cases);
 }

@@ -249,9 +249,9 @@ int main(void) {
   if (directory) closedir(directory);
   qsort(paths, (size_t)n, sizeof *paths, by_name);
   for (int i = 0; i < n; i++) check_file(paths[i]);
-  // those that choose kernels and storage have tests of their own
+  // those that choose kernels and storage, and the one for several devices, have tests of their own
   for (int i = 0; i < N_ALL && strcmp(all_passes[i].name, "layout"); i++) {
-    CHECK(times_tested[i] > 0, "pass %s has no file", all_passes[i].name);
+    if (strcmp(all_passes[i].name, "shard")) CHECK(times_tested[i] > 0, "pass %s has no file", all_passes[i].name);
   }
   arena_free(arena);
   return check_report("passes");

@@ -1,11 +1,12 @@
-// golden IN OUT [--target=reference|cpu] [--case TEXT] [--small]: runs every case of IN, writes results to OUT for
-// check.py.
+// golden IN OUT [--target=reference|cpu|cuda|cuda:sm_80] [--case TEXT] [--small]: runs every case of IN, writes results
+// to OUT for check.py.
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/file.h"
+#include "runtime/cuda_device.h"
 #include "tests/golden/golden.h"
 
 static int is_json(const struct dirent *entry) {
@@ -42,30 +43,41 @@ static void run_file(Golden *golden, const char *file) {
   free(path);
 }
 
+// Sets target and device: "cuda" is the first GPU's own architecture.
+static Status open_target(Golden *golden, const char *name) {
+  CudaGpu gpu = {0};
+  bool is_cuda = !strncmp(name, "cuda", 4);
+  if (is_cuda) TRY(cuda_gpu(0, &gpu));
+  golden->target = target_find(name);
+  for (int compute = gpu.compute; !strcmp(name, "cuda") && !golden->target && compute > 0; compute--)
+    golden->target = target_cuda(compute);
+  if (!golden->target) return status_make(EXIT_USAGE, "there is no target '%s'", name);
+  return is_cuda ? device_open_cuda(0, &golden->device) : device_open_cpu(0, &golden->device);
+}
+
 int main(int argc, char **argv) {
   Golden golden = {.target = target_host(), .models = "models"};
-  const char *only = "";
+  const char *only = "", *target = "cpu";
   static const char *const directories[] = {"stdlib", "models"};
   golden.paths = (LangPaths){directories, 2, NULL};
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "--small")) golden.only_small = true;
-    else if (!strcmp(argv[i], "--target=reference")) golden.target = target_reference();
-    else if (!strcmp(argv[i], "--target=cpu")) golden.target = target_host();
+    else if (!strncmp(argv[i], "--target=", 9)) target = argv[i] + 9;
     else if (!strcmp(argv[i], "--case") && i + 1 < argc) only = argv[++i];
     else if (!golden.in) golden.in = argv[i];
     else golden.out = argv[i];
   }
   if (!golden.in || !golden.out) {
-    fprintf(stderr, "usage: golden IN OUT [--target=reference|cpu] [--case TEXT] [--small]\n");
+    fprintf(stderr, "usage: golden IN OUT [--target=reference|cpu|cuda|cuda:sm_80] [--case TEXT] [--small]\n");
     return EXIT_USAGE;
   }
   Status status = file_make_directory(golden.out);
-  if (!status) status = device_open_cpu(0, &golden.device);
+  if (!status) status = open_target(&golden, target);
   struct dirent **entries;
   int n = status ? -1 : scandir(golden.in, &entries, is_json, alphasort);
   if (n < 0) {
     fprintf(stderr, "golden: %s\n", status ? status_message(status) : "cannot read the directory of cases");
-    return EXIT_DATA;
+    return status ? status_code(status) : EXIT_DATA;
   }
   for (int i = 0; i < n; i++) {
     if (strstr(entries[i]->d_name, only)) run_file(&golden, entries[i]->d_name);

@@ -135,7 +135,7 @@ static void emit_text(Translator *t, const char *text) {
 
 // Only what can fault or stop is worth a line in the table of sites.
 static bool needs_site(const PtxInstruction *in) {
-  static const char *const names[] = {"ld", "st", "atom", "red", "cp", "bra", "brx", "call", "trap", "ldu"};
+  static const char *const names[] = {"ld", "st", "atom", "red", "cp", "bra", "brx", "call", "trap", "brkpt", "ldu"};
   if (in->label >= 0) return false;
   for (size_t k = 0; k < sizeof names / sizeof *names; k++)
     if (ptx_is(in, names[k])) return true;

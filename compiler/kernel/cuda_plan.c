@@ -1,0 +1,226 @@
+// How blocks and threads share a map's work.
+#include "compiler/kernel/cuda_map.h"
+
+#include "compiler/kernel/compute.h"
+#include "runtime/kernel_abi.h"
+
+static int64_t turns(const Map *map, int from, int to) {
+  int64_t n = 1;
+  for (int k = from; k < to; k++) n *= map->loop[k].n;
+  return n;
+}
+
+// ---- what the reductions look like
+
+typedef struct Survey {
+  const Map *map;
+  CudaReductions *out;
+  IrMap seen;
+} Survey;
+
+static bool is_reduction(const IrExpr *e, const void *unused) {
+  (void)unused;
+  return e->kind == IR_REDUCE;
+}
+
+static bool is_reference(const IrExpr *e, const void *var) { return e->kind == IR_REF && e->var == var; }
+
+bool cuda_uses_loops(const Map *map, const IrExpr *e, int from, int to) {
+  for (int k = from; k < to; k++) {
+    if (ir_any(map->lower->ir, e, is_reference, map->loop[k].var)) return true;
+  }
+  return false;
+}
+
+static void note_stride(int64_t *least, const IrExpr *index, const IrVar *var) {
+  int64_t coef;
+  if (!ir_affine_in(index, var, &coef) || coef == 0) return;
+  if (coef < 0) coef = -coef;
+  if (!*least || coef < *least) *least = coef;
+}
+
+// Loads that depend on the innermost variable of a reduction, or on the fastest row.
+static void survey_loads(Survey *s, IrMap *seen, const IrExpr *e, const IrVar *element) {
+  if (e->n_args == 0 || ir_map_get(seen, e)) return;
+  ir_map_set(seen, s->map->lower->ir->arena, e, s);
+  if (e->kind == IR_LOAD && e->type == IR_FLOAT && e->buffer->kind == IR_BUFFER_IN) {
+    note_stride(&s->out->stride, e->arg[0], element);
+    if (s->map->n_outer) note_stride(&s->out->row_stride, e->arg[0], s->map->loop[s->map->n_outer - 1].var);
+  }
+  for (int k = 0; k < e->n_args; k++) survey_loads(s, seen, e->arg[k], element);
+}
+
+static void survey(Survey *s, const IrExpr *e, bool is_guarded) {
+  const Map *map = s->map;
+  if (e->n_args == 0 || e->type == IR_INDEX || ir_map_get(&s->seen, e)) return;
+  ir_map_set(&s->seen, map->lower->ir->arena, e, s);
+  if (e->kind == IR_REDUCE && !cuda_uses_loops(map, e, map->n_outer, map->n_loops)) {
+    const IrExpr *body = e, *last = e;
+    int64_t n = 1;
+    for (; body->kind == IR_REDUCE && body->op == e->op; body = body->arg[0]) {
+      last = body;
+      n *= body->i;
+    }
+    s->out->n++;
+    if (n > s->out->longest) s->out->longest = n;
+    s->out->is_guarded |= is_guarded;
+    s->out->is_nested |= ir_any(map->lower->ir, body, is_reduction, NULL);
+    IrMap seen = {0};
+    survey_loads(s, &seen, body, last->var);
+    survey(s, body, is_guarded);
+    return;
+  }
+  for (int k = 0; k < e->n_args; k++) survey(s, e->arg[k], is_guarded || e->kind == IR_SELECT);
+}
+
+CudaReductions cuda_reductions(const Map *map) {
+  CudaReductions out = {0};
+  Survey s = {.map = map, .out = &out};
+  for (int k = 0; k < map->n_stores; k++) survey(&s, map->store[k].value, false);
+  return out;
+}
+
+// ---- how threads share them
+
+enum {
+  FULL = 432,          // blocks that keep a large device busy
+  MANY_ROWS = 1 << 15, // threads that do
+  FEW = 8,             // elements of a reduction that are no work for several threads
+  MODEST = 32,
+  WARP = 32,
+  LONG = 1024,      // elements that are worth a block
+  VERY_LONG = 4096, // ... the largest one, where there are few
+  MOST_LANES = 1024,
+  LEAST_SHARE = 8, // elements a thread, for a row to be shared by blocks
+};
+
+static int power_of_two(int64_t at_least, int most) {
+  int n = 1;
+  while (n < at_least && n < most) n *= 2;
+  return n;
+}
+
+static void choose_lanes(CudaPlan *plan, const CudaReductions *r) {
+  bool is_near = r->stride && (r->stride < r->row_stride || !r->row_stride); // along memory
+  if (r->longest <= FEW || (!is_near && (r->longest <= MODEST || plan->n_rows >= MANY_ROWS))) return;
+  plan->is_row_fast = !is_near && plan->n_rows > 1;
+  if (plan->is_row_fast) {
+    plan->rows = power_of_two(plan->n_rows, WARP);
+    plan->lanes = CUDA_BLOCK / plan->rows;
+    return;
+  }
+  if (r->longest > LONG || (plan->n_rows < FULL && r->longest > 2 * WARP)) plan->lanes = CUDA_BLOCK;
+  else plan->lanes = power_of_two(r->longest / 2, WARP);
+  plan->rows = CUDA_BLOCK / plan->lanes;
+}
+
+// Blocks that share rows: as many as fill the device, each with enough to do.
+static int64_t choose_parts(const CudaPlan *plan, const CudaReductions *r) {
+  int64_t groups = (plan->n_rows + plan->rows - 1) / plan->rows;
+  if (plan->lanes == 1 || r->is_nested || r->is_guarded || groups > SG_COUNTERS || plan->n_inner > LONG) return 1;
+  int64_t wanted = FULL / groups, most = r->longest / (plan->lanes * LEAST_SHARE);
+  int64_t parts = wanted < most ? wanted : most;
+  return parts > 1 ? parts : 1;
+}
+
+void cuda_plan(Map *map, CudaPlan *plan) {
+  CudaReductions r = cuda_reductions(map);
+  if (!r.n) map->n_outer = map->n_loops; // what there is, is each element's own
+  *plan = (CudaPlan){.rows = CUDA_BLOCK,
+                     .lanes = 1,
+                     .is_row_fast = true,
+                     .parts = 1,
+                     .n_rows = turns(map, 0, map->n_outer),
+                     .n_inner = turns(map, map->n_outer, map->n_loops)};
+  if (cuda_can_quad(map)) {
+    plan->is_quad = true;
+    plan->n_rows /= CUDA_QUAD;
+  }
+  if (r.n) choose_lanes(plan, &r);
+  plan->parts = choose_parts(plan, &r);
+  if (plan->lanes == CUDA_BLOCK && plan->parts == 1 && plan->n_rows < FULL / 2 && r.longest >= VERY_LONG)
+    plan->lanes = MOST_LANES;
+  plan->n_blocks = (plan->n_rows + plan->rows - 1) / plan->rows * plan->parts;
+}
+
+// ---- which groups
+
+static bool refuse(Text *why, const char *reason) {
+  if (why) text_put(why, reason);
+  return false;
+}
+
+// Whether results are those of the largest one's elements, or of its rows.
+static bool shapes_fit(const Group *group) {
+  const Shape *most = &group->outs[0]->shape;
+  for (int k = 1; k < group->n_outs; k++) {
+    if (shape_elements(group->outs[k]->shape) > shape_elements(*most)) most = &group->outs[k]->shape;
+  }
+  for (int k = 0; k < group->n_outs; k++) {
+    const Shape *shape = &group->outs[k]->shape;
+    if (shape->rank != most->rank) return false;
+    for (int i = 0; i < most->rank; i++) {
+      if (shape->dim[i] != most->dim[i] && shape->dim[i] != 1) return false;
+    }
+  }
+  return true;
+}
+
+// Each store must be done once: by its element, or by its row.
+static bool stores_fit(const Map *map) {
+  for (int k = 0; k < map->n_stores; k++) {
+    int n_inner = 0;
+    for (int i = 0; i < map->n_loops; i++) {
+      bool is_used = cuda_uses_loops(map, map->store[k].offset, i, i + 1);
+      if (i < map->n_outer && !is_used) return false;
+      n_inner += i >= map->n_outer && is_used;
+    }
+    if (n_inner && n_inner < map->n_loops - map->n_outer) return false;
+  }
+  return true;
+}
+
+// What the nodes cost apart, each element computed once.
+static int64_t cost_apart(const Group *group) {
+  int64_t total = 0;
+  for (int k = 0; k < group->n_nodes; k++) {
+    const Node *node = group->nodes[k];
+    int64_t n = shape_elements(node->shape);
+    for (int i = 0; i < node->n_in; i++) {
+      int64_t n_in = shape_elements(node->in[i]->shape);
+      if (n_in > n) n = n_in;
+    }
+    total += n * (map_op_price(node->op) + COST_LOAD * (node->n_in + 1));
+  }
+  return total;
+}
+
+// The most elements that one thread goes through.
+static int64_t longest_thread(const CudaPlan *plan, const CudaReductions *r) {
+  return (r->longest * r->n / plan->parts + plan->n_inner) / plan->lanes;
+}
+
+enum {
+  LAUNCH = 1 << 20, // operations of all threads that take about as long as to start a kernel
+  PATIENCE = 64,    // elements of a thread that do
+};
+
+bool cuda_can_fuse(const Target *target, const Group *group, Text *why) {
+  for (int k = 0; k < group->n_nodes; k++) {
+    if (!compute_can(group->nodes[k]->op)) return refuse(why, "one of the ops has a kernel of its own");
+  }
+  if (!shapes_fit(group)) return refuse(why, "the results have different shapes");
+  Arena *arena = arena_new();
+  Map map;
+  CudaPlan plan;
+  map_outputs(&map, lower_new(ir_new(arena, target), group));
+  cuda_plan(&map, &plan);
+  CudaReductions r = cuda_reductions(&map);
+  bool fits = stores_fit(&map);
+  int64_t cost = map_price(&map), thread = longest_thread(&plan, &r), n_blocks = plan.n_blocks;
+  arena_free(arena);
+  if (!fits) return refuse(why, "the results have different shapes");
+  if (cost > LAUNCH && cost > 3 * cost_apart(group)) return refuse(why, "values would be computed more than once");
+  if (thread > PATIENCE && n_blocks < FULL / 2) return refuse(why, "together they would not be parallel");
+  return true;
+}

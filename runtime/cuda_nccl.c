@@ -1,0 +1,111 @@
+// CUDA NCCL: communicators behind the Collective interface.
+#include "runtime/cuda_nccl.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "runtime/cuda_context.h"
+
+typedef struct Nccl {
+  Collective collective;
+  const CudaApi *api;
+  CudaDevice *cuda;
+  NcclComm comm; // NULL once given up
+  int rank, n_ranks;
+  double timeout;
+} Nccl;
+
+static Status refused(const CudaApi *api, NcclResult result, const char *what) {
+  if (result == NCCL_OK || result == NCCL_UNDER_WAY) return STATUS_OK;
+  return status_make(EXIT_DEVICE, "NCCL: %s: %s (NCCL_DEBUG=INFO says more)", what, api->ncclGetErrorString(result));
+}
+
+// Ends what the device waits for in vain; nothing can be reduced any more.
+static void give_up(Nccl *nccl) {
+  if (nccl->comm) nccl->api->ncclCommAbort(nccl->comm);
+  nccl->comm = NULL;
+}
+
+static Status is_lost(const Nccl *nccl, const char *why) {
+  return status_make(EXIT_PEER, "rank %d of %d (%s) has lost another one: %s", nccl->rank, nccl->n_ranks,
+                     nccl->cuda->name, why);
+}
+
+static Status all_reduce(Collective *collective, bool is_max, const float *from, float *to, int64_t floats,
+                         void *queue) {
+  Nccl *nccl = (Nccl *)collective;
+  if (!nccl->comm) return is_lost(nccl, "the connection was given up");
+  NcclResult result =
+      nccl->api->ncclAllReduce(from, to, (size_t)floats, NCCL_FLOAT32, is_max ? NCCL_MAX : NCCL_SUM, nccl->comm, queue);
+  return result == NCCL_UNDER_WAY ? STATUS_OK : refused(nccl->api, result, "all-reduce");
+}
+
+static Status check(Collective *collective, double waited) {
+  Nccl *nccl = (Nccl *)collective;
+  NcclResult trouble = NCCL_OK;
+  if (!nccl->comm) return is_lost(nccl, "the connection was given up");
+  NcclResult result = nccl->api->ncclCommGetAsyncError(nccl->comm, &trouble);
+  if (result) trouble = result;
+  if (trouble != NCCL_OK && trouble != NCCL_UNDER_WAY) {
+    Status status = is_lost(nccl, nccl->api->ncclGetErrorString(trouble));
+    give_up(nccl);
+    return status;
+  }
+  if (waited < nccl->timeout) return STATUS_OK;
+  give_up(nccl);
+  return status_make(EXIT_PEER, "rank %d of %d (%s) had no answer from the others for %.0f s", nccl->rank,
+                     nccl->n_ranks, nccl->cuda->name, nccl->timeout);
+}
+
+static Collective *make(const CudaApi *api, Device *device, NcclComm comm, int rank, int n_ranks, double timeout) {
+  Nccl *nccl = malloc(sizeof *nccl);
+  if (!nccl) BUG("out of memory");
+  *nccl = (Nccl){.collective = {.all_reduce = all_reduce, .check = check, .is_capturable = true},
+                 .api = api,
+                 .cuda = cuda_of(device),
+                 .comm = comm,
+                 .rank = rank,
+                 .n_ranks = n_ranks,
+                 .timeout = timeout};
+  return &nccl->collective;
+}
+
+Status cuda_nccl_open(Device *const *devices, int n, double timeout, Collective **out) {
+  const CudaApi *api;
+  TRY(cuda_api_open(CUDA_NCCL, &api));
+  int *numbers = malloc(sizeof *numbers * (size_t)n);
+  NcclComm *comms = calloc((size_t)n, sizeof(NcclComm));
+  if (!numbers || !comms) BUG("out of memory");
+  for (int i = 0; i < n; i++) numbers[i] = cuda_of(devices[i])->number;
+  Status status = refused(api, api->ncclCommInitAll(comms, n, numbers), "joining the GPUs");
+  for (int i = 0; i < n && !status; i++) out[i] = make(api, devices[i], comms[i], i, n, timeout);
+  free(numbers);
+  free(comms);
+  return status;
+}
+
+Status cuda_nccl_id(NcclId *out) {
+  const CudaApi *api;
+  TRY(cuda_api_open(CUDA_NCCL, &api));
+  return refused(api, api->ncclGetUniqueId(out), "making an id");
+}
+
+Status cuda_nccl_join(Device *device, const NcclId *id, int n_ranks, int rank, double timeout, Collective **out) {
+  const CudaApi *api;
+  NcclComm comm = NULL;
+  TRY(cuda_api_open(CUDA_NCCL, &api));
+  TRY(cuda_enter(cuda_of(device)));
+  TRY(refused(api, api->ncclCommInitRank(&comm, n_ranks, *id, rank), "joining the other ranks"));
+  *out = make(api, device, comm, rank, n_ranks, timeout);
+  return STATUS_OK;
+}
+
+void cuda_nccl_close(Collective *collective) {
+  Nccl *nccl = (Nccl *)collective;
+  if (!nccl) return;
+  if (nccl->comm) {
+    status_free(cuda_enter(nccl->cuda));
+    nccl->api->ncclCommDestroy(nccl->comm);
+  }
+  free(nccl);
+}
