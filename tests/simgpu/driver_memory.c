@@ -73,8 +73,7 @@ typedef struct AllocWork {
 
 static bool alloc_run(Op *op) {
   const AllocWork *alloc = (const AllocWork *)op->work;
-  if (memory_is_device(alloc->address, alloc->bytes))
-    stream_order_touch(op, alloc->address, alloc->bytes, SIM_WRITE);
+  if (memory_is_device(alloc->address, alloc->bytes)) stream_order_touch(op, alloc->address, alloc->bytes, SIM_WRITE);
   else
     driver_fail(op->context, CUDA_ERROR_LAUNCH_FAILED,
                 "cuMemAllocAsync: 0x%llx was freed before its stream came to allocate it, and nothing orders them",
