@@ -325,6 +325,8 @@ static void joins(void) {
   begin(s[1]);
   OK(cuEventRecord, fork_event, s[0]);
   GIVES(CUDA_ERROR_STREAM_CAPTURE_MERGE, cuStreamWaitEvent, s[1], fork_event, 0);
+  GIVES(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamWaitEvent, s[1], fork_event, 0);
+  GIVES(CUDA_ERROR_INVALID_VALUE, cuStreamWaitEvent, s[2], fork_event, 0);
   ends(s[0], CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "merged");
   ends(s[1], CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "merged");
   begin(s[0]);
