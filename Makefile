@@ -64,13 +64,15 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 # the CUDA toolkit's headers; without them there is no library, and what needs it skips.
 cuda_include := $(firstword $(patsubst %/cuda.h,%,$(wildcard $(dir $(realpath $(shell command -v nvcc)))../include/cuda.h \
 	/usr/local/cuda/include/cuda.h /usr/include/cuda.h)))
+cuda_parts = driver stream $(if $(wildcard $(cuda_include)/cublasLt.h /usr/include/cublasLt.h),blas) \
+	$(if $(wildcard $(cuda_include)/nccl.h /usr/include/nccl.h),nccl)
 sources_driver = $(foreach part,driver stream blas nccl,$(wildcard tests/simgpu/$(part)_*.c))
 sources_machine = $(filter-out tests/simgpu/test_% $(sources_driver),$(wildcard tests/simgpu/*.c)) \
 	$(addprefix runtime/base/,arena.c hash.c status.c text.c)
 tests_driver = $(foreach part,driver blas nccl,$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_$(part)*.c)))
 tests_machine = $(filter-out $(tests_driver),$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_*.c)))
 objects_machine = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_machine))
-objects_driver = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_driver))
+objects_driver = $(foreach part,$(cuda_parts),$(patsubst %.c,$(BUILD)/pic/%.o,$(wildcard tests/simgpu/$(part)_*.c)))
 simgpu = $(if $(cuda_include),$(BUILD)/libsimgpu.so)
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
