@@ -56,6 +56,9 @@ void cuda_put_quad(Map *map, IrStmt *body, IrExpr *first);
 // Appends to `body` the loads of what the values read at var, var + 1, ..., and puts number `lane` of those in place.
 void cuda_load_quads(Map *map, IrStmt *body, const IrVar *var, IrExpr *first, IrExpr *lane, int n, IrExpr **value);
 
+// Puts one pass over the elements in the place of two, where a value needs the mean and the variance of the same ones.
+void cuda_moments(Ir *ir, int n, IrExpr **value);
+
 // The stores of the row, or those of its elements, in the innermost open loop.
 void cuda_put_stores(Emit *emit, const Map *map, bool of_row);
 
