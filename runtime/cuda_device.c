@@ -57,19 +57,28 @@ static Status get_compute(const CudaApi *api, CudaOrdinal ordinal, int *out) {
 Status cuda_gpu(int number, CudaGpu *out) {
   const CudaApi *api;
   CudaOrdinal ordinal;
-  size_t total = 0, available = 0;
-  CudaContext context;
-  *out = (CudaGpu){.available = -1};
+  size_t memory = 0;
+  *out = (CudaGpu){0};
   TRY(find_gpu(number, &api, &ordinal));
   TRY(cuda_api_check(api, api->cuDeviceGetName(out->name, sizeof out->name, ordinal), "cuda:%d", number));
-  TRY(cuda_api_check(api, api->cuDeviceTotalMem_v2(&total, ordinal), "cuda:%d", number));
-  out->total = (int64_t)total;
+  TRY(cuda_api_check(api, api->cuDeviceTotalMem_v2(&memory, ordinal), "cuda:%d", number));
+  out->memory = (int64_t)memory;
   TRY(get_attribute(api, ordinal, CUDA_ATTRIBUTE_MULTIPROCESSORS, &out->multiprocessors));
-  TRY(get_compute(api, ordinal, &out->compute));
+  return get_compute(api, ordinal, &out->compute);
+}
+
+Status cuda_gpu_free_memory(int number, int64_t *out) {
+  const CudaApi *api;
+  CudaOrdinal ordinal;
+  CudaContext context;
+  size_t available = 0, total = 0;
+  TRY(find_gpu(number, &api, &ordinal));
   TRY(cuda_api_check(api, api->cuDevicePrimaryCtxRetain(&context, ordinal), "opening cuda:%d", number));
-  if (!api->cuCtxSetCurrent(context) && !api->cuMemGetInfo_v2(&available, &total)) out->available = (int64_t)available;
+  CudaResult result = api->cuCtxSetCurrent(context);
+  if (!result) result = api->cuMemGetInfo_v2(&available, &total);
+  *out = (int64_t)available;
   api->cuDevicePrimaryCtxRelease_v2(ordinal);
-  return STATUS_OK;
+  return cuda_api_check(api, result, "the free memory of cuda:%d", number);
 }
 
 // ---- what the parts share -------------------------------------------------------------------------------------------

@@ -491,7 +491,7 @@ int main(int argc, char **argv) {
   Status status = cuda_gpu(0, &gpu);
   if (!status) status = cuda_api_open(CUDA_DRIVER, &api);
   if (!status) status = device_open_cuda(0, &device);
-  CHECK(!status && gpu.compute >= 50 && gpu.total > 0 && *gpu.name, "%s", status_message(status));
+  CHECK(!status && gpu.compute >= 50 && gpu.memory > 0 && *gpu.name, "%s", status_message(status));
   if (status) return check_report("cuda device");
   snprintf(target, sizeof target, "cuda-sm_%d", gpu.compute);
   if (argc > 1) {

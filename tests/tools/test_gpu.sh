@@ -39,7 +39,7 @@ if ! "$SGC" doctor | grep -q '^cuda:0'; then
   exit
 fi
 
-expect 0 '^cuda:0 .*: sm_[0-9]*, .* MB free' "$SGC" doctor
+expect 0 '^cuda:0 .*: sm_[0-9]*, .* multiprocessors, [0-9]* MB' "$SGC" doctor
 expect 5 'no cuda:77; ' "$SGRUN" bench tiny.net --device cuda:77
 expect 0 'us  *GFLOP' "$SGRUN" bench tiny.net --dim H=64,W=64 --device cuda:0 --per-kernel --runs 3
 
