@@ -23,7 +23,8 @@ typedef struct Fuser {
   Arena *arena; // scratch of the pass
   FuseSets *sets;
   GroupIndex *index;
-  bool *is_late; // by node: to go into its user's kernel
+  bool *is_late;   // by node: to go into its user's kernel
+  bool joins_rows; // CUDA, in the end: whether reductions and what is computed of their results become one kernel
   Text why;
 } Fuser;
 
@@ -147,7 +148,7 @@ static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *v
   case CLASS_ELEMENTWISE:
     if (is_cuda && is_summed_whole(fuser, user) && !takes_rows(fuser, set)) return false;
     // A value that is broadcast would be computed again and again, other than by the lanes of its row.
-    return is_same_size || (is_cuda && is_light(fuser, set));
+    return is_same_size || (fuser->joins_rows && is_light(fuser, set));
   case CLASS_REDUCE:
     return has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE) || (is_cuda && is_light(fuser, set));
   case CLASS_MOVEMENT: return is_read_once(fuser, value) && shape_elements(user->shape) <= shape_elements(value->shape);
@@ -225,6 +226,13 @@ static void join_front(Fuser *fuser, const Node *depthwise) {
 // ---- kernels side by side
 // ---------------------------------------------------------------------------------------------
 
+// On CUDA reductions find each other first: several blocks can share them as long as nothing large follows.
+static bool are_alike(const Fuser *fuser, int a, int b) {
+  if (fuser->context->target->kind != TARGET_CUDA || fuser->joins_rows) return true;
+  return has_only_class(fuser, a, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE) ==
+         has_only_class(fuser, b, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+}
+
 // Kernels that read the same large value, so that it is read once.
 static void join_readers(Fuser *fuser, const Node *value) {
   const GroupIndex *index = fuser->index;
@@ -233,9 +241,20 @@ static void join_readers(Fuser *fuser, const Node *value) {
   for (int i = first; i < end; i++) {
     for (int k = i + 1; k < end; k++) {
       int a = fuse_set_of(fuser->sets, index->user[i]), b = fuse_set_of(fuser->sets, index->user[k]);
-      if (a != b && is_light(fuser, a) && is_light(fuser, b)) try_merge(fuser, a, b);
+      if (a != b && is_light(fuser, a) && is_light(fuser, b) && are_alike(fuser, a, b)) try_merge(fuser, a, b);
     }
   }
+}
+
+// What follows from reductions into their kernels, where the lanes of a row can do both.
+static void join_rows(Fuser *fuser) {
+  fuser->joins_rows = true;
+  for (int i = 0; i < fuser->graph->n_nodes; i++) {
+    Node *node = fuser->graph->nodes[i];
+    if (op_info(node->op)->cls == CLASS_ELEMENTWISE || op_info(node->op)->cls == CLASS_REDUCE)
+      join_producers(fuser, node);
+  }
+  for (int i = 0; i < fuser->graph->n_nodes; i++) join_readers(fuser, fuser->graph->nodes[i]);
 }
 
 static bool is_small(const Fuser *fuser, int set) {
@@ -334,6 +353,7 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
     if (is_depthwise(graph->nodes[i])) join_front(&fuser, graph->nodes[i]);
   }
   for (int i = 0; i < graph->n_nodes; i++) join_readers(&fuser, graph->nodes[i]);
+  if (context->target->kind == TARGET_CUDA) join_rows(&fuser);
   join_small(&fuser);
   number_groups(&fuser);
   if (context->explain) explain(&fuser, context->explain);
