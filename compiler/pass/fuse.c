@@ -114,8 +114,13 @@ static bool try_merge(Fuser *fuser, int a, int b) {
 
 // Whether the kernel will share a launch with others of its kind, of whatever size.
 static bool takes_rows(const Fuser *fuser, int set) {
-  return fuser->context->target->kind == TARGET_CUDA &&
-         has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+  if (fuser->context->target->kind != TARGET_CUDA) return false;
+  for (int i = 0; i < size_of(fuser, set); i++) {
+    const Node *node = member(fuser, set, i);
+    OpClass cls = op_info(node->op)->cls;
+    if (cls != CLASS_ELEMENTWISE && (cls != CLASS_REDUCE || shape_elements(node->shape) != 1)) return false;
+  }
+  return true;
 }
 
 // Whether the node is a small new value of a parameter or state, to be written over the old one in a launch of many.
@@ -142,7 +147,7 @@ static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *v
   if (value->op == OP_concat || user->op == OP_concat) return false;
   int set = fuse_set_of(fuser->sets, value);
   bool is_cuda = fuser->context->target->kind == TARGET_CUDA;
-  if (is_update_of_rows(fuser, user) && !takes_rows(fuser, set)) return false;
+  if (is_update_of_rows(fuser, user) && !has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE)) return false;
   bool is_same_size = shape_elements(user->shape) == shape_elements(value->shape);
   switch (op_info(user->op)->cls) {
   case CLASS_ELEMENTWISE:
