@@ -175,7 +175,7 @@ void cuda_contract_schedule(Lower *lower, const CudaContract *contract) {
 }
 
 void cuda_contract_preamble(const Target *target, Text *source) {
-  (void)target;
   cuda_preamble_gemm(source);
+  cuda_preamble_mma(target->precision, source);
   cuda_preamble_depthwise(source);
 }

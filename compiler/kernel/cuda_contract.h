@@ -65,11 +65,13 @@ IrExpr *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Nod
 // ---- tiles
 
 typedef struct CudaTile {
-  int bm, bn, bk, tm, tn; // block's tile, and a thread's part of it
+  int bm, bn, bk, tm, tn; // block's tile; a thread's part of it, of the warp's 4 tm x 8 tn
+  int pack;               // 0: by multiply-adds; else by tensor cores, with 1 or 2 factors in a word
   int splits;             // parts of the sum, in blocks of their own
 } CudaTile;
 int cuda_tile_threads(const CudaTile *tile);
-int cuda_tile_shared(const CudaTile *tile); // floats of shared memory
+const char *cuda_tile_name(const CudaTile *tile, Precision precision, Arena *arena); // its template
+int cuda_tile_shared(const CudaTile *tile);                                          // floats of shared memory
 // Blocks that a multiprocessor shall have room for: the registers that they leave each other are enough.
 int cuda_tile_resident(const CudaTile *tile);
 // The tile with the least time by a model of occupancy, waves, instructions and bytes.
@@ -84,6 +86,7 @@ void cuda_schedule_dot(Lower *lower, const CudaContract *contract);
 void cuda_schedule_depthwise(Lower *lower, const CudaContract *contract);
 void cuda_schedule_depthwise_dw(Lower *lower, const CudaContract *contract);
 void cuda_preamble_gemm(Text *out);
+void cuda_preamble_mma(Precision precision, Text *out);
 void cuda_preamble_depthwise(Text *out);
 
 #endif

@@ -41,9 +41,9 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
       cuda_put_results(lower, body, "finish", contract->core, 2, (IrVar *[]){p.m_var, p.n_var}, p.index, p.is_valid),
       partial,
       ir_address(ir, ir_shared(ir, "tiles", IR_FLOAT, cuda_tile_shared(&tile)), ir_int(ir, 0))};
-  const char *call = arena_printf(ir->arena, "sg_gemm<SgTile<%d, %d, %d, %d, %d>, %lld, %lld, %lld, %d, %lld>", tile.bm,
-                                  tile.bn, tile.bk, tile.tm, tile.tn, (long long)p.m, (long long)p.n, (long long)p.k,
-                                  tile.splits, (long long)tiles);
+  const char *call = arena_printf(ir->arena, "sg_gemm<%s, %lld, %lld, %lld, %d, %lld>",
+                                  cuda_tile_name(&tile, contract->target->precision, ir->arena), (long long)p.m,
+                                  (long long)p.n, (long long)p.k, tile.splits, (long long)tiles);
   ir_do(ir, body, call, 9, arg);
 }
 void cuda_schedule_dot(Lower *lower, const CudaContract *contract) { (void)lower, (void)contract; }
