@@ -3,8 +3,12 @@
 #include <math.h>
 
 #include "compiler/compiler.h"
+#include "compiler/kernel/ir.h"
+#include "compiler/kernel/kernel.h"
 #include "compiler/ops/eval.h"
 #include "runtime/base/random.h"
+#include "runtime/base/strmap.h"
+#include "runtime/cuda_compile.h"
 #include "runtime/exec.h"
 #include "tests/compiler/kernel_texts.h"
 #include "tests/gpu.h"
@@ -155,6 +159,51 @@ static void test_rows(const Target *target) {
   arena_free(arena);
 }
 
+// One kernel that calls for everything, with the word as the name of an argument and of a variable.
+static void put_named(Arena *arena, const char *word, int number, Text *out) {
+  Ir *ir = ir_new(arena, target_cuda(75));
+  ir->function->name = arena_printf(arena, "name_%d", number);
+  IrBuffer *in = ir_arg(ir, word, false, 0), *to = ir_arg(ir, word, true, 0);
+  IrExpr *thread = ir_threads(ir, 256), *block = ir_ref(ir, ir->function->task);
+  ir->function->n_tasks = 7;
+  ir->function->task->hi = 6;
+  IrExpr *sum = ir_op2(ir, OP_maximum, ir_op1(ir, OP_exp, ir_load(ir, in, thread)), ir_number(ir, 2));
+  sum = ir_call(ir, IR_FLOAT, "block_sum<256>", 1, &sum);
+  IrVar *t = ir_let(ir, ir->function->body, word, sum);
+  IrBuffer *scratch = ir_scratch(ir, word, IR_DOUBLE, 7), *shared = ir_shared(ir, word, IR_FLOAT, 256);
+  ir_store(ir, ir->function->body, shared, thread, ir_ref(ir, t));
+  ir_store(ir, ir->function->body, scratch, block, ir_convert(ir, IR_DOUBLE, ir_ref(ir, t)));
+  IrExpr *is_last = ir_call(ir, IR_INDEX, "LAST_BLOCK", 2, (IrExpr *[]){ir_int(ir, 0), ir_int(ir, 7)});
+  IrStmt *last = ir_if(ir, ir->function->body, is_last)->body[0];
+  ir_store(ir, last, to, thread, ir_load(ir, shared, ir_sub(ir, ir_int(ir, 255), thread)));
+  ir_print(ir, out);
+}
+
+// Whatever the user calls a value, the kernel compiles: every word of the preamble as a name.
+static void test_names(void) {
+  Arena *arena = arena_new();
+  Text source = {0}, words = {0}, image = {0}, log = {0};
+  kernel_preamble(target_cuda(75), &source);
+  text_put(&words, text_get(&source));
+  text_put(&words, " for class new threadIdx row words table thread task 1st x.y _a INFINITY NAN x");
+  int n = 0;
+  StrMap *seen = strmap_new(arena);
+  for (char *save = NULL, *all = words.data, *word; (word = strtok_r(all, " \n\t(){}[]*&+-/<>=;,.:?!|~%\"#\\", &save));
+       all = NULL) {
+    if (strmap_get(seen, word)) continue;
+    strmap_set(seen, word, &words);
+    put_named(arena, word, n++, &source);
+  }
+  Status status = cuda_compile(text_get(&source), "--std=c++17", (CudaCode){75, true}, false, &image, &log);
+  CHECK(!status, "%d kernels with names of the preamble: %.2000s", n, text_get(&log));
+  status_free(status);
+  text_free(&source);
+  text_free(&words);
+  text_free(&image);
+  text_free(&log);
+  arena_free(arena);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   const Target *target = target_cuda(80);
@@ -165,6 +214,7 @@ int main(int argc, char **argv) {
     CHECK(!status, "%s", status_message(status));
     status_free(status);
   }
+  if (device) test_names(); // so there is a compiler
   if (device) test_cases(device, target, false);
   if (device) test_cases(device, target, true);
   device_close(device);
