@@ -37,6 +37,8 @@ static const TextCase cuda_cases[] = {
     {"concat of pictures in place",
      X2 "%a = relu(%x)\n%b = exp(%y)\n%d = concat(%a, %b) axis=1\n"
         "%f = slice(%d) axis=1 start=4 stop=20\n%r = neg(%f)\n%s = abs(%d)\n" R "output \"s\" = %s\n"},
+    {"cumsum of long rows", "%x = input \"x\" : [3, 700]\n%r = cumsum(%x) axis=1 reverse=true\n" R},
+    {"cumsum of many rows", "%x = input \"x\" : [3, 4100]\n%r = cumsum(%x) axis=0\n" R},
     {"nearest of many queries", "%x = input \"x\" : [2, 9001]\n%y = input \"y\" : [2, 31]\n%z = fill() shape=[2, 31] "
                                 "value=1\n%r = nearest(%x, %y, %z)\n" R},
     {"nearest of many points", "%x = input \"x\" : [2, 6]\n%y = input \"y\" : [2, 1501]\n%m = relu(%y)\n"
