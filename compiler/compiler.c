@@ -190,11 +190,22 @@ static void make_all_reduce(const PlanStep *from, Step *step) {
                  .bytes = 8 * n};
 }
 
+// The all-reduce before is an operand for the order's sake alone.
+static void drop_order_operand(const PlanStep *from, Step *step) {
+  int *buffers = (int *)step->arg_buffer;
+  int64_t *offsets = (int64_t *)step->arg_offset;
+  buffers[1] = from->args[from->n_args - 1].buffer;
+  offsets[1] = from->args[from->n_args - 1].offset;
+  step->n_args = 2;
+  step->n_read = 1;
+}
+
 static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
   if (plan_is_collective(from)) make_all_reduce(from, step);
   else if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
   else emit_kernel(emitter, from, step);
   set_args(emitter, from, step);
+  if (plan_is_collective(from)) drop_order_operand(from, step);
   step->label = step_label(from, emitter->program->arena);
 }
 

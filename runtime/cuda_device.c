@@ -98,17 +98,35 @@ Status cuda_queue(CudaDevice *cuda, int queue, CudaStream *out) {
   return STATUS_OK;
 }
 
-Status cuda_wait(CudaDevice *cuda, CudaStream stream) {
+// Spins at first, because most runs end soon; longer ones need not keep a core busy.
+static void pause_turn(int turn) {
+  if (turn < 1000) sched_yield();
+  else nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+}
+
+// Waits while the collective has no objection. What it was waited for ends by itself once it has one, which is given a
+// moment, so that memory and modules are not taken from under it.
+static Status wait_together(CudaDevice *cuda, CudaStream stream, CudaResult *result) {
+  enum { MOMENT = 5 }; // seconds
   Collective *collective = cuda->device.collective;
-  CudaResult result = CUDA_NOT_READY;
-  if (!collective || !collective->check) result = cuda->api->cuStreamSynchronize(stream);
+  Status objection = STATUS_OK;
   double start = clock_seconds();
-  for (int turn = 0; result == CUDA_NOT_READY; turn++) {
-    TRY(collective->check(collective, clock_seconds() - start));
-    result = cuda->api->cuStreamQuery(stream);
-    if (turn < 1000) sched_yield(); // most runs end soon; longer ones need not keep a core busy
-    else nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+  for (int turn = 0; (*result = cuda->api->cuStreamQuery(stream)) == CUDA_NOT_READY; turn++) {
+    if (!objection) {
+      objection = collective->check(collective, clock_seconds() - start);
+      if (objection) start = clock_seconds();
+    } else if (clock_seconds() - start > MOMENT) {
+      break;
+    }
+    pause_turn(turn);
   }
+  return objection;
+}
+
+Status cuda_wait(CudaDevice *cuda, CudaStream stream) {
+  CudaResult result;
+  if (cuda->device.collective && cuda->device.collective->check) TRY(wait_together(cuda, stream, &result));
+  else result = cuda->api->cuStreamSynchronize(stream);
   if (!result) return STATUS_OK;
   return cuda_check(cuda, result, "running '%s'%s", cuda->under_way ? cuda->under_way : "a program",
                     cuda->is_synchronous ? "" : " (run again with SGC_CUDA_SYNC=1 to learn which kernel fails)");
@@ -140,6 +158,7 @@ static void cuda_close(Device *device) {
   }
   if (cuda->sends) api->cuStreamDestroy_v2(cuda->sends);
   if (cuda->receives) api->cuStreamDestroy_v2(cuda->receives);
+  if (cuda->blas) api->cublasLtDestroy(cuda->blas);
   api->cuDevicePrimaryCtxRelease_v2(cuda->ordinal);
   free(cuda);
 }

@@ -1,5 +1,5 @@
 // CUDA run: a sequence's steps put into streams, captured into a graph, replayed, or timed one by one.
-#include "runtime/cuda_context.h"
+#include "runtime/cuda_gemm.h"
 
 // ---- single steps ---------------------------------------------------------------------------------------------------
 
@@ -36,6 +36,7 @@ static Status put_waits(CudaDevice *cuda, CudaStream stream, const CudaEvent *wa
 
 static Status put_step(CudaDevice *cuda, const CudaStep *ready) {
   TRY(put_waits(cuda, ready->stream, ready->waits, ready->n_waits));
+  if (ready->gemm) return cuda_gemm_put(cuda, ready->gemm, ready->way, ready->args, ready->workspace, ready->stream);
   return ready->function ? put_kernel(cuda, ready) : put_all_reduce(cuda, ready);
 }
 

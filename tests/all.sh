@@ -3,6 +3,7 @@
 set -u
 build=$1
 export TALLY=$PWD/$build/tally SGC=$PWD/$build/sgc SGRUN=$PWD/$build/sgrun SGC_CACHE=$PWD/$build/cache
+export SIMGPU_CACHE=$PWD/$build/simgpu
 : >"$TALLY"
 
 programs() { find "$1/tests" -name 'test_*' -type f -perm -u+x ! -name '*.log' | sort; }

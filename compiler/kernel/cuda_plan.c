@@ -88,7 +88,9 @@ enum {
   FEW = 8,             // elements of a reduction that are no work for several threads
   MODEST = 32,
   WARP = 32,
-  LONG = 1024,     // elements that are worth a block
+  LONG = 1024,      // elements that are worth a block
+  VERY_LONG = 4096, // ... the largest one, where there are few
+  MOST_LANES = 1024,
   LEAST_SHARE = 8, // elements a thread, for a row to be shared by blocks
 };
 
@@ -136,6 +138,8 @@ void cuda_plan(Map *map, CudaPlan *plan) {
   }
   if (r.n) choose_lanes(plan, &r);
   plan->parts = choose_parts(plan, &r);
+  if (plan->lanes == CUDA_BLOCK && plan->parts == 1 && plan->n_rows < FULL / 2 && r.longest >= VERY_LONG)
+    plan->lanes = MOST_LANES;
   plan->n_blocks = (plan->n_rows + plan->rows - 1) / plan->rows * plan->parts;
 }
 
@@ -198,7 +202,7 @@ static int64_t longest_thread(const CudaPlan *plan, const CudaReductions *r) {
 
 enum {
   LAUNCH = 1 << 20, // operations of all threads that take about as long as to start a kernel
-  PATIENCE = 256,   // elements of a thread that do
+  PATIENCE = 64,    // elements of a thread that do
 };
 
 bool cuda_can_fuse(const Target *target, const Group *group, Text *why) {

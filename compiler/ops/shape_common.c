@@ -95,6 +95,14 @@ bool shape_given(Node *node, Text *why) { return op_shape_ok(node->shape, why); 
 
 bool shape_same(Node *node, Text *why) { return set_shape(node, node->in[0]->shape, why); }
 
+bool shape_all_reduce(Node *node, Text *why) {
+  if (node->n_in > 2 || (node->n_in == 2 && node->in[1]->op != OP_all_reduce)) {
+    text_put(why, "the operands are a value and, at most, the all-reduce before");
+    return false;
+  }
+  return set_shape(node, node->in[0]->shape, why);
+}
+
 bool shape_fill(Node *node, Text *why) { return set_shape(node, node_attr(node, "shape").ints, why); }
 
 bool shape_random(Node *node, Text *why) {

@@ -123,20 +123,36 @@ static bool is_update_of_rows(const Fuser *fuser, const Node *node) {
          shape_elements(node->shape) < SMALL_ELEMENTS;
 }
 
+// Whether the node is made only to be summed to one number, as the squares of a gradient are: sums of whole buffers
+// share a launch.
+static bool is_summed_whole(const Fuser *fuser, const Node *node) {
+  if (!is_read_once(fuser, node)) return false;
+  const Node *user = fuser->index->user[fuser->index->first[node->id]];
+  return op_info(user->op)->cls == CLASS_REDUCE && shape_elements(user->shape) == 1;
+}
+
+static bool is_light(const Fuser *fuser, int set) {
+  return node_needs_kernel(member(fuser, set, 0)) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_REDUCE);
+}
+
 // Whether it pays to compute `value` in the kernel of its user.
 static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *value) {
   if (!node_needs_kernel(value) || !node_needs_kernel(user)) return false;
   if (value->op == OP_concat || user->op == OP_concat) return false;
   int set = fuse_set_of(fuser->sets, value);
+  bool is_cuda = fuser->context->target->kind == TARGET_CUDA;
   if (is_update_of_rows(fuser, user) && !takes_rows(fuser, set)) return false;
   bool is_same_size = shape_elements(user->shape) == shape_elements(value->shape);
   switch (op_info(user->op)->cls) {
-  case CLASS_ELEMENTWISE: return is_same_size; // a value that is broadcast would be computed again and again
-  case CLASS_REDUCE: return has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+  case CLASS_ELEMENTWISE:
+    if (is_cuda && is_summed_whole(fuser, user) && !takes_rows(fuser, set)) return false;
+    // A value that is broadcast would be computed again and again, other than by the lanes of its row.
+    return is_same_size || (is_cuda && is_light(fuser, set));
+  case CLASS_REDUCE:
+    return has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE) || (is_cuda && is_light(fuser, set));
   case CLASS_MOVEMENT: return is_read_once(fuser, value) && shape_elements(user->shape) <= shape_elements(value->shape);
   case CLASS_CONTRACT:
-    if (fuser->context->target->kind == TARGET_CUDA && is_read_once(fuser, value) &&
-        has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_MOVEMENT))
+    if (is_cuda && is_read_once(fuser, value) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_MOVEMENT))
       return true; // computed while it is loaded
     return is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) && depthwise_in(fuser, set);
   default: return false;
@@ -208,10 +224,6 @@ static void join_front(Fuser *fuser, const Node *depthwise) {
 
 // ---- kernels side by side
 // ---------------------------------------------------------------------------------------------
-
-static bool is_light(const Fuser *fuser, int set) {
-  return node_needs_kernel(member(fuser, set, 0)) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_REDUCE);
-}
 
 // Kernels that read the same large value, so that it is read once.
 static void join_readers(Fuser *fuser, const Node *value) {

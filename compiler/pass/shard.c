@@ -115,7 +115,7 @@ static void rewrite_all(Rewriter *rewriter) {
   take_new(rewriter);
   for (int i = 0; i < rewriter->n; i++) graph->nodes[i] = rewriter->order[i];
   graph_sort(graph);
-  shard_number(graph);
+  shard_chain(graph);
 }
 
 bool pass_shard(const PassContext *context, Graph *graph) {

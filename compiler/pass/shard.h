@@ -66,7 +66,7 @@ ShardReduces *shard_reduces_new(Sharder *sharder);
 Node *shard_whole(ShardReduces *reduces, const Node *node);
 // Appends the all-reduces to the graph once their operands are there: behind node `id` those that are complete then.
 void shard_reduces_after(ShardReduces *reduces, Node *node);
-// Numbers the all-reduces in the order of the graph, which must be sorted.
-void shard_number(Graph *graph);
+// Makes each all-reduce follow the one before it in the graph, which must be sorted: all devices do them in one order.
+void shard_chain(Graph *graph);
 
 #endif

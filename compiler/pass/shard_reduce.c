@@ -124,10 +124,14 @@ void shard_reduces_after(ShardReduces *reduces, Node *node) {
   build_bucket(reduces, bucket, members);
 }
 
-void shard_number(Graph *graph) {
-  int64_t n = 0;
+void shard_chain(Graph *graph) {
+  Node *last = NULL;
   for (int i = 0; i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
-    if (node->op == OP_all_reduce) node->attr[op_attr_index(OP_all_reduce, "sequence")].i = n++;
+    if (node->op != OP_all_reduce) continue;
+    Node *in[] = {node->in[0], last};
+    node->in = arena_memdup(graph->arena, in, sizeof in);
+    node->n_in = last ? 2 : 1;
+    last = node;
   }
 }

@@ -128,23 +128,6 @@ const Node *plan_step_in(const PlanStep *step, int i, const Group **out_group) {
   return (*out_group)->ins[i % step->group->n_ins];
 }
 
-// All devices go through the all-reduces in one order, that of their numbers, whatever order suits each of them.
-static void chain_collectives(Plan *plan) {
-  int n = 0, *step_of = ARENA_ARRAY(plan->arena, int, plan->n_steps + 1);
-  for (int i = 0; i < plan->n_steps; i++) step_of[i] = -1;
-  for (int i = 0; i < plan->n_steps; i++) {
-    if (!plan_is_collective(&plan->steps[i])) continue;
-    int64_t sequence = node_attr(plan->steps[i].group->nodes[0], "sequence").i;
-    if (sequence < 0 || sequence >= plan->n_steps || step_of[sequence] >= 0) BUG("all-reduces are not numbered");
-    step_of[sequence] = i;
-    n++;
-  }
-  for (int i = 1; i < n; i++) {
-    if (step_of[i] < 0 || step_of[i - 1] < 0) BUG("an all-reduce is missing");
-    plan_add_before(plan, step_of[i], step_of[i - 1]);
-  }
-}
-
 // Setup values that the run reads are kept; the others live in the slab while setup runs.
 static void keep_setup_values(Plan *plan) {
   bool *is_computed_in_setup = ARENA_ARRAY(plan->arena, bool, plan->n_buffers + 1);
@@ -215,7 +198,6 @@ Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_
     if (op == OP_input || op == OP_param || op == OP_state) root_buffer(plan, graph->nodes[i]);
   }
   for (int i = 0; i < n_groups; i++) connect_group(plan, i);
-  chain_collectives(plan);
   add_outputs(plan);
   plan_updates(plan);
   keep_setup_values(plan);

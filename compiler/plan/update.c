@@ -2,7 +2,7 @@
 #include "compiler/plan/plan.h"
 
 bool plan_can_overwrite(const Group *group, const Node *out, const Node *in) {
-  bool is_by_element = group_is_pointwise(group) || out->op == OP_all_reduce;
+  bool is_by_element = group_is_pointwise(group) || (out->op == OP_all_reduce && in == out->in[0]);
   return shape_equal(out->shape, in->shape) && layout_equal(out->layout, in->layout) && is_by_element;
 }
 

@@ -93,7 +93,7 @@ static const OpCase cases[] = {
      {"{1, 2, 1} : [3]"},
      "shape=[3] stream=5 each=2",
      "0.10869717597961426 0.37913060188293457 0.5036309361457825"},
-    {"all_reduce", {"{1, 2} : [2]"}, "which=sum sequence=0", "1 2"},
+    {"all_reduce", {"{1, 2} : [2]"}, "which=sum", "1 2"},
     {"relayout", {"{1, 2} : [1, 2]"}, "", "1 2"},
 };
 

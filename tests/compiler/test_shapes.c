@@ -72,7 +72,7 @@ static const OpCase accepted[] = {
     {"scatter_add", {"[2, 5]", "[2, 5]"}, "size=9", "[2, 9]"},
     {"random", {"[2]"}, "shape=[4, 5] stream=9", "[4, 5]"},
     {"random", {"[3]"}, "shape=[4, 5] stream=9 each=5", "[4, 5]"},
-    {"all_reduce", {"[7]"}, "which=max sequence=3", "[7]"},
+    {"all_reduce", {"[7]"}, "which=max", "[7]"},
     {"relayout", {"[2, 3, 4, 5]"}, "", "[2, 3, 4, 5]"},
 };
 
@@ -176,6 +176,7 @@ static const OpCase refused[] = {
     {"gather", {"[9]", "[3, 5]"}, "", "x must have 2 axes"},
     {"random", {"[3]"}, "shape=[4] stream=9", "the key is not of shape [2]"},
     {"random", {"[2]"}, "shape=[4] stream=9 each=4", "the key is not of shape [3]"},
+    {"all_reduce", {"[7]", "[7]"}, "which=max", "at most, the all-reduce before"},
     {"scatter_add", {"[2, 5]", "[2, 4]"}, "size=9", "values and indices do not match"},
     {"scatter_add", {"[2, 5]", "[2, 5]"}, "size=0", "is not positive"},
     {"relayout", {"[2]", "[2]"}, "", "relayout takes 1 operand, not 2"},

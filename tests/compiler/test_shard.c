@@ -17,7 +17,7 @@ typedef struct Devices {
   int n;
   Graph *graph[MAX_DEVICES];
   Values values[MAX_DEVICES];
-  Node **reduces[MAX_DEVICES]; // by sequence
+  Node **reduces[MAX_DEVICES]; // in order
   int n_reduces[MAX_DEVICES];
 } Devices;
 
@@ -26,8 +26,7 @@ static void find_reduces(Devices *devices, int d) {
   devices->reduces[d] = ARENA_ARRAY(devices->arena, Node *, graph->n_nodes + 1);
   for (int i = 0; i < graph->n_nodes; i++) {
     if (graph->nodes[i]->op != OP_all_reduce) continue;
-    devices->reduces[d][node_attr(graph->nodes[i], "sequence").i] = graph->nodes[i];
-    devices->n_reduces[d]++;
+    devices->reduces[d][devices->n_reduces[d]++] = graph->nodes[i];
   }
 }
 

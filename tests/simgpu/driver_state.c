@@ -1,4 +1,5 @@
 #include "tests/simgpu/driver_state.h"
+#include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <errno.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@ static long long number_of(const char *name, long long otherwise) {
 }
 
 static void configure(void) {
+  bool found_races = sim_options.finds_races;
   const char *order = getenv("SIMGPU_ORDER"), *pageable = getenv("SIMGPU_PAGEABLE"), *fail = getenv("SIMGPU_NCCL_FAIL");
   driver_options = (DriverOptions){
       .eager = number_of("SIMGPU_EAGER", 0) != 0,
@@ -54,6 +56,7 @@ static void configure(void) {
   sim_options.seed = driver_options.seed;
   sim_options.finds_races = number_of("SIMGPU_RACES", 0) != 0;
   sim_options.counts = number_of("SIMGPU_COUNT", 0) != 0;
+  if (sim_options.finds_races && !found_races) stream_order_restart();
   schedule_restart();
 }
 
@@ -209,6 +212,7 @@ void simgpu_reset(void) {
   for (int k = 0; k < driver_devices; k++) failed |= driver_contexts[k].error != CUDA_SUCCESS;
   if (failed) schedule_drop();
   for (int k = 0; k < driver_devices; k++) driver_contexts[k].error = CUDA_SUCCESS;
+  stream_order_host_all();
   report[0] = 0;
   driver_unlock();
 }

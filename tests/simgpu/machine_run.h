@@ -97,7 +97,8 @@ void race_end(Worker *worker);
 void race_access(SimThread *thread, SimBlock *block, int is_shared, uint64_t address, unsigned n, int access,
                  unsigned site);
 void race_fence(SimThread *thread, SimBlock *block, int level);
-void race_barrier(Worker *worker, const bool *takes_part); // by thread
+void race_barrier(Worker *worker, uint32_t barrier, const bool *takes_part); // by thread
+void race_arrive(Worker *worker, uint32_t barrier, int warp);
 void race_warp(Worker *worker, int warp, uint32_t mask);
 
 // machine_count.c
