@@ -28,6 +28,8 @@ typedef struct CudaContract {
 bool cuda_contract_match(const Target *target, const Group *group, CudaContract *out, Text *why);
 // The product of a group that matched, in the group's one kernel.
 void cuda_contract_schedule(Lower *lower, const CudaContract *contract);
+// Whether the group is one product of matrices as a device's library computes it, with a bias and relu at most.
+bool cuda_gemm_describe(const CudaContract *contract, Gemm *out);
 // The templates. Stand after the generic preamble.
 void cuda_contract_preamble(const Target *target, Text *source);
 
