@@ -178,7 +178,6 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
 void cuda_contract_schedule(Lower *lower, const CudaContract *contract) {
   switch (contract->form) {
   case CUDA_GEMM: cuda_schedule_gemm(lower, contract); return;
-  case CUDA_DOT: cuda_schedule_dot(lower, contract); return;
   case CUDA_DEPTHWISE: cuda_schedule_depthwise(lower, contract); return;
   case CUDA_DEPTHWISE_DW: cuda_schedule_depthwise_dw(lower, contract); return;
   }
