@@ -158,8 +158,8 @@ static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *v
     return has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE) || (is_cuda && is_light(fuser, set));
   case CLASS_MOVEMENT: return is_read_once(fuser, value) && shape_elements(user->shape) <= shape_elements(value->shape);
   case CLASS_CONTRACT:
-    if (is_cuda) // operands can be computed while they are loaded
-      return is_read_once(fuser, value) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_MOVEMENT);
+    if (is_cuda && is_read_once(fuser, value) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_MOVEMENT))
+      return true; // computed while it is loaded
     return is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) && depthwise_in(fuser, set);
   default: return false;
   }
