@@ -56,12 +56,15 @@ static void metadata_init(RunMetadata *metadata, const Run *run) {
   metadata->n = n;
 }
 
+static bool is_writer(const Run *run) { return team_is_first(run->parts->team); }
+
 static Status save(Run *run, const char *file, CheckpointKind kind) {
   RunMetadata metadata;
+  if (!is_writer(run)) return STATUS_OK;
   Text path = {0};
   metadata_init(&metadata, run);
   train_path(run->options->directory, file, &path);
-  Status status = checkpoint_save(text_get(&path), run->parts->step, kind, metadata.items, metadata.n);
+  Status status = checkpoint_save(text_get(&path), run->parts->step[0], kind, metadata.items, metadata.n);
   text_free(&path);
   free(metadata.items);
   run->saved = clock_seconds();
@@ -69,7 +72,7 @@ static Status save(Run *run, const char *file, CheckpointKind kind) {
 }
 static Status save_checkpoint(Run *run) { return save(run, "checkpoint.safetensors", CHECKPOINT_ALL); }
 
-static Status resume(Run *run) {
+static Status read_checkpoint(Run *run) {
   Text path = {0};
   train_path(run->options->directory, "checkpoint.safetensors", &path);
   WeightFile *file = NULL;
@@ -87,7 +90,7 @@ static Status resume(Run *run) {
     else if (strcmp(configuration, run->options->configuration))
       status = status_make(EXIT_USAGE, "the run was started with other settings: %s", configuration);
     if (!status) status = checkpoint_verify(file);
-    if (!status) status = checkpoint_restore(file, run->parts->step, NULL);
+    if (!status) status = checkpoint_restore(file, run->parts->step[0], NULL);
     if (!status) {
       run->step = atoll(step);
       run->best = atof(best);
@@ -101,14 +104,30 @@ static Status resume(Run *run) {
   return status;
 }
 
+// The first process reads the checkpoint, if there is one to go on from; all begin with its values.
+static Status begin(Run *run) {
+  Team *team = run->parts->team;
+  if (run->options->is_resume && is_writer(run)) TRY(read_checkpoint(run));
+  double stand[] = {(double)run->step, run->best, (double)run->since_best, (double)run->collapsed, run->epoch_loss};
+  TRY(world_broadcast(team_world(team), stand, sizeof stand));
+  run->step = (int64_t)stand[0];
+  run->best = stand[1];
+  run->since_best = (int64_t)stand[2];
+  run->collapsed = (int64_t)stand[3];
+  run->epoch_loss = stand[4];
+  return team_spread(team, run->parts->step);
+}
+
 static Status end_epoch(Run *run) {
   const TrainOptions *options = run->options;
   TrainEpoch epoch = {.epoch = run->step / run->steps_per_epoch, .epochs = options->epochs, .step = run->step};
   Validation validation;
   epoch.loss = run->epoch_loss / (double)run->steps_per_epoch;
   run->epoch_loss = 0;
-  TRY(checkpoint_copy(run->parts->step, run->parts->evaluation));
-  TRY(train_validate(run->parts->evaluation, run->parts->validation, options->protocol, &validation));
+  for (int i = 0; i < team_devices(run->parts->team); i++)
+    TRY(checkpoint_copy(run->parts->step[i], run->parts->evaluation[i]));
+  TRY(train_validate(run->parts->team, run->parts->evaluation, run->parts->batch, run->parts->validation,
+                     options->protocol, &validation));
   epoch.metrics = validation.metrics;
   epoch.mean = validation.mean;
   epoch.deviation = validation.deviation;
@@ -125,7 +144,7 @@ static Status end_epoch(Run *run) {
   }
   TRY(train_log_epoch(run->log, &epoch));
   TRY(save_checkpoint(run));
-  if (options->events.epoch) options->events.epoch(options->events.context, &epoch);
+  if (options->events.epoch && is_writer(run)) options->events.epoch(options->events.context, &epoch);
   if (!options->collapse_patience || run->collapsed < options->collapse_patience) return STATUS_OK;
   TRY(train_log_stop(run->log, run->step, "collapsed"));
   return status_make(
@@ -136,9 +155,20 @@ static Status end_epoch(Run *run) {
       (long long)run->collapsed, validation.mean, validation.deviation);
 }
 
+// Among several devices no process has all samples of the step: it is found again on one device.
+static Status diverged_together(Run *run, double loss, double grad_norm) {
+  TRY(train_log_stop(run->log, run->step + 1, "diverged"));
+  return status_make(EXIT_DIVERGED,
+                     "the loss is %g and the gradient norm %g at step %lld (epoch %lld); the step was not applied, and "
+                     "the last checkpoint is kept; --resume on one device comes to the same step and looks into it; "
+                     "try a smaller --set lr or clip",
+                     loss, grad_norm, (long long)run->step + 1, (long long)(run->step / run->steps_per_epoch + 1));
+}
+
 // A run that did not end well: saves what repeats it and says what is known.
 static Status diverged(Run *run, const Batch *batch, int part, double loss, double grad_norm) {
   const TrainOptions *options = run->options;
+  if (world_size(team_world(run->parts->team)) > 1) return diverged_together(run, loss, grad_norm);
   DivergedStep failed = {.step = run->step + 1,
                          .epoch = run->step / run->steps_per_epoch + 1,
                          .part = part,
@@ -149,7 +179,7 @@ static Status diverged(Run *run, const Batch *batch, int part, double loss, doub
                          .loader = run->parts->training};
   RunMetadata metadata;
   metadata_init(&metadata, run);
-  Status status = diverged_save(options->directory, run->parts->step, &failed, metadata.items, metadata.n);
+  Status status = diverged_save(options->directory, run->parts->step[0], &failed, metadata.items, metadata.n);
   free(metadata.items);
   TRY(status);
   TRY(train_log_stop(run->log, failed.step, "diverged"));
@@ -184,30 +214,16 @@ void train_hyper(const TrainOptions *options, int64_t step, int part, Exec *exec
   if (random_key) random_step_key(options->seed, step * parts + part, random_key);
 }
 
-static void feed(Exec *exec, const char *input, const float *values) {
-  const Program *program = exec_program(exec);
-  const Buffer *buffer = &program->buffers[program_find(program, BUFFER_INPUT, input)];
-  memcpy(exec_input(exec, input), values, (size_t)shape_elements(buffer->shape) * sizeof *values);
-}
-
-Status train_feed(Exec *exec, Loader *loader, Batch *out) {
-  Batch batch;
-  TRY(loader_next(loader, &batch));
-  feed(exec, "rgb", batch.rgb);
-  feed(exec, "gt", batch.depth);
-  if (out) *out = batch;
-  return STATUS_OK;
-}
-
 static Status one_step(Run *run) {
   const TrainOptions *options = run->options;
-  Exec *exec = run->parts->step;
+  const TrainParts *parts = run->parts;
+  const Exec *exec = parts->step[0]; // losses and gradients are the same on all devices
   TrainStep event = {.steps = run->steps, .epochs = options->epochs, .parts = run->accumulate};
   for (int part = 0; part < run->accumulate; part++) {
     Batch batch;
-    TRY(train_feed(exec, run->parts->training, &batch));
-    train_hyper(options, run->step, part, exec);
-    TRY(exec_run(exec));
+    TRY(team_feed(parts->team, parts->step, parts->batch, parts->training, &batch));
+    for (int i = 0; i < team_devices(parts->team); i++) train_hyper(options, run->step, part, parts->step[i]);
+    TRY(team_run(parts->team, parts->step));
     double loss = (double)*exec_output(exec, "loss");
     event.grad_norm = (double)*exec_output(exec, "grad_norm");
     if (isnan(loss)) loss = (double)NAN; // of one sign, for messages
@@ -221,12 +237,10 @@ static Status one_step(Run *run) {
   run->epoch_loss += event.loss;
   event.seconds = clock_seconds() - run->started;
   double done = (double)(run->step - run->first_step);
-  const Program *program = exec_program(exec);
-  int64_t batch = program->buffers[program_find(program, BUFFER_INPUT, "rgb")].shape.dim[0] * run->accumulate;
   event.left = event.seconds / done * (double)(run->steps - run->step);
-  event.pictures = done * (double)batch / event.seconds;
+  event.pictures = done * (double)(parts->batch * run->accumulate) / event.seconds;
   TRY(train_log_step(run->log, &event));
-  if (options->events.step) options->events.step(options->events.context, &event);
+  if (options->events.step && is_writer(run)) options->events.step(options->events.context, &event);
   return STATUS_OK;
 }
 
@@ -240,7 +254,7 @@ static Status out_of_patience(Run *run, bool *out) {
   text_printf(&reason, "%lld validations without a better abs_rel than %.4f: stopped after epoch %lld of %lld",
               (long long)run->since_best, run->best, (long long)(run->step / run->steps_per_epoch),
               (long long)options->epochs);
-  if (options->events.stop) options->events.stop(options->events.context, text_get(&reason));
+  if (options->events.stop && is_writer(run)) options->events.stop(options->events.context, text_get(&reason));
   text_free(&reason);
   return STATUS_OK;
 }
@@ -252,10 +266,22 @@ static Status interrupted(Run *run, const char *why) {
                      (long long)run->step, (long long)run->steps);
 }
 
+// Whether the run is to end now, and why; NULL where not. All processes come to the same answer: any one may be told to
+// stop, and the first one keeps the time.
+static Status find_end(Run *run, const char **out) {
+  const TrainOptions *options = run->options;
+  bool is_late = options->time_limit > 0 && clock_seconds() - run->started > options->time_limit;
+  double asked[] = {options->stop && *options->stop, is_late && is_writer(run)};
+  TRY(world_sum(team_world(run->parts->team), asked, 2));
+  *out = asked[0] > 0 ? "stopped" : asked[1] > 0 ? "out of time" : NULL;
+  return STATUS_OK;
+}
+
 static Status run_steps(Run *run) {
   const TrainOptions *options = run->options;
   while (run->step < run->steps) {
     bool is_over;
+    const char *why;
     TRY(out_of_patience(run, &is_over));
     if (is_over) break;
     TRY(one_step(run));
@@ -265,9 +291,8 @@ static Status run_steps(Run *run) {
       TRY(save_checkpoint(run));
     }
     if (run->step == run->steps) break;
-    if (options->stop && *options->stop) return interrupted(run, "stopped");
-    if (options->time_limit > 0 && clock_seconds() - run->started > options->time_limit)
-      return interrupted(run, "out of time");
+    TRY(find_end(run, &why));
+    if (why) return interrupted(run, why);
   }
   return STATUS_OK;
 }
@@ -278,13 +303,13 @@ Status train_run(const TrainParts *parts, const TrainOptions *options) {
   run.accumulate = options->accumulate > 1 ? options->accumulate : 1;
   run.steps_per_epoch = loader_batches(parts->training) / run.accumulate;
   run.steps = options->epochs * run.steps_per_epoch;
-  TRY(file_make_directory(options->directory));
-  if (options->is_resume) TRY(resume(&run));
+  if (is_writer(&run)) TRY(file_make_directory(options->directory));
+  TRY(begin(&run));
   run.first_step = run.step;
   loader_seek(parts->training, run.step / run.steps_per_epoch, run.step % run.steps_per_epoch * run.accumulate);
   Text path = {0};
   train_path(options->directory, "log.jsonl", &path);
-  Status status = train_log_open(text_get(&path), run.step, &run.log);
+  Status status = is_writer(&run) ? train_log_open(text_get(&path), run.step, &run.log) : STATUS_OK;
   text_free(&path);
   if (!status && run.step == 0) status = save_checkpoint(&run); // finds a full disk at once
   if (!status) status = run_steps(&run);
