@@ -136,11 +136,12 @@ static _Noreturn void become_rank(const Ranks *ranks, int i, bool is_resume, pid
   }
   char **arguments = calloc((size_t)ranks->n_arguments + 2, sizeof *arguments);
   if (!arguments) _exit(EXIT_BUG);
+  static char resume[] = "--resume";
   int n = 0;
   for (int k = 0; k < ranks->n_arguments; k++) {
     bool is_dropped = ranks->is_restart && !strcmp(ranks->arguments[k], "--force");
     if (!is_dropped) arguments[n++] = ranks->arguments[k];
-    if (k == 1 && is_resume) arguments[n++] = (char[]){"--resume"};
+    if (k == 1 && is_resume) arguments[n++] = resume;
   }
   int nothing = open("/dev/null", O_RDONLY);
   if (nothing >= 0) dup2(nothing, 0);
