@@ -101,13 +101,13 @@ Status cuda_gemm_put(CudaDevice *cuda, CudaGemm *gemm, int way, const CudaAddres
   static const float one = 1, zero = 0;
   const CudaApi *api = cuda->api;
   bool has_bias = gemm->gemm->has_bias;
+  CudaAddress a = args[gemm->gemm->b_first], b = args[!gemm->gemm->b_first];
   void *out = (void *)(uintptr_t)args[2 + has_bias];
   if (has_bias)
     BLAS_TRY(api->cublasLtMatmulDescSetAttribute(gemm->desc, BLAS_DESC_BIAS, &args[2], sizeof(void *)), "a bias");
   return blas_check(cuda,
-                    api->cublasLtMatmul(cuda->blas, gemm->desc, &one, (const void *)(uintptr_t)args[1], gemm->b,
-                                        (const void *)(uintptr_t)args[0], gemm->a, &zero, out, gemm->out, out,
-                                        gemm->out, &gemm->way[way], (void *)(uintptr_t)workspace, CUDA_GEMM_WORKSPACE,
-                                        stream),
+                    api->cublasLtMatmul(cuda->blas, gemm->desc, &one, (const void *)(uintptr_t)b, gemm->b,
+                                        (const void *)(uintptr_t)a, gemm->a, &zero, out, gemm->out, out, gemm->out,
+                                        &gemm->way[way], (void *)(uintptr_t)workspace, CUDA_GEMM_WORKSPACE, stream),
                     "a product");
 }

@@ -162,8 +162,8 @@ static void put_gemm(Text *out, const Gemm *gemm) {
   const int64_t sizes[] = {gemm->m,     gemm->n,       gemm->k,       gemm->batch,   gemm->a_row,
                            gemm->b_row, gemm->out_row, gemm->a_batch, gemm->b_batch, gemm->out_batch};
   for (int i = 0; i < GEMM_SIZES; i++) text_printf(out, " %" PRId64, sizes[i]);
-  text_printf(out, " %d %d %d %d %d", gemm->a_transposed, gemm->b_transposed, gemm->has_bias, gemm->relu,
-              gemm->precision);
+  text_printf(out, " %d %d %d %d %d %d", gemm->a_transposed, gemm->b_transposed, gemm->has_bias, gemm->relu,
+              gemm->b_first, gemm->precision);
 }
 
 static void put_steps(Text *out, const char *list, const Step *steps, int n) {

@@ -188,9 +188,9 @@ static const Gemm *get_gemm(Reader *reader) {
   Gemm *gemm = ARENA_ARRAY(reader->arena, Gemm, 1);
   int64_t *sizes[GEMM_SIZES] = {&gemm->m,     &gemm->n,       &gemm->k,       &gemm->batch,   &gemm->a_row,
                                 &gemm->b_row, &gemm->out_row, &gemm->a_batch, &gemm->b_batch, &gemm->out_batch};
-  bool *flags[] = {&gemm->a_transposed, &gemm->b_transposed, &gemm->has_bias, &gemm->relu};
+  bool *flags[] = {&gemm->a_transposed, &gemm->b_transposed, &gemm->has_bias, &gemm->relu, &gemm->b_first};
   for (int i = 0; i < GEMM_SIZES; i++) *sizes[i] = get_int(reader, 0, INT64_MAX);
-  for (int i = 0; i < 4; i++) *flags[i] = get_int(reader, 0, 1) != 0;
+  for (int i = 0; i < 5; i++) *flags[i] = get_int(reader, 0, 1) != 0;
   gemm->precision = (GemmPrecision)get_int(reader, 0, GEMM_BF16);
   return gemm;
 }

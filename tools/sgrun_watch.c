@@ -36,8 +36,8 @@ static ExitCode watched_open(const Cli *cli, Training *training, const char *res
 
 // Runs a graph of the step's leaves with the values that the step has. The caller closes the runner in every case.
 static ExitCode run_graph(const Cli *cli, const Training *training, Graph *graph, Runner *runner) {
-  ExitCode code = runner_open(cli, graph, true, training->device, 1, runner);
-  Exec *from = training->step.exec;
+  ExitCode code = runner_open(cli, graph, true, training->devices.device[0], 1, runner);
+  Exec *from = training->steps[0].exec;
   for (int i = 0; !code && i < runner->program->n_buffers; i++) {
     const Buffer *buffer = &runner->program->buffers[i];
     size_t size = (size_t)shape_elements(buffer->shape) * sizeof(float);

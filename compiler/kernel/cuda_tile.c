@@ -52,7 +52,7 @@ int cuda_tile_shared(const CudaTile *tile) {
 }
 
 int cuda_tile_resident(const CudaTile *tile) {
-  int threads = cuda_tile_threads(tile), registers = tile->tm * tile->tn >= 64 && threads <= 128 ? 168 : 128;
+  int threads = cuda_tile_threads(tile), registers = threads <= 128 ? 168 : 128;
   return REGISTERS / (registers * threads);
 }
 
@@ -82,11 +82,17 @@ static double staging(const CudaOperand *operand, int c, int bk) {
   return each * c * bk;
 }
 
-// Whether a thread has registers for its share of an operand's tile, one address each.
-static bool has_room(const CudaOperand *operand, int c, const CudaTile *tile) {
-  enum { ROOM = 8 };
-  if (operand->read == CUDA_READ_FOUR || operand->read == CUDA_READ_COSTLY) return true;
-  return c * tile->bk <= ROOM * cuda_tile_threads(tile);
+// Addresses or values that a thread has in registers for its share of an operand's tile, where it takes one for each.
+static int singles(const CudaOperand *operand, int c, const CudaTile *tile) {
+  bool has_few = operand->read == CUDA_READ_FOUR || operand->read == CUDA_READ_COSTLY;
+  return has_few ? 0 : c * tile->bk / cuda_tile_threads(tile);
+}
+
+// Whether these fit beside the sums.
+static bool has_room(const CudaOperand *a, const CudaOperand *b, const CudaTile *tile) {
+  enum { ROOM = 8, LARGE = 64 };
+  int of_a = singles(a, tile->bm, tile), of_b = singles(b, tile->bn, tile);
+  return of_a <= ROOM && of_b <= ROOM && (tile->tm * tile->tn < LARGE || of_a + of_b <= ROOM);
 }
 
 static double time_of(const Target *target, const CudaTile *tile, const CudaProduct *p, const CudaOperand *a,
@@ -129,7 +135,7 @@ static void choose(const Target *target, const CudaProduct *product, const CudaO
       tile.pack = 2;
       tile.bk *= 2;
     }
-    if (!has_room(a, tile.bm, &tile) || !has_room(b, tile.bn, &tile)) continue;
+    if (!has_room(a, b, &tile)) continue;
     int64_t results = product->batches * ceil_div(product->m, tile.bm) * ceil_div(product->n, tile.bn);
     for (tile.splits = 1; tile.splits <= MAX_SPLITS; tile.splits *= 2) {
       if (tile.splits > 1 && (results > SG_COUNTERS || product->k < (int64_t)tile.splits * tile.bk * 4)) break;

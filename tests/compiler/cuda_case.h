@@ -7,6 +7,7 @@
 #include "runtime/cuda_api.h"
 #include "runtime/cuda_compile.h"
 #include "tests/compiler/kernel_case.h"
+#include "tests/gpu.h"
 
 typedef struct CudaTest {
   const CudaApi *api;
