@@ -199,6 +199,13 @@ Status train_feed(Exec *exec, Loader *loader, Batch *out) {
   return STATUS_OK;
 }
 
+// Whether the loss was scaled so much that a gradient may have overflowed: the step is left out, and the next one's
+// scale is smaller.
+static bool is_rescaled(Exec *exec) {
+  const float *scale = exec_output(exec, "loss_scale");
+  return scale && *scale > 1;
+}
+
 static Status one_step(Run *run) {
   const TrainOptions *options = run->options;
   Exec *exec = run->parts->step;
@@ -212,7 +219,8 @@ static Status one_step(Run *run) {
     event.grad_norm = (double)*exec_output(exec, "grad_norm");
     if (isnan(loss)) loss = (double)NAN; // of one sign, for messages
     if (isnan(event.grad_norm)) event.grad_norm = (double)NAN;
-    if (!isfinite(loss) || !isfinite(event.grad_norm)) return diverged(run, &batch, part, loss, event.grad_norm);
+    if (!isfinite(loss) || (!isfinite(event.grad_norm) && !is_rescaled(exec)))
+      return diverged(run, &batch, part, loss, event.grad_norm);
     event.loss += loss / run->accumulate;
   }
   schedule_at(&options->schedule, run->step, &event.lr, &event.beta1);
