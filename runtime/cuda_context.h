@@ -52,6 +52,9 @@ static inline CudaDevice *cuda_of(Device *device) { return (CudaDevice *)device;
 Status cuda_check(const CudaDevice *cuda, CudaResult result, const char *format, ...)
     __attribute__((format(printf, 3, 4), warn_unused_result));
 
+// As above of a kernel. A fault is its own only if no other ran before it unwatched (`is_alone`).
+Status cuda_check_kernel(const CudaDevice *cuda, CudaResult result, bool is_alone, const char *symbol,
+                         const char *label) __attribute__((warn_unused_result));
 // Makes the device's context that of the calling thread, which every entry of the table does first.
 Status cuda_enter(CudaDevice *cuda);
 // The stream of a queue, opened if need be.

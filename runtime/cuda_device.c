@@ -57,33 +57,67 @@ static Status get_compute(const CudaApi *api, CudaOrdinal ordinal, int *out) {
 Status cuda_gpu(int number, CudaGpu *out) {
   const CudaApi *api;
   CudaOrdinal ordinal;
-  size_t total = 0, available = 0;
-  CudaContext context;
-  *out = (CudaGpu){.available = -1};
+  size_t memory = 0;
+  *out = (CudaGpu){0};
   TRY(find_gpu(number, &api, &ordinal));
   TRY(cuda_api_check(api, api->cuDeviceGetName(out->name, sizeof out->name, ordinal), "cuda:%d", number));
-  TRY(cuda_api_check(api, api->cuDeviceTotalMem_v2(&total, ordinal), "cuda:%d", number));
-  out->total = (int64_t)total;
+  TRY(cuda_api_check(api, api->cuDeviceTotalMem_v2(&memory, ordinal), "cuda:%d", number));
+  out->memory = (int64_t)memory;
   TRY(get_attribute(api, ordinal, CUDA_ATTRIBUTE_MULTIPROCESSORS, &out->multiprocessors));
-  TRY(get_compute(api, ordinal, &out->compute));
+  return get_compute(api, ordinal, &out->compute);
+}
+
+Status cuda_gpu_free_memory(int number, int64_t *out) {
+  const CudaApi *api;
+  CudaOrdinal ordinal;
+  CudaContext context;
+  size_t available = 0, total = 0;
+  TRY(find_gpu(number, &api, &ordinal));
   TRY(cuda_api_check(api, api->cuDevicePrimaryCtxRetain(&context, ordinal), "opening cuda:%d", number));
-  if (!api->cuCtxSetCurrent(context) && !api->cuMemGetInfo_v2(&available, &total)) out->available = (int64_t)available;
+  CudaResult result = api->cuCtxSetCurrent(context);
+  if (!result) result = api->cuMemGetInfo_v2(&available, &total);
+  *out = (int64_t)available;
   api->cuDevicePrimaryCtxRelease_v2(ordinal);
-  return STATUS_OK;
+  return cuda_api_check(api, result, "the free memory of cuda:%d", number);
 }
 
 // ---- what the parts share -------------------------------------------------------------------------------------------
 
-Status cuda_check(const CudaDevice *cuda, CudaResult result, const char *format, ...) {
-  if (result == CUDA_OK) return STATUS_OK;
+// Errors of a kernel that ran: whichever call comes next is told, and all after it.
+static bool is_fault(CudaResult result) { return result >= CUDA_FIRST_FAULT && result <= CUDA_LAST_FAULT; }
+
+static Status make_error(const CudaDevice *cuda, CudaResult result, const char *hint, const char *format,
+                         va_list args) {
   char *what = NULL;
-  va_list args;
-  va_start(args, format);
   if (vasprintf(&what, format, args) < 0) BUG("out of memory");
-  va_end(args);
-  Status status = cuda_api_check(cuda->api, result, "%s: %s", cuda->name, what);
+  Status status = cuda_api_check(cuda->api, result, "%s: %s%s", cuda->name, what, hint);
   free(what);
   return status;
+}
+
+Status cuda_check(const CudaDevice *cuda, CudaResult result, const char *format, ...) {
+  if (result == CUDA_OK) return STATUS_OK;
+  va_list args;
+  va_start(args, format);
+  Status status;
+  if (is_fault(result) && cuda->under_way) {
+    Text hint = {0};
+    text_printf(&hint, " after a kernel of '%s' failed (run again with SGC_CUDA_SYNC=1 to learn which)",
+                cuda->under_way);
+    status = make_error(cuda, result, text_get(&hint), format, args);
+    text_free(&hint);
+  } else {
+    status = make_error(cuda, result, "", format, args);
+  }
+  va_end(args);
+  return status;
+}
+
+Status cuda_check_kernel(const CudaDevice *cuda, CudaResult result, bool is_alone, const char *symbol,
+                         const char *label) {
+  if (is_fault(result) && !is_alone) return cuda_check(cuda, result, "launching");
+  if (result == CUDA_OK) return STATUS_OK;
+  return cuda_api_check(cuda->api, result, "%s: kernel '%s' (%s)", cuda->name, symbol, label ? label : "");
 }
 
 Status cuda_enter(CudaDevice *cuda) {
@@ -127,9 +161,7 @@ Status cuda_wait(CudaDevice *cuda, CudaStream stream) {
   CudaResult result;
   if (cuda->device.collective && cuda->device.collective->check) TRY(wait_together(cuda, stream, &result));
   else result = cuda->api->cuStreamSynchronize(stream);
-  if (!result) return STATUS_OK;
-  return cuda_check(cuda, result, "running '%s'%s", cuda->under_way ? cuda->under_way : "a program",
-                    cuda->is_synchronous ? "" : " (run again with SGC_CUDA_SYNC=1 to learn which kernel fails)");
+  return cuda_check(cuda, result, "waiting");
 }
 
 void cuda_notice(CudaDevice *cuda, const char *text) {

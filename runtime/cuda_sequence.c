@@ -268,6 +268,7 @@ void cuda_drop(Device *device, void *dropped) {
   CudaSequence *sequence = dropped;
   if (!sequence) return;
   status_free(cuda_enter(cuda));
+  if (sequence->is_sent) cuda->api->cuStreamSynchronize(cuda->sends); // inputs of a run that never came
   if (sequence->graph) cuda->api->cuGraphExecDestroy(sequence->graph);
   for (int i = 0; i < sequence->n_steps; i++)
     if (sequence->step[i].gemm) cuda_gemm_end(cuda, sequence->step[i].gemm);

@@ -25,8 +25,21 @@ struct Cli {
   int n_operands, n_given;
 };
 
+static struct {
+  char who[32];
+  bool is_silent;
+} speaker;
+
+void cli_speak_as(const char *who, bool is_silent) {
+  snprintf(speaker.who, sizeof speaker.who, "%s", who);
+  speaker.is_silent = is_silent;
+}
+
+bool cli_is_quiet(const Cli *cli) { return speaker.is_silent || cli_flag(cli, "quiet", false); }
+
 static void say_prefix(const Cli *cli) {
-  fprintf(stderr, "%s%s%s: ", cli->program->name, cli->command ? " " : "", cli->command ? cli->command->name : "");
+  fprintf(stderr, "%s%s%s: %s%s", cli->program->name, cli->command ? " " : "", cli->command ? cli->command->name : "",
+          speaker.who, *speaker.who ? ": " : "");
 }
 
 ExitCode cli_fail(const Cli *cli, ExitCode code, const char *format, ...) {
@@ -47,7 +60,7 @@ ExitCode cli_status(const Cli *cli, Status status) {
 }
 
 void cli_say(const Cli *cli, const char *format, ...) {
-  if (cli_flag(cli, "quiet", false)) return;
+  if (cli_is_quiet(cli)) return;
   va_list args;
   va_start(args, format);
   vfprintf(stderr, format, args);

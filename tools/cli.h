@@ -54,6 +54,11 @@ __attribute__((format(printf, 3, 4))) ExitCode cli_fail(const Cli *cli, ExitCode
 ExitCode cli_status(const Cli *cli, Status status);
 // A line of talk on stderr, unless --quiet was given.
 __attribute__((format(printf, 2, 3))) void cli_say(const Cli *cli, const char *format, ...);
+// One of several processes: errors begin with who speaks ("rank 2"), and talk is left to another one where `is_silent`.
+// `who` is copied.
+void cli_speak_as(const char *who, bool is_silent);
+// Whether talk is left out: by --quiet, or as another process talks.
+bool cli_is_quiet(const Cli *cli);
 // Whether stderr takes colour: a terminal, TERM not dumb, NO_COLOR unset.
 bool cli_colour(void);
 

@@ -275,10 +275,16 @@ static void print_notice(void *context, const char *text) {
   fprintf(stderr, "note: %s\n", text);
 }
 
-// The GPU that the command line asks for, by --device or by a target; -1 for the CPU.
+// The GPU that the command line asks for, by --device, as the first of --devices, or by a target; -1 for the CPU.
 static ExitCode gpu_asked_for(const Cli *cli, int *out) {
-  const char *device = cli_option(cli, "device"), *target = cli_option(cli, "target");
+  const char *device = cli_option(cli, "device"), *target = cli_option(cli, "target"),
+             *devices = cli_option(cli, "devices"); // checked by who opens them
   int end = 0;
+  if (devices) {
+    *out = strncmp(devices, "cuda", 4) ? -1 : 0;
+    if (sscanf(devices, "cuda:%d", &end) == 1) *out = end;
+    return EXIT_DONE;
+  }
   *out = !device && target && !strncmp(target, "cuda", 4) ? 0 : -1;
   if (!device || !strcmp(device, "cpu")) return EXIT_DONE;
   if (!strcmp(device, "cuda")) *out = 0;
@@ -308,6 +314,7 @@ static ExitCode target_of_gpu(const Cli *cli, int number, const Target **out) {
 
 static ExitCode choose_target(const Cli *cli, const Target **out) {
   const char *name = cli_option(cli, "target"), *device = cli_option(cli, "device");
+  if (!device) device = cli_option(cli, "devices");
   int gpu = -1;
   ExitCode code = gpu_asked_for(cli, &gpu);
   if (code) return code;

@@ -40,6 +40,7 @@ typedef struct Runner {
   Graph *graph;
   Program *program;
   Exec *exec;
+  bool is_lent; // the program is another runner's
 } Runner;
 
 // Compiles a graph and loads it on the device; says what is wrong and returns the code. runner_close ends it always.

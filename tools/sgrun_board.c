@@ -55,6 +55,7 @@ static Status put_panel(Board *board, int64_t step) {
   PanelSize size = {(int)rgb.dim[3], (int)rgb.dim[2], (int)depth.dim[3], (int)depth.dim[2], board->protocol->depth_max};
   PanelRow rows[PANEL_ROWS];
   int n = batch.n < PANEL_ROWS ? batch.n : PANEL_ROWS;
+  if (n > rgb.dim[0]) n = (int)rgb.dim[0]; // one of several devices has a part of the batch
   for (int i = 0; i < n; i++)
     rows[i] =
         (PanelRow){batch.rgb + 3 * pixels * i, batch.depth + pixels * i, predicted + depth.dim[2] * depth.dim[3] * i};

@@ -17,7 +17,7 @@ ExitCode runner_open(const Cli *cli, Graph *graph, bool is_training, Device *dev
 
 void runner_close(Runner *runner) {
   exec_close(runner->exec);
-  if (runner->program) program_free(runner->program);
+  if (runner->program && !runner->is_lent) program_free(runner->program);
   *runner = (Runner){0};
 }
 

@@ -52,15 +52,14 @@ static Status begin_record(const Cli *cli, const char *directory, Model *model, 
 
 ExitCode follow_begin(const Cli *cli, const char *directory, Model *model, const TrainSettings *settings,
                       const TrainParts *parts, const Protocol *protocol, double begun, Follow *out) {
-  *out = (Follow){.progress = progress_new(cli_flag(cli, "quiet", false)),
-                  .cli = cli,
-                  .until = cli_integer(cli, "until", 0, 1, INT64_MAX)};
+  *out = (Follow){
+      .progress = progress_new(cli_is_quiet(cli)), .cli = cli, .until = cli_integer(cli, "until", 0, 1, INT64_MAX)};
   if (cli_flag(cli, "tensorboard", true))
     out->board = (Board){.cli = cli,
                          .directory = directory,
                          .model = model,
                          .settings = flat_settings(cli, model, settings),
-                         .evaluation = parts->evaluation,
+                         .evaluation = parts->evaluation[0],
                          .validation = parts->validation,
                          .protocol = protocol};
   return cli_status(cli, begin_record(cli, directory, model, settings, begun, &out->record));

@@ -91,8 +91,12 @@ static ExitCode lr_find_command(const Cli *cli) {
   ExitCode code = check_range(cli, &options);
   if (!code) code = training_open(cli, cli_operand(cli, 0), &training);
   if (!code) code = sgrun_init_check(cli);
+  if (!code) code = training_devices(cli, &training);
+  if (!code && world_processes(training.devices.world) > 1)
+    code = cli_fail(cli, EXIT_USAGE, "the range test runs in one process: give it several --devices instead");
   if (!code) code = training_load(cli, &training, false);
-  if (!code) code = sgrun_init(cli, training.step.exec);
+  if (!code) code = sgrun_init(cli, training.steps[0].exec);
+  if (!code) code = cli_status(cli, team_spread(training.devices.team, training.step_execs));
   if (!code) {
     options.beta1 = training.settings.beta1_high;
     options.beta2 = training.settings.beta2;
@@ -101,12 +105,13 @@ static ExitCode lr_find_command(const Cli *cli) {
     options.stop = interrupt_catch();
     cli_say(cli, "%s: %d steps at rates from %g to %g", training.model.info->name, options.steps, options.from,
             options.to);
-    code = cli_status(cli, lr_find(training.step.exec, training.training_loader, &options, &find));
+    LrFindParts parts = {training.devices.team, training.step_execs, training.training_loader, training.batch};
+    code = cli_status(cli, lr_find(&parts, &options, &find));
   }
   if (!code && find.n < 3) code = cli_fail(cli, EXIT_INTERRUPTED, "stopped before there was anything to read off");
   if (!code) code = report(cli, &training, &find);
   lr_find_free(&find);
-  training_close(&training);
+  training_close(&training, code);
   return code;
 }
 
@@ -118,6 +123,7 @@ static const CliOption options[] = {{"from", 0, "RATE", "of the first step (defa
                                     INIT_OPTIONS,
                                     DATA_OPTIONS,
                                     DEVICE_OPTIONS,
+                                    TEAM_OPTIONS,
                                     MODEL_OPTIONS,
                                     COMPILE_OPTIONS,
                                     CLI_COMMON};

@@ -1,6 +1,7 @@
 // sgrun replay: a training step that failed, once more.
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "runtime/train/diverged.h"
 #include "tools/sgrun_watch.h"
@@ -26,11 +27,13 @@ static ExitCode open_step(const Cli *cli, Training *training, const char *direct
   ExitCode code = training_open(cli, text_get(&path), training);
   if (!code && !training->model.weights) code = cli_fail(cli, EXIT_USAGE, "%s is no weight file", text_get(&path));
   if (!code) code = saved_settings(cli, training);
-  if (!code) code = sgrun_device(cli, &training->device);
+  if (!code) code = training_devices(cli, training);
+  training->steps = calloc(1, sizeof *training->steps);
+  if (!training->steps) BUG("out of memory");
   if (!code) code = training_step_graph(cli, training, &graph);
-  if (!code) code = runner_open(cli, graph, true, training->device, 1, &training->step);
-  if (!code) code = cli_status(cli, diverged_load(directory, training->step.exec));
-  if (!code) code = cli_status(cli, exec_run(training->step.exec));
+  if (!code) code = runner_open(cli, graph, true, training->devices.device[0], 1, &training->steps[0]);
+  if (!code) code = cli_status(cli, diverged_load(directory, training->steps[0].exec));
+  if (!code) code = cli_status(cli, exec_run(training->steps[0].exec));
   training->model.path = directory;
   text_free(&path);
   return code;
@@ -40,15 +43,15 @@ static ExitCode replay(const Cli *cli) {
   Training training = {0};
   ExitCode code = open_step(cli, &training, cli_operand(cli, 0));
   if (!code) {
-    double loss = (double)*exec_output(training.step.exec, "loss"),
-           norm = (double)*exec_output(training.step.exec, "grad_norm");
+    double loss = (double)*exec_output(training.steps[0].exec, "loss"),
+           norm = (double)*exec_output(training.steps[0].exec, "grad_norm");
     printf("loss %g, gradient norm %g\n", loss, norm);
     if (!isfinite(loss) || !isfinite(norm)) {
       watch_step(cli, &training);
       code = EXIT_DIVERGED;
     }
   }
-  training_close(&training);
+  training_close(&training, code);
   return code;
 }
 

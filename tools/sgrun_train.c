@@ -10,14 +10,20 @@
 #include "tools/sgrun.h"
 #include "tools/sgrun_follow.h"
 #include "tools/sgrun_interrupt.h"
+#include "tools/sgrun_ranks.h"
 #include "tools/sgrun_watch.h"
 
-// Where the run's files go; refuses a place that holds a run which is neither resumed nor dropped.
+static const char *directory_of(const Cli *cli, const Training *run) {
+  const char *directory = cli_option(cli, "out");
+  return directory ? directory : arena_printf(run->model.arena, "runs/%s", run->model.info->name);
+}
+
+// Where the run's files go; refuses a place that holds a run which is neither resumed nor dropped. Files are the first
+// process's alone.
 static ExitCode choose_directory(const Cli *cli, const Training *run, const char **out) {
   Arena *arena = run->model.arena;
-  const char *directory = cli_option(cli, "out");
-  if (!directory) directory = arena_printf(arena, "runs/%s", run->model.info->name);
-  *out = directory;
+  const char *directory = *out = directory_of(cli, run);
+  if (!devices_is_first(&run->devices)) return EXIT_DONE;
   bool is_resume = cli_flag(cli, "resume", false);
   char *checkpoint = arena_printf(arena, "%s/checkpoint.safetensors", directory);
   if (!is_resume && file_exists(checkpoint) && !cli_flag(cli, "force", false))
@@ -31,10 +37,11 @@ static ExitCode choose_directory(const Cli *cli, const Training *run, const char
 
 static ExitCode open_all(const Cli *cli, Training *run, const char **directory) {
   ExitCode code = training_open(cli, cli_operand(cli, 0), run);
+  if (!code) code = training_devices(cli, run);
   if (!code) code = choose_directory(cli, run, directory);
   if (!code) code = sgrun_init_check(cli);
   if (!code) code = training_load(cli, run, true);
-  if (!code && !cli_flag(cli, "resume", false)) code = sgrun_init(cli, run->step.exec);
+  if (!code && !cli_flag(cli, "resume", false)) code = sgrun_init(cli, run->steps[0].exec);
   return code;
 }
 
@@ -50,12 +57,20 @@ static ExitCode report(const Cli *cli, Training *run, const char *directory, con
   Text path = {0};
   WeightFile *file = NULL;
   Validation validation;
+  Team *team = run->devices.team;
+  ExitCode code = EXIT_DONE;
   train_path(directory, "weights.safetensors", &path);
-  ExitCode code = cli_status(cli, weights_open(text_get(&path), &file));
-  if (!code) code = cli_status(cli, checkpoint_restore(file, run->evaluation.exec, NULL));
+  if (team_is_first(team)) code = cli_status(cli, weights_open(text_get(&path), &file));
+  if (file) code = cli_status(cli, checkpoint_restore(file, run->evaluations[0].exec, NULL));
   weights_close(file);
+  if (!code) code = cli_status(cli, team_spread(team, run->evaluation_execs));
   if (!code)
-    code = cli_status(cli, train_validate(run->evaluation.exec, run->validation_loader, protocol, &validation));
+    code = cli_status(
+        cli, train_validate(team, run->evaluation_execs, run->batch, run->validation_loader, protocol, &validation));
+  if (!team_is_first(team)) {
+    text_free(&path);
+    return code;
+  }
   int width = (int)run->settings.width, height = (int)run->settings.height;
   Baseline *baseline = baseline_new(protocol, width, height);
   if (!code) code = cli_status(cli, baseline_run(baseline, run->training, 256, run->validation));
@@ -92,7 +107,8 @@ static ExitCode time_limit(const Cli *cli, double *out) {
 
 static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoch) {
   const TrainSettings *settings = &run->settings;
-  const Program *program = run->step.program;
+  const Program *program = run->steps[0].program;
+  int n = world_size(run->devices.world);
   Text parts = {0};
   if (settings->accumulate > 1)
     text_printf(&parts, " in %.0f parts of %.0f", settings->accumulate, settings->batch / settings->accumulate);
@@ -100,6 +116,13 @@ static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoc
           run->model.info->name, program->n_steps, 4e-6 * (double)(program->persistent + program->slab),
           settings->batch, text_get(&parts), settings->height, settings->width, settings->epochs,
           (long long)steps_per_epoch);
+  if (n > 1) {
+    int64_t most = share_of(run->batch, n, 0).n, least = share_of(run->batch, n, n - 1).n;
+    text_clear(&parts);
+    if (least < most) text_printf(&parts, " to %lld", (long long)most);
+    cli_say(cli, "%d devices in %d processes, %lld%s samples each", n, world_processes(run->devices.world),
+            (long long)least, text_get(&parts));
+  }
   text_free(&parts);
 }
 
@@ -116,9 +139,12 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
                          {"sgc.bindings", model_bindings_json(&run->model)},
                          {"sgc.preprocess", text_get(&preprocess_text)}};
   const Protocol *protocol = protocol_find("full");
-  TrainParts parts = {run->step.exec, run->evaluation.exec, run->training_loader, run->validation_loader};
+  TrainParts parts = {run->devices.team,    run->step_execs,        run->evaluation_execs,
+                      run->training_loader, run->validation_loader, run->batch};
   Follow follow;
-  ExitCode code = follow_begin(cli, directory, &run->model, &run->settings, &parts, protocol, began, &follow);
+  bool is_first = devices_is_first(&run->devices);
+  ExitCode code = EXIT_DONE;
+  if (is_first) code = follow_begin(cli, directory, &run->model, &run->settings, &parts, protocol, began, &follow);
   TrainOptions options = {.directory = directory,
                           .epochs = (int64_t)settings->epochs,
                           .schedule = training_schedule(settings, (int64_t)settings->epochs * steps_per_epoch),
@@ -136,16 +162,16 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
                           .configuration = training_configuration(cli, run),
                           .is_resume = cli_flag(cli, "resume", false),
                           .stop = interrupt_catch(),
-                          .events = follow_events(&follow)};
+                          .events = is_first ? follow_events(&follow) : (TrainEvents){0}};
   if (!code) {
     double start = clock_seconds();
     Status status = train_run(&parts, &options);
     double took = clock_seconds() - start, waited = loader_waited(run->training_loader);
-    follow_end(&follow, status_code(status));
+    if (is_first) follow_end(&follow, status_code(status));
     cli_say(cli, "waited %.1f s for training data, %.1f %% of the training's %.1f s", waited, 100 * waited / took,
             took);
     code = cli_status(cli, status);
-    if (follow.progress.has_diverged) watch_step(cli, run);
+    if (is_first && follow.progress.has_diverged) watch_step(cli, run);
   }
   say_bad(cli, run->training_loader, "training samples");
   say_bad(cli, run->validation_loader, "validation samples");
@@ -158,11 +184,18 @@ static ExitCode train(const Cli *cli) {
   Training run = {0};
   const char *directory = NULL;
   ExitCode code = time_limit(cli, &limit);
+  if (!code && ranks_are_wanted(cli)) {
+    code = training_open(cli, cli_operand(cli, 0), &run);
+    if (!code)
+      code = ranks_run(cli, arena_printf(run.model.arena, "%s/checkpoint.safetensors", directory_of(cli, &run)));
+    training_close(&run, EXIT_DONE);
+    return code;
+  }
   if (!code) code = open_all(cli, &run, &directory);
   // the time is that of the whole command: at least one step is made
   if (!code)
     code = train_opened(cli, &run, directory, began, limit > 0 ? fmax(limit - (clock_seconds() - began), 1e-3) : 0);
-  training_close(&run);
+  training_close(&run, code);
   return code;
 }
 
@@ -176,6 +209,8 @@ static const CliOption options[] = {{"out", 'o', "DIR", "where the run's files g
                                     INIT_OPTIONS,
                                     DATA_OPTIONS,
                                     DEVICE_OPTIONS,
+                                    TEAM_OPTIONS,
+                                    RANK_OPTIONS,
                                     MODEL_OPTIONS,
                                     COMPILE_OPTIONS,
                                     CLI_COMMON};
@@ -187,7 +222,9 @@ const CliCommand sgrun_train = {
     "Without --data it trains on synthetic rooms. Ctrl-C finishes the step, saves, and ends with exit status 75;\n"
     "the same command with --resume goes on, with the same bits as a run that was never stopped.\n\n"
     "  sgrun train models/ghost_unet.net\n"
-    "  sgrun train models/ghost_unet.net --data mydata --set lr=5e-4 -e 20 -o runs/mine",
+    "  sgrun train models/ghost_unet.net --data mydata --set lr=5e-4 -e 20 -o runs/mine\n"
+    "  sgrun train models/ghost_unet.net --ranks 4 --max-restarts 3\n"
+    "  mpirun -n 8 sgrun train models/ghost_unet.net",
     options,
     1,
     1,

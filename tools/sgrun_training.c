@@ -2,18 +2,25 @@
 #include "tools/sgrun_training.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/hash.h"
 
-void training_close(Training *training) {
+static void close_runners(Runner *runners, Exec **execs, int n) {
+  for (int i = 0; runners && i < n; i++) runner_close(&runners[i]);
+  free(runners);
+  free(execs);
+}
+
+void training_close(Training *training, ExitCode code) {
   loader_close(training->training_loader);
   loader_close(training->validation_loader);
   dataset_close(training->training);
   dataset_close(training->validation);
-  runner_close(&training->step);
-  runner_close(&training->evaluation);
-  device_close(training->device);
+  close_runners(training->steps, training->step_execs, training->devices.n);
+  close_runners(training->evaluations, training->evaluation_execs, training->devices.n);
+  devices_close(&training->devices, code);
   model_close(&training->model);
 }
 
@@ -84,22 +91,79 @@ ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
   return code;
 }
 
+static ExitCode build_graph(const Cli *cli, Training *training, bool is_step, Graph **out) {
+  if (is_step) return training_step_graph(cli, training, out);
+  *out = model_graph(cli, &training->model, false, false);
+  return *out ? check_graph(cli, *out, "depth") : EXIT_MODEL;
+}
+
+// Compiles the program of a device's share of the batch.
+static ExitCode compile_share(const Cli *cli, Training *training, bool is_step, int64_t samples, Runner *out) {
+  ExitCode code = build_graph(cli, training, is_step, &out->graph);
+  if (code) return code;
+  CompileOptions options;
+  code = model_compile_options(cli, out->graph->arena, &options);
+  Shard shard = {world_size(training->devices.world), training->batch, samples, SHARD_BUCKET_BYTES};
+  options.is_training = is_step;
+  options.shard = shard.count > 1 ? &shard : NULL;
+  options.diag = training->model.diag;
+  if (!code) code = model_compile(cli, out->graph, &options, &out->program);
+  if (code == EXIT_MODEL) model_print_diag(&training->model);
+  return code;
+}
+
+// Devices with equally many samples run one program.
+static ExitCode open_runners(const Cli *cli, Training *training, bool is_step, Runner *runners, Exec **execs) {
+  Devices *devices = &training->devices;
+  for (int i = 0; i < devices->n; i++) {
+    int64_t samples = team_share(devices->team, training->batch, i).n;
+    int same = 0;
+    while (same < i && team_share(devices->team, training->batch, same).n != samples) same++;
+    ExitCode code = EXIT_DONE;
+    if (same == i) code = compile_share(cli, training, is_step, samples, &runners[i]);
+    else runners[i] = (Runner){runners[same].graph, runners[same].program, NULL, true};
+    if (!code)
+      code = cli_status(
+          cli, exec_open(runners[i].program, devices->device[i], (uint64_t)training->settings.seed, &runners[i].exec));
+    if (code) return code;
+    execs[i] = runners[i].exec;
+  }
+  return EXIT_DONE;
+}
+
+static void make_room(int n, Runner **runners, Exec ***execs) {
+  *runners = calloc((size_t)n, sizeof **runners);
+  *execs = calloc((size_t)n, sizeof **execs);
+  if (!*runners || !*execs) BUG("out of memory");
+}
+
 static ExitCode build_programs(const Cli *cli, Training *training, bool with_validation) {
-  Graph *step = NULL;
-  ExitCode code = training_step_graph(cli, training, &step);
-  uint64_t seed = (uint64_t)training->settings.seed;
-  if (!code) code = runner_open(cli, step, true, training->device, seed, &training->step);
+  int n = world_size(training->devices.world);
+  if (training->batch < n)
+    return cli_fail(cli, EXIT_USAGE, "a batch of %lld cannot be shared out among %d devices",
+                    (long long)training->batch, n);
+  make_room(training->devices.n, &training->steps, &training->step_execs);
+  ExitCode code = open_runners(cli, training, true, training->steps, training->step_execs);
   if (code || !with_validation) return code;
-  Graph *evaluation = model_graph(cli, &training->model, false, false);
-  if (!evaluation) return EXIT_MODEL;
-  code = check_graph(cli, evaluation, "depth");
-  if (!code) code = runner_open(cli, evaluation, false, training->device, seed, &training->evaluation);
+  make_room(training->devices.n, &training->evaluations, &training->evaluation_execs);
+  return open_runners(cli, training, false, training->evaluations, training->evaluation_execs);
+}
+
+// One process of a machine compiles while the others wait: they find its kernels in the cache.
+static ExitCode build_in_turn(const Cli *cli, Training *training, bool with_validation) {
+  bool is_leader = devices_is_leader();
+  ExitCode code = is_leader ? build_programs(cli, training, with_validation) : EXIT_DONE;
+  if (!code) code = cli_status(cli, world_barrier(training->devices.world));
+  if (!code && !is_leader) code = build_programs(cli, training, with_validation);
   return code;
 }
 
 static ExitCode open_loaders(const Cli *cli, Training *training, bool with_validation) {
   const TrainSettings *settings = &training->settings;
-  LoaderOptions options = {.batch = (int)(settings->batch / settings->accumulate),
+  Share part = team_part(training->devices.team, training->batch);
+  LoaderOptions options = {.batch = (int)part.n,
+                           .whole = (int)training->batch,
+                           .first = (int)part.first,
                            .together = (int)settings->accumulate,
                            .bootstrap = (int)settings->bootstrap,
                            .width = (int)settings->width,
@@ -121,10 +185,12 @@ static ExitCode open_loaders(const Cli *cli, Training *training, bool with_valid
   return cli_status(cli, loader_open(training->validation, &options, &training->validation_loader));
 }
 
+ExitCode training_devices(const Cli *cli, Training *training) { return devices_open(cli, &training->devices); }
+
 ExitCode training_load(const Cli *cli, Training *training, bool with_validation) {
-  ExitCode code = sgrun_device(cli, &training->device);
-  if (!code) code = sgrun_datasets(cli, &training->settings, &training->training, &training->validation);
-  if (!code) code = build_programs(cli, training, with_validation);
+  ExitCode code = sgrun_datasets(cli, &training->settings, &training->training, &training->validation);
+  training->batch = (int64_t)(training->settings.batch / training->settings.accumulate);
+  if (!code) code = build_in_turn(cli, training, with_validation);
   if (!code) code = open_loaders(cli, training, with_validation);
   return code;
 }

@@ -4,6 +4,7 @@
 
 #include "runtime/train/trainer.h"
 #include "tools/sgrun.h"
+#include "tools/sgrun_devices.h"
 
 // Options that say what is trained and how; with DATA_OPTIONS, DEVICE_OPTIONS, MODEL_OPTIONS and COMPILE_OPTIONS.
 #define TRAINING_OPTIONS                                                                                               \
@@ -20,18 +21,21 @@
 typedef struct Training {
   Model model;
   TrainSettings settings;
-  Device *device;
+  Devices devices;
   Dataset *training, *validation;
   Loader *training_loader, *validation_loader;
-  Runner step, evaluation;
+  int64_t batch;                         // samples of all devices that one run of the step sees
+  Runner *steps, *evaluations;           // of each device
+  Exec **step_execs, **evaluation_execs; // the same, as a team takes them
 } Training;
 
-// Model and settings of the command's operand; then device, data, programs and loaders, those of the validation where
-// they are wanted. Both say what is wrong and
-// return the code; training_close ends it in every case.
+// Model and settings of the command's operand; then devices; then data, programs and loaders, those of the validation
+// where they are wanted. All say what is wrong and return the code; training_close, which is told the command's, ends
+// it in every case.
 ExitCode training_open(const Cli *cli, const char *path, Training *out);
+ExitCode training_devices(const Cli *cli, Training *training);
 ExitCode training_load(const Cli *cli, Training *training, bool with_validation);
-void training_close(Training *training);
+void training_close(Training *training, ExitCode code);
 
 // The training step as a graph, built anew.
 ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out);

@@ -36,14 +36,14 @@ static ExitCode watched_open(const Cli *cli, Training *training, const char *res
 
 // Runs a graph of the step's leaves with the values that the step has. The caller closes the runner in every case.
 static ExitCode run_graph(const Cli *cli, const Training *training, Graph *graph, Runner *runner) {
-  ExitCode code = runner_open(cli, graph, true, training->device, 1, runner);
-  Exec *from = training->step.exec;
+  ExitCode code = runner_open(cli, graph, true, training->devices.device[0], 1, runner);
+  Exec *from = training->steps[0].exec;
   for (int i = 0; !code && i < runner->program->n_buffers; i++) {
     const Buffer *buffer = &runner->program->buffers[i];
     size_t size = (size_t)shape_elements(buffer->shape) * sizeof(float);
     if (buffer->kind == BUFFER_INPUT && exec_input(from, buffer->name))
-      memcpy(exec_input(runner->exec, buffer->name), exec_input(from, buffer->name), size);
-    if (buffer->kind != BUFFER_PARAM) continue;
+      code = cli_status(cli, exec_used(from, buffer->name, exec_input(runner->exec, buffer->name)));
+    if (code || buffer->kind != BUFFER_PARAM) continue;
     float *values = malloc(size + 1);
     if (!values) BUG("out of memory");
     Status status = exec_get(from, buffer->name, values);

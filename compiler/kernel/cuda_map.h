@@ -26,6 +26,8 @@ typedef struct CudaReductions {
   bool is_nested;     // one depends on another
   bool is_guarded;    // one stands behind a condition
   int64_t longest;    // elements of the longest
+  int64_t work;       // turns of the loops that each of those elements takes
+  int64_t inner;      // elements of those that each element of a row has for itself; 0 = none
   int64_t stride;     // the smallest distance between neighbours of a reduction, in floats
   int64_t row_stride; // the smallest distance between neighbouring rows
 } CudaReductions;

@@ -140,7 +140,7 @@ static bool fill_sample(Loader *loader, Slot *slot, int item, int64_t epoch, int
 static void fill_item(Loader *loader, Slot *slot, int64_t number, int item) {
   const LoaderOptions *o = &loader->options;
   int64_t epoch = number / loader->batches, size = loader->dataset->size;
-  int64_t position = number % loader->batches * o->batch + item;
+  int64_t position = number % loader->batches * o->whole + o->first + item;
   int tries = o->is_shuffled ? MAX_REPLACEMENTS : 1;
   for (int i = 0; i < tries && position < size; i++) {
     int64_t at = (position + i) % size;
@@ -205,15 +205,19 @@ static Status check_options(const Dataset *dataset, const LoaderOptions *o) {
   if (o->together < 0 || o->together > 1 << 14)
     return status_make(EXIT_USAGE, "%d batches together are not possible", o->together);
   if (o->workers < 0 || o->ahead < 0) return status_make(EXIT_USAGE, "negative number of workers or batches ahead");
-  if (dataset->size < (o->drops_last ? o->batch * o->together : 1))
+  if (o->whole < 0 || o->whole > 1 << 16 || o->first < 0 || o->first + o->batch > o->whole)
+    return status_make(EXIT_USAGE, "samples %d to %d of a batch of %d are not possible", o->first,
+                       o->first + o->batch - 1, o->whole);
+  if (dataset->size < (o->drops_last ? (int64_t)o->whole * o->together : 1))
     return status_make(EXIT_DATA, "a data set of %lld samples is too small for a batch of %d", (long long)dataset->size,
-                       o->batch * o->together);
+                       o->whole * o->together);
   return STATUS_OK;
 }
 
 Status loader_open(const Dataset *dataset, const LoaderOptions *options, Loader **out) {
   LoaderOptions checked = *options;
   if (checked.together == 0) checked.together = 1;
+  if (checked.whole == 0) checked.whole = checked.batch;
   TRY(check_options(dataset, &checked));
 #ifdef M_TRIM_THRESHOLD
   // Pictures come and go by the thousand: handing their memory back each time costs a page fault for every 4 KB.
@@ -230,8 +234,8 @@ Status loader_open(const Dataset *dataset, const LoaderOptions *options, Loader 
   if (o->ahead == 0) o->ahead = 3;
   if (o->ahead < 2) o->ahead = 2; // one is lent, one is being made
   if (o->ahead > MAX_AHEAD) o->ahead = MAX_AHEAD;
-  loader->batches = o->drops_last ? dataset->size / (o->batch * o->together) * o->together
-                                  : (dataset->size + o->batch - 1) / o->batch;
+  loader->batches = o->drops_last ? dataset->size / ((int64_t)o->whole * o->together) * o->together
+                                  : (dataset->size + o->whole - 1) / o->whole;
   loader->cache = cache_new(o->cache_bytes);
   loader->slot = calloc((size_t)o->ahead, sizeof *loader->slot);
   loader->thread = calloc((size_t)o->workers, sizeof *loader->thread);
@@ -325,10 +329,12 @@ Status loader_next(Loader *loader, Batch *out) {
   if (begin > 0) loader->waited += clock_seconds() - begin;
   Status status = too_many_bad(loader);
   if (!status) {
-    int64_t index = loader->next % loader->batches, left = loader->dataset->size - index * o->batch;
+    int64_t index = loader->next % loader->batches, left = loader->dataset->size - index * o->whole - o->first;
     *out = (Batch){.epoch = loader->next / loader->batches,
                    .index = index,
-                   .n = (int)(left < o->batch ? left : o->batch),
+                   .n = (int)(left < 0          ? 0
+                              : left < o->batch ? left
+                                                : o->batch),
                    .rgb = slot->rgb,
                    .depth = slot->depth,
                    .sample = slot->sample};

@@ -9,6 +9,8 @@ typedef struct Loader Loader;
 
 typedef struct LoaderOptions {
   int batch;         // samples a batch, at least 1
+  int whole, first;  // where several loaders share batches: samples of the whole batch (0 = batch), and which of them
+                     // is this loader's first; it makes the `batch` samples from there on
   int width, height; // of the network's input
   int workers;       // threads; 0 = 1
   int ahead;         // batches in the ring; 0 = 3

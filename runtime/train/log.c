@@ -59,6 +59,7 @@ static Status end_line(TrainLog *log) {
 }
 
 Status train_log_step(TrainLog *log, const TrainStep *step) {
+  if (!log) return STATUS_OK;
   fprintf(log->file, "{\"step\":%lld,\"epoch\":%lld", (long long)step->step, (long long)step->epoch);
   put_number(log, "loss", step->loss);
   put_number(log, "grad_norm", step->grad_norm);
@@ -71,6 +72,7 @@ Status train_log_step(TrainLog *log, const TrainStep *step) {
 }
 
 Status train_log_epoch(TrainLog *log, const TrainEpoch *epoch) {
+  if (!log) return STATUS_OK;
   fprintf(log->file, "{\"step\":%lld,\"epoch\":%lld,\"best\":%s", (long long)epoch->step, (long long)epoch->epoch,
           epoch->is_best ? "true" : "false");
   put_number(log, "mean_loss", epoch->loss);
@@ -85,6 +87,7 @@ Status train_log_epoch(TrainLog *log, const TrainEpoch *epoch) {
 }
 
 Status train_log_stop(TrainLog *log, int64_t step, const char *reason) {
+  if (!log) return STATUS_OK;
   fprintf(log->file, "{\"step\":%lld,\"stop\":\"%s\"", (long long)step, reason);
   return end_line(log);
 }

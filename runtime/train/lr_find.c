@@ -37,7 +37,7 @@ void lr_find_read(LrFind *find) {
 }
 
 // One step at a rate; its loss, or NaN where loss or gradient are not finite.
-static Status one_step(Exec *exec, Loader *loader, const LrFindOptions *options, int i, double lr, double *out) {
+static Status one_step(const LrFindParts *from, const LrFindOptions *options, int i, double lr, double *out) {
   TrainOptions rates = {.schedule = {.kind = SCHEDULE_CONSTANT, .max_lr = lr, .beta1_high = options->beta1},
                         .beta2 = options->beta2,
                         .seed = options->seed,
@@ -45,19 +45,20 @@ static Status one_step(Exec *exec, Loader *loader, const LrFindOptions *options,
   int parts = options->accumulate > 1 ? options->accumulate : 1;
   double sum = 0;
   for (int part = 0; part < parts && isfinite(sum); part++) {
-    TRY(train_feed(exec, loader, NULL));
-    train_hyper(&rates, i, part, exec);
-    TRY(exec_run(exec));
+    TRY(team_feed(from->team, from->step, from->batch, from->loader, NULL));
+    for (int d = 0; d < team_devices(from->team); d++) train_hyper(&rates, i, part, from->step[d]);
+    TRY(team_run(from->team, from->step));
+    const Exec *exec = from->step[0];
     sum += isfinite(*exec_output(exec, "grad_norm")) ? (double)*exec_output(exec, "loss") / parts : (double)NAN;
   }
   *out = isfinite(sum) ? sum : (double)NAN;
   return STATUS_OK;
 }
 
-static LrFindEnd run_steps(Exec *exec, Loader *loader, const LrFindOptions *options, LrFind *find, Status *status) {
+static LrFindEnd run_steps(const LrFindParts *from, const LrFindOptions *options, LrFind *find, Status *status) {
   for (int i = 0; i < options->steps; i++) {
     double lr = options->from * pow(options->to / options->from, (double)i / (options->steps - 1)), loss;
-    *status = one_step(exec, loader, options, i, lr, &loss);
+    *status = one_step(from, options, i, lr, &loss);
     if (*status) return LR_FIND_STOPPED;
     if (!isfinite(loss)) return LR_FIND_NOT_FINITE;
     find->lr[i] = lr;
@@ -71,14 +72,14 @@ static LrFindEnd run_steps(Exec *exec, Loader *loader, const LrFindOptions *opti
   return LR_FIND_DONE;
 }
 
-Status lr_find(Exec *exec, Loader *loader, const LrFindOptions *options, LrFind *out) {
+Status lr_find(const LrFindParts *from, const LrFindOptions *options, LrFind *out) {
   size_t n = (size_t)options->steps;
   *out = (LrFind){
       .lr = calloc(n, sizeof(double)), .loss = calloc(n, sizeof(double)), .smoothed = calloc(n, sizeof(double))};
   if (!out->lr || !out->loss || !out->smoothed) BUG("out of memory");
-  loader_seek(loader, 0, 0);
+  loader_seek(from->loader, 0, 0);
   Status status = STATUS_OK;
-  out->end = run_steps(exec, loader, options, out, &status);
+  out->end = run_steps(from, options, out, &status);
   if (!status && out->n < 3 && out->end != LR_FIND_STOPPED)
     status = status_make(EXIT_DIVERGED, "the loss is not finite at step %d already, at a rate of %g; begin lower",
                          out->n + 1, options->from);

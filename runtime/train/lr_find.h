@@ -4,9 +4,8 @@
 
 #include <signal.h>
 
-#include "runtime/data/loader.h"
-#include "runtime/exec.h"
 #include "runtime/train/schedule.h"
+#include "runtime/train/team.h"
 
 typedef struct LrFindOptions {
   double from, to;     // rates of the first and the last step, from < to; those between form a geometric series
@@ -36,9 +35,18 @@ typedef struct LrFind {
   LrFindEnd end;
 } LrFind;
 
-// Runs the test on a training program, whose values it changes, and from batch 0 of epoch 0 of the loader.
+// What is trained: of each device of the team a training program, and the loader of this process's samples of batches
+// of `batch` over all devices.
+typedef struct LrFindParts {
+  Team *team;
+  Exec *const *step;
+  Loader *loader;
+  int64_t batch;
+} LrFindParts;
+
+// Runs the test on the programs, whose values it changes, and from batch 0 of epoch 0 of the loader.
 // EXIT_DIVERGED if not even three steps have a finite loss. lr_find_free ends the result in every case.
-Status lr_find(Exec *exec, Loader *loader, const LrFindOptions *options, LrFind *out);
+Status lr_find(const LrFindParts *from, const LrFindOptions *options, LrFind *out);
 void lr_find_free(LrFind *find);
 
 // The reading of a curve: fills all but the end from lr and loss.

@@ -22,6 +22,11 @@ typedef struct Run {
   int64_t since_best, collapsed;                    // validations since that one; the last ones of constant depth
   double started, saved;
   double epoch_loss; // sum over the steps of this epoch
+  // On a device that computes while the host works, the next part's batch is in the inputs already.
+  bool is_ahead;
+  Batch ahead;
+  int64_t *sample;     // of the batch being computed
+  Status ahead_status; // of making it
 } Run;
 
 void train_path(const char *directory, const char *file, Text *out) {
@@ -56,12 +61,15 @@ static void metadata_init(RunMetadata *metadata, const Run *run) {
   metadata->n = n;
 }
 
+static bool is_writer(const Run *run) { return team_is_first(run->parts->team); }
+
 static Status save(Run *run, const char *file, CheckpointKind kind) {
   RunMetadata metadata;
+  if (!is_writer(run)) return STATUS_OK;
   Text path = {0};
   metadata_init(&metadata, run);
   train_path(run->options->directory, file, &path);
-  Status status = checkpoint_save(text_get(&path), run->parts->step, kind, metadata.items, metadata.n);
+  Status status = checkpoint_save(text_get(&path), run->parts->step[0], kind, metadata.items, metadata.n);
   text_free(&path);
   free(metadata.items);
   run->saved = clock_seconds();
@@ -69,7 +77,7 @@ static Status save(Run *run, const char *file, CheckpointKind kind) {
 }
 static Status save_checkpoint(Run *run) { return save(run, "checkpoint.safetensors", CHECKPOINT_ALL); }
 
-static Status resume(Run *run) {
+static Status read_checkpoint(Run *run) {
   Text path = {0};
   train_path(run->options->directory, "checkpoint.safetensors", &path);
   WeightFile *file = NULL;
@@ -87,7 +95,7 @@ static Status resume(Run *run) {
     else if (strcmp(configuration, run->options->configuration))
       status = status_make(EXIT_USAGE, "the run was started with other settings: %s", configuration);
     if (!status) status = checkpoint_verify(file);
-    if (!status) status = checkpoint_restore(file, run->parts->step, NULL);
+    if (!status) status = checkpoint_restore(file, run->parts->step[0], NULL);
     if (!status) {
       run->step = atoll(step);
       run->best = atof(best);
@@ -101,14 +109,30 @@ static Status resume(Run *run) {
   return status;
 }
 
+// The first process reads the checkpoint, if there is one to go on from; all begin with its values.
+static Status begin(Run *run) {
+  Team *team = run->parts->team;
+  if (run->options->is_resume && is_writer(run)) TRY(read_checkpoint(run));
+  double stand[] = {(double)run->step, run->best, (double)run->since_best, (double)run->collapsed, run->epoch_loss};
+  TRY(world_broadcast(team_world(team), stand, sizeof stand));
+  run->step = (int64_t)stand[0];
+  run->best = stand[1];
+  run->since_best = (int64_t)stand[2];
+  run->collapsed = (int64_t)stand[3];
+  run->epoch_loss = stand[4];
+  return team_spread(team, run->parts->step);
+}
+
 static Status end_epoch(Run *run) {
   const TrainOptions *options = run->options;
   TrainEpoch epoch = {.epoch = run->step / run->steps_per_epoch, .epochs = options->epochs, .step = run->step};
   Validation validation;
   epoch.loss = run->epoch_loss / (double)run->steps_per_epoch;
   run->epoch_loss = 0;
-  TRY(checkpoint_copy(run->parts->step, run->parts->evaluation));
-  TRY(train_validate(run->parts->evaluation, run->parts->validation, options->protocol, &validation));
+  for (int i = 0; i < team_devices(run->parts->team); i++)
+    TRY(checkpoint_copy(run->parts->step[i], run->parts->evaluation[i]));
+  TRY(train_validate(run->parts->team, run->parts->evaluation, run->parts->batch, run->parts->validation,
+                     options->protocol, &validation));
   epoch.metrics = validation.metrics;
   epoch.mean = validation.mean;
   epoch.deviation = validation.deviation;
@@ -125,7 +149,7 @@ static Status end_epoch(Run *run) {
   }
   TRY(train_log_epoch(run->log, &epoch));
   TRY(save_checkpoint(run));
-  if (options->events.epoch) options->events.epoch(options->events.context, &epoch);
+  if (options->events.epoch && is_writer(run)) options->events.epoch(options->events.context, &epoch);
   if (!options->collapse_patience || run->collapsed < options->collapse_patience) return STATUS_OK;
   TRY(train_log_stop(run->log, run->step, "collapsed"));
   return status_make(
@@ -136,9 +160,20 @@ static Status end_epoch(Run *run) {
       (long long)run->collapsed, validation.mean, validation.deviation);
 }
 
+// Among several devices no process has all samples of the step: it is found again on one device.
+static Status diverged_together(Run *run, double loss, double grad_norm) {
+  TRY(train_log_stop(run->log, run->step + 1, "diverged"));
+  return status_make(EXIT_DIVERGED,
+                     "the loss is %g and the gradient norm %g at step %lld (epoch %lld); the step was not applied, and "
+                     "the last checkpoint is kept; --resume on one device comes to the same step and looks into it; "
+                     "try a smaller --set lr or clip",
+                     loss, grad_norm, (long long)run->step + 1, (long long)(run->step / run->steps_per_epoch + 1));
+}
+
 // A run that did not end well: saves what repeats it and says what is known.
 static Status diverged(Run *run, const Batch *batch, int part, double loss, double grad_norm) {
   const TrainOptions *options = run->options;
+  if (world_size(team_world(run->parts->team)) > 1) return diverged_together(run, loss, grad_norm);
   DivergedStep failed = {.step = run->step + 1,
                          .epoch = run->step / run->steps_per_epoch + 1,
                          .part = part,
@@ -149,7 +184,7 @@ static Status diverged(Run *run, const Batch *batch, int part, double loss, doub
                          .loader = run->parts->training};
   RunMetadata metadata;
   metadata_init(&metadata, run);
-  Status status = diverged_save(options->directory, run->parts->step, &failed, metadata.items, metadata.n);
+  Status status = diverged_save(options->directory, run->parts->step[0], &failed, metadata.items, metadata.n);
   free(metadata.items);
   TRY(status);
   TRY(train_log_stop(run->log, failed.step, "diverged"));
@@ -184,19 +219,46 @@ void train_hyper(const TrainOptions *options, int64_t step, int part, Exec *exec
   if (random_key) random_step_key(options->seed, step * parts + part, random_key);
 }
 
-static void feed(Exec *exec, const char *input, const float *values) {
-  const Program *program = exec_program(exec);
-  const Buffer *buffer = &program->buffers[program_find(program, BUFFER_INPUT, input)];
-  memcpy(exec_input(exec, input), values, (size_t)shape_elements(buffer->shape) * sizeof *values);
+// The next batch and what belongs to a part of a step, into the inputs.
+static Status feed_part(Run *run, int64_t step, int part, Batch *out) {
+  const TrainParts *parts = run->parts;
+  TRY(team_feed(parts->team, parts->step, parts->batch, parts->training, out));
+  for (int i = 0; i < team_devices(parts->team); i++) train_hyper(run->options, step, part, parts->step[i]);
+  return STATUS_OK;
 }
 
-Status train_feed(Exec *exec, Loader *loader, Batch *out) {
-  Batch batch;
-  TRY(loader_next(loader, &batch));
-  feed(exec, "rgb", batch.rgb);
-  feed(exec, "gt", batch.depth);
-  if (out) *out = batch;
-  return STATUS_OK;
+// While a part is computed, brings the one after it to the device.
+static void feed_ahead(Run *run, int part) {
+  const TrainParts *parts = run->parts;
+  bool is_last = part + 1 == run->accumulate;
+  int64_t step = run->step + is_last;
+  if (step == run->steps || !team_overlaps(parts->team, parts->step)) return;
+  run->ahead_status = feed_part(run, step, is_last ? 0 : part + 1, &run->ahead);
+  if (!run->ahead_status) run->ahead_status = exec_send(parts->step[0]);
+  run->is_ahead = true;
+}
+
+// The samples' numbers, which the loader would take back when it makes the next batch.
+static Batch keep_samples(const Batch *batch, int64_t *sample) {
+  Batch kept = *batch;
+  memcpy(sample, batch->sample, sizeof *sample * (size_t)batch->n);
+  kept.sample = sample;
+  return kept;
+}
+
+// One part of a step: its batch in, loss and norm of the gradient out.
+static Status one_part(Run *run, int part, Batch *batch) {
+  const TrainParts *parts = run->parts;
+  Status status = run->ahead_status;
+  if (run->is_ahead) *batch = run->ahead;
+  else status = feed_part(run, run->step, part, batch);
+  run->is_ahead = false;
+  run->ahead_status = STATUS_OK;
+  TRY(status);
+  *batch = keep_samples(batch, run->sample);
+  TRY(team_start(parts->team, parts->step));
+  feed_ahead(run, part);
+  return team_finish(parts->team, parts->step);
 }
 
 // Whether the loss was scaled so much that a gradient may have overflowed: the step is left out, and the next one's
@@ -208,13 +270,12 @@ static bool is_rescaled(Exec *exec) {
 
 static Status one_step(Run *run) {
   const TrainOptions *options = run->options;
-  Exec *exec = run->parts->step;
+  const TrainParts *parts = run->parts;
+  const Exec *exec = parts->step[0]; // losses and gradients are the same on all devices
   TrainStep event = {.steps = run->steps, .epochs = options->epochs, .parts = run->accumulate};
   for (int part = 0; part < run->accumulate; part++) {
     Batch batch;
-    TRY(train_feed(exec, run->parts->training, &batch));
-    train_hyper(options, run->step, part, exec);
-    TRY(exec_run(exec));
+    TRY(one_part(run, part, &batch));
     double loss = (double)*exec_output(exec, "loss");
     event.grad_norm = (double)*exec_output(exec, "grad_norm");
     if (isnan(loss)) loss = (double)NAN; // of one sign, for messages
@@ -229,12 +290,10 @@ static Status one_step(Run *run) {
   run->epoch_loss += event.loss;
   event.seconds = clock_seconds() - run->started;
   double done = (double)(run->step - run->first_step);
-  const Program *program = exec_program(exec);
-  int64_t batch = program->buffers[program_find(program, BUFFER_INPUT, "rgb")].shape.dim[0] * run->accumulate;
   event.left = event.seconds / done * (double)(run->steps - run->step);
-  event.pictures = done * (double)batch / event.seconds;
+  event.pictures = done * (double)(parts->batch * run->accumulate) / event.seconds;
   TRY(train_log_step(run->log, &event));
-  if (options->events.step) options->events.step(options->events.context, &event);
+  if (options->events.step && is_writer(run)) options->events.step(options->events.context, &event);
   return STATUS_OK;
 }
 
@@ -248,7 +307,7 @@ static Status out_of_patience(Run *run, bool *out) {
   text_printf(&reason, "%lld validations without a better abs_rel than %.4f: stopped after epoch %lld of %lld",
               (long long)run->since_best, run->best, (long long)(run->step / run->steps_per_epoch),
               (long long)options->epochs);
-  if (options->events.stop) options->events.stop(options->events.context, text_get(&reason));
+  if (options->events.stop && is_writer(run)) options->events.stop(options->events.context, text_get(&reason));
   text_free(&reason);
   return STATUS_OK;
 }
@@ -260,10 +319,22 @@ static Status interrupted(Run *run, const char *why) {
                      (long long)run->step, (long long)run->steps);
 }
 
+// Whether the run is to end now, and why; NULL where not. All processes come to the same answer: any one may be told to
+// stop, and the first one keeps the time.
+static Status find_end(Run *run, const char **out) {
+  const TrainOptions *options = run->options;
+  bool is_late = options->time_limit > 0 && clock_seconds() - run->started > options->time_limit;
+  double asked[] = {options->stop && *options->stop, is_late && is_writer(run)};
+  TRY(world_sum(team_world(run->parts->team), asked, 2));
+  *out = asked[0] > 0 ? "stopped" : asked[1] > 0 ? "out of time" : NULL;
+  return STATUS_OK;
+}
+
 static Status run_steps(Run *run) {
   const TrainOptions *options = run->options;
   while (run->step < run->steps) {
     bool is_over;
+    const char *why;
     TRY(out_of_patience(run, &is_over));
     if (is_over) break;
     TRY(one_step(run));
@@ -273,9 +344,8 @@ static Status run_steps(Run *run) {
       TRY(save_checkpoint(run));
     }
     if (run->step == run->steps) break;
-    if (options->stop && *options->stop) return interrupted(run, "stopped");
-    if (options->time_limit > 0 && clock_seconds() - run->started > options->time_limit)
-      return interrupted(run, "out of time");
+    TRY(find_end(run, &why));
+    if (why) return interrupted(run, why);
   }
   return STATUS_OK;
 }
@@ -286,16 +356,20 @@ Status train_run(const TrainParts *parts, const TrainOptions *options) {
   run.accumulate = options->accumulate > 1 ? options->accumulate : 1;
   run.steps_per_epoch = loader_batches(parts->training) / run.accumulate;
   run.steps = options->epochs * run.steps_per_epoch;
-  TRY(file_make_directory(options->directory));
-  if (options->is_resume) TRY(resume(&run));
+  if (is_writer(&run)) TRY(file_make_directory(options->directory));
+  TRY(begin(&run));
   run.first_step = run.step;
+  run.sample = calloc((size_t)parts->batch, sizeof *run.sample);
+  if (!run.sample) BUG("out of memory");
   loader_seek(parts->training, run.step / run.steps_per_epoch, run.step % run.steps_per_epoch * run.accumulate);
   Text path = {0};
   train_path(options->directory, "log.jsonl", &path);
-  Status status = train_log_open(text_get(&path), run.step, &run.log);
+  Status status = is_writer(&run) ? train_log_open(text_get(&path), run.step, &run.log) : STATUS_OK;
   text_free(&path);
   if (!status && run.step == 0) status = save_checkpoint(&run); // finds a full disk at once
   if (!status) status = run_steps(&run);
+  status_free(run.ahead_status);
+  free(run.sample);
   train_log_close(run.log);
   return status;
 }

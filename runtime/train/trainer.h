@@ -8,6 +8,7 @@
 #include "runtime/exec.h"
 #include "runtime/train/checkpoint.h"
 #include "runtime/train/schedule.h"
+#include "runtime/train/team.h"
 #include "runtime/train/validate.h"
 
 typedef struct TrainStep {
@@ -59,25 +60,27 @@ typedef struct TrainOptions {
   TrainEvents events;
 } TrainOptions;
 
-// The training program comes from step_build, with the inputs "rgb" and "gt", and "random_key" [2] if something in it
-// is random; the evaluation program has the input "rgb" and the output "depth", both at the loaders' sizes.
+// Of each device of the team, the training program, and the evaluation program; the loaders give the samples of this
+// process. The training program comes from step_build, with the inputs "rgb" and "gt", and "random_key" [2] if
+// something in it is random; the evaluation program has the input "rgb" and the output "depth", both at the loaders'
+// sizes.
 typedef struct TrainParts {
-  Exec *step, *evaluation;
+  Team *team;
+  Exec *const *step, *const *evaluation;
   Loader *training, *validation;
+  int64_t batch; // samples of all devices that one run of the program sees
 } TrainParts;
 
 // Runs to the end of the epochs or of the patience (STATUS_OK in both cases), or until interrupted by a signal or the
 // time limit (EXIT_INTERRUPTED after saving), or until training fails (EXIT_DIVERGED, the last checkpoint stays): the
 // loss or the gradient is not finite (the step is saved by diverged_save), or the predictions have been constant for
-// too long.
+// too long. EXIT_PEER where another process of the world fails; all processes call it, and the first one writes the
+// files and tells the events.
 Status train_run(const TrainParts *parts, const TrainOptions *options);
 
 // Writes the inputs "hyper" and, if there is one, "random_key" of step `step` (0 = the first), part `part` of its
 // batch.
 void train_hyper(const TrainOptions *options, int64_t step, int part, Exec *exec);
-
-// Takes the loader's next batch and puts it into the inputs "rgb" and "gt". `out` may be NULL.
-Status train_feed(Exec *exec, Loader *loader, Batch *out);
 
 // The paths of a run's files, in the caller's Text.
 void train_path(const char *directory, const char *file, Text *out);

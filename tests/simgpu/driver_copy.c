@@ -4,6 +4,7 @@
 // SIMGPU_PAGEABLE chooses; a synchronous copy from pageable memory returns when the source is staged, and its device
 // side comes in the legacy stream's time.
 #include "tests/simgpu/driver_graph.h"
+#include "tests/simgpu/driver_guard.h"
 #include "tests/simgpu/driver_memory.h"
 #include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
@@ -56,8 +57,20 @@ static bool copy_run(Op *op) {
   } else if (copy->to_place == PAGEABLE) {
     if (process_vm_writev(getpid(), &local, 1, &remote, 1, 0) != (ssize_t)copy->bytes)
       return fail(op, "the pageable destination is no longer there");
-  } else memmove(to, from, copy->bytes);
+  } else {
+    if (copy->from_place == PINNED) guard_open(copy->from, copy->bytes);
+    if (copy->to_place == PINNED) guard_open(copy->to, copy->bytes);
+    memmove(to, from, copy->bytes);
+    if (copy->from_place == PINNED) guard_close(copy->from, copy->bytes);
+    if (copy->to_place == PINNED) guard_close(copy->to, copy->bytes);
+  }
   return true;
+}
+
+static void copy_issue(Op *op) {
+  const CopyWork *copy = (const CopyWork *)op->work;
+  if (copy->from_place == PINNED) guard_copy(op, copy->from, copy->bytes, false);
+  if (copy->to_place == PINNED) guard_copy(op, copy->to, copy->bytes, true);
 }
 
 static void copy_destroy(Work *work) { free(((CopyWork *)work)->staged); }
@@ -70,6 +83,7 @@ static void copy_describe(const Work *work, char *text, size_t n_text) {
 
 static const WorkType copy_type = {.name = "copy",
                                    .node = CU_GRAPH_NODE_TYPE_MEMCPY,
+                                   .issue = copy_issue,
                                    .run = copy_run,
                                    .destroy = copy_destroy,
                                    .describe = copy_describe};
@@ -112,7 +126,10 @@ static bool is_awaited(uint64_t start, size_t bytes) {
 
 // What the destination holds is undefined until the copy is done: something that no stale value looks like.
 static void spoil(uint64_t start, size_t bytes) {
-  if (!driver_options.eager && !is_awaited(start, bytes)) memset((void *)(uintptr_t)start, 0xff, bytes);
+  if (driver_options.eager || is_awaited(start, bytes)) return;
+  guard_open(start, bytes);
+  memset((void *)(uintptr_t)start, 0xff, bytes);
+  guard_close(start, bytes);
 }
 
 static CUresult put_copy(Request r, Stream *stream, bool synchronous) {

@@ -91,7 +91,7 @@ CUresult CUDAAPI cuEventRecord(CUevent hEvent, CUstream hStream) { return cuEven
 static CUresult wait_captured(const Event *event, Stream *stream) {
   Capture *capture = capture_find(event->capture);
   if (!capture) return CUDA_ERROR_CAPTURED_EVENT;
-  if (capture->broken) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  if (capture->broken) return stream->capture ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_ERROR_INVALID_VALUE;
   return capture_depend(capture, stream, event->nodes, event->n_nodes);
 }
 

@@ -64,6 +64,25 @@ CUresult CUDAAPI cuMemFree(CUdeviceptr dptr) {
 
 // ---- in the order of a stream
 
+// The memory is there at once; what uses it must all the same come after the operation.
+typedef struct AllocWork {
+  Work work;
+  CUdeviceptr address;
+  size_t bytes;
+} AllocWork;
+
+static bool alloc_run(Op *op) {
+  const AllocWork *alloc = (const AllocWork *)op->work;
+  if (memory_is_device(alloc->address, alloc->bytes)) stream_order_touch(op, alloc->address, alloc->bytes, SIM_WRITE);
+  else
+    driver_fail(op->context, CUDA_ERROR_LAUNCH_FAILED,
+                "cuMemAllocAsync: 0x%llx was freed before its stream came to allocate it, and nothing orders them",
+                alloc->address);
+  return true;
+}
+
+static const WorkType alloc_type = {.name = "alloc", .node = CU_GRAPH_NODE_TYPE_MEM_ALLOC, .run = alloc_run};
+
 typedef struct FreeWork {
   Work work;
   CUdeviceptr address;
@@ -96,7 +115,13 @@ CUresult CUDAAPI cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream hS
   Context *context;
   Stream *stream;
   CUresult result = enter_stream(hStream, &context, &stream);
-  return result ? result : driver_leave(allocate(stream->context, dptr, bytesize));
+  if (result) return result;
+  result = allocate(stream->context, dptr, bytesize);
+  if (result) return driver_leave(result);
+  AllocWork *work = work_new(&alloc_type, sizeof *work);
+  work->address = *dptr;
+  work->bytes = bytesize;
+  return driver_leave(stream_put(stream, &work->work, NULL));
 }
 
 CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream) {

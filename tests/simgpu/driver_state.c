@@ -1,4 +1,5 @@
 #include "tests/simgpu/driver_state.h"
+#include "tests/simgpu/driver_guard.h"
 #include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <errno.h>
@@ -135,6 +136,7 @@ CUresult driver_enter_failed(Context **out_context) { return enter(out_context, 
 
 CUresult driver_leave(CUresult result) {
   schedule_breathe();
+  guard_update();
   driver_unlock();
   return result;
 }
@@ -213,6 +215,7 @@ void simgpu_reset(void) {
   if (failed) schedule_drop();
   for (int k = 0; k < driver_devices; k++) driver_contexts[k].error = CUDA_SUCCESS;
   stream_order_host_all();
+  guard_update();
   report[0] = 0;
   driver_unlock();
 }

@@ -35,7 +35,8 @@ typedef struct SimKernel {
 } SimKernel;
 
 // Translates, compiles (cached on disk by content) and loads PTX text. NULL and the reason, naming the PTX line, where
-// it cannot: an instruction or form that is not known is refused here, never skipped.
+// it cannot: an instruction or form that is not known is refused here, never skipped. Several threads may load at once,
+// without the lock.
 SimModule *sim_module_load(const char *ptx, char *why, size_t n_why);
 void sim_module_unload(SimModule *module);
 const SimKernel *sim_module_kernel(const SimModule *module, const char *name); // NULL if there is none

@@ -11,8 +11,7 @@
 
 typedef struct Mark {
   uint32_t block, time; // time 0: nobody
-  uint16_t thread, is_strong;
-  uint32_t site;
+  uint32_t thread : 10, is_strong : 1, site : 21;
 } Mark;
 
 // Readers: the last one, another thread of its block, and one of another block.
@@ -37,6 +36,11 @@ static struct {
   Cell **split; // bytes of split words, to be freed
   size_t n_split, room_split;
 } races;
+
+// Pages of earlier launches: the system's own pages behind them cost more than the marks.
+enum { SPARE_PAGES = 4096 };
+static Page *spare[SPARE_PAGES];
+static int n_spare;
 
 static void *must(void *memory) {
   if (!memory) abort();
@@ -70,7 +74,9 @@ void race_end(Worker *worker) {
   (void)worker;
   for (size_t k = 0; sim_touched && k < races.room_pages; k++)
     if (races.pages[k]) tell_touched(races.pages[k]);
-  for (size_t k = 0; k < races.room_pages; k++) free(races.pages[k]);
+  for (size_t k = 0; k < races.room_pages; k++)
+    if (races.pages[k] && n_spare < SPARE_PAGES) spare[n_spare++] = races.pages[k];
+    else free(races.pages[k]);
   for (size_t k = 0; k < races.n_split; k++) free(races.split[k]);
   free(races.split);
   free(races.pages);
@@ -99,7 +105,7 @@ static Cell *global_cell(uint64_t address) {
     }
     Page **slot = slot_of(number);
     if (!*slot) {
-      *slot = must(calloc(1, sizeof **slot));
+      *slot = n_spare ? memset(spare[--n_spare], 0, sizeof **slot) : must(calloc(1, sizeof **slot));
       (*slot)->number = number;
       races.n_pages++;
     }
@@ -153,8 +159,7 @@ static void check(const Access *access, const Mark *mark, bool mark_writes) {
 }
 
 static void visit(const Access *access, Cell *cell) {
-  Mark mark = {access->block->index, order_now(races.order), (uint16_t)access->thread->index, access->is_strong,
-               access->site};
+  Mark mark = {access->block->index, order_now(races.order), access->thread->index, access->is_strong, access->site};
   check(access, &cell->write, true);
   if (access->writes) {
     check(access, &cell->read, false);

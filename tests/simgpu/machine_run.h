@@ -24,6 +24,9 @@ typedef struct Kernel {
   SimKernel known; // first: a SimKernel is a Kernel
 } Kernel;
 
+// machine_compile.c: path of the shared library of a C text; compiles it where the cache (SIMGPU_CACHE) has none.
+bool compile_cached(const char *text, int mode, char path[512], char *why, size_t n_why);
+
 // The code of a kernel in a mode; compiles it where that was not done yet. NULL and the reason if it cannot be done.
 const SimEntry *module_entry(const SimKernel *kernel, int mode, char *why, size_t n_why);
 // Addresses of a module's variables on a device; NULL and the reason if memory is short.

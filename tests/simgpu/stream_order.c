@@ -183,6 +183,8 @@ void stream_order_touch(Op *op, uint64_t address, uint64_t bytes, SimAccess acce
   }
 }
 
+bool stream_order_host_knows(const Op *op) { return comes_before(op->place, order.host); }
+
 void stream_order_free(uint64_t address, uint64_t bytes) {
   uint64_t n;
   if (!is_on() || !bytes) return;

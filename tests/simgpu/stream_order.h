@@ -23,7 +23,8 @@ void stream_order_meet(Op *const *ops,
 void stream_order_host(const Op *op); // the host knows that this is done
 void stream_order_host_lane(const Lane *lane);
 void stream_order_host_all(void);
-void stream_order_release(Op *op); // frees what the operation holds
+bool stream_order_host_knows(const Op *op); // that an operation which is done is done
+void stream_order_release(Op *op);          // frees what the operation holds
 void stream_order_release_lane(Lane *lane);
 
 // The operation touches a range; a conflict with another that nothing orders fails its context.

@@ -7,7 +7,7 @@ enum { N = 64, SEEDS = 6 };
 
 static CUmodule module;
 static CUfunction scale, add;
-static CUdeviceptr x, y, z;
+static CUdeviceptr x, y, z, big;
 static CUstream s[3];
 static CUevent event, other;
 static CUgraphExec exec;
@@ -95,6 +95,53 @@ static void freed(bool waits) {
   gpu.cuMemFree(p);
 }
 
+static void stream_ordered(bool waits) {
+  CUdeviceptr p = 0;
+  gpu.cuMemAllocAsync(&p, 4 * N, s[0]);
+  gpu.cuEventRecord(event, s[0]);
+  if (waits) gpu.cuStreamWaitEvent(s[1], event, 0);
+  gpu.cuMemsetD32Async(p, 0, N, s[1]);
+  gpu.cuEventRecord(other, s[1]);
+  gpu.cuStreamWaitEvent(s[2], other, 0);
+  gpu.cuMemFreeAsync(p, s[2]);
+}
+
+// ---- the host's own accesses of pinned memory, of which whole pages are watched
+
+enum { PAGES = 1 << 18, MIDDLE = PAGES / 8 };
+static int *pinned;
+
+static void staging_written(bool waits) {
+  gpu.cuMemcpyHtoDAsync(big, pinned, PAGES, s[0]);
+  gpu.cuEventRecord(event, s[0]);
+  if (pinned[MIDDLE] == 77) puts("reading is allowed");
+  if (waits) gpu.cuEventSynchronize(event);
+  pinned[MIDDLE] = 1;
+  gpu.cuMemcpyHtoDAsync(big, pinned, PAGES, s[0]);
+}
+
+static void result_read(bool waits) {
+  gpu.cuMemcpyDtoHAsync(pinned, big, PAGES, s[0]);
+  while (waits && gpu.cuStreamQuery(s[0]) == CUDA_ERROR_NOT_READY) {
+  }
+  if (pinned[MIDDLE] == 77) puts("as it happens");
+}
+
+static void result_of_a_graph(bool waits) {
+  CUgraph graph = NULL;
+  gpu.cuStreamBeginCapture(s[0], CU_STREAM_CAPTURE_MODE_GLOBAL);
+  gpu.cuMemsetD32Async(big, 3, PAGES / 4, s[0]);
+  gpu.cuMemcpyDtoHAsync(pinned, big, PAGES, s[0]);
+  gpu.cuStreamEndCapture(s[0], &graph);
+  gpu.cuGraphInstantiate(&exec, graph, 0);
+  gpu.cuGraphDestroy(graph);
+  gpu.cuGraphLaunch(exec, s[0]);
+  if (waits) gpu.cuStreamSynchronize(s[0]);
+  if (waits && pinned[MIDDLE] != 3) puts("wrong result");
+  pinned[MIDDLE] = 0;
+  gpu.cuGraphExecDestroy(exec);
+}
+
 static void in_a_graph(bool waits) {
   CUgraph graph = NULL;
   gpu.cuStreamBeginCapture(s[0], CU_STREAM_CAPTURE_MODE_GLOBAL);
@@ -128,6 +175,10 @@ static const struct {
     {"the legacy stream", legacy, "and nothing orders them"},
     {"neighbours", neighbours, "and nothing orders them"},
     {"freed", freed, "freed"},
+    {"memory in a stream's order", stream_ordered, "nothing orders them"},
+    {"a staging buffer is written", staging_written, "the host writes pinned memory"},
+    {"a result is read", result_read, "the host touches pinned memory"},
+    {"a graph's result is touched", result_of_a_graph, "the host touches pinned memory"},
     {"in a graph", in_a_graph, "graph's branch"},
 };
 
@@ -165,11 +216,18 @@ int main(void) {
   OK(cuMemAlloc, &x, 4 * N);
   OK(cuMemAlloc, &y, 4 * N);
   OK(cuMemAlloc, &z, 4 * N);
+  OK(cuMemAlloc, &big, PAGES);
+  OK(cuMemsetD32, big, 0, PAGES / 4);
+  OK(cuMemAllocHost, (void **)&pinned, PAGES);
   for (int k = 0; k < 3; k++) OK(cuStreamCreate, &s[k], CU_STREAM_NON_BLOCKING);
   OK(cuEventCreate, &event, CU_EVENT_DISABLE_TIMING);
   OK(cuEventCreate, &other, CU_EVENT_DISABLE_TIMING);
   all(true);
   all(false);
+  OK(cuMemcpyHtoDAsync, big, pinned, PAGES, s[0]);
+  OK(cuMemFreeHost, pinned); // while it is watched
+  gpu.cuCtxSynchronize();
+  simulator.reset();
   return check_report("test_driver_order");
 }
 #else

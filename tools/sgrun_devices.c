@@ -1,0 +1,232 @@
+// sgrun_devices: from --devices and the environment to devices that add up together.
+#include "tools/sgrun_devices.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/cpu_pool.h"
+#include "runtime/cuda_device.h"
+#include "runtime/cuda_nccl.h"
+#include "runtime/world/transport.h"
+
+enum { MAX_DEVICES = 256 };
+
+typedef struct DeviceList {
+  bool is_cuda, has_numbers;
+  int n, number[MAX_DEVICES];
+} DeviceList;
+
+// ---- the list -------------------------------------------------------------------------------------------------------
+
+static ExitCode bad_list(const Cli *cli, const char *text) {
+  return cli_fail(cli, EXIT_USAGE, "option '--devices' needs cpu or cuda, with numbers such as :0-3 or :0,2, not '%s'",
+                  text);
+}
+
+static ExitCode parse_list(const Cli *cli, DeviceList *out) {
+  const char *text = cli_option(cli, "devices"), *target = cli_option(cli, "target"), *one = cli_option(cli, "device");
+  *out = (DeviceList){.n = 1, .is_cuda = !text && target && !strncmp(target, "cuda", 4)};
+  if (text && one) return cli_fail(cli, EXIT_USAGE, "say either --device or --devices");
+  if (!text) text = one;
+  if (!text) return EXIT_DONE;
+  out->is_cuda = !strncmp(text, "cuda", 4);
+  if (!out->is_cuda && strncmp(text, "cpu", 3)) return bad_list(cli, text);
+  const char *at = text + (out->is_cuda ? 4 : 3);
+  if (!*at) return EXIT_DONE;
+  if (*at != ':') return bad_list(cli, text);
+  out->has_numbers = true;
+  for (out->n = 0; *at;) {
+    char *end;
+    long first = strtol(at + 1, &end, 10), last = first;
+    if (end == at + 1 || first < 0) return bad_list(cli, text);
+    at = end;
+    if (*at == '-') {
+      last = strtol(at + 1, &end, 10);
+      if (end == at + 1) return bad_list(cli, text);
+      at = end;
+    }
+    if (last < first || last - first >= MAX_DEVICES || (*at && *at != ',')) return bad_list(cli, text);
+    for (long k = first; k <= last; k++) {
+      for (int i = 0; i < out->n; i++) {
+        if (out->number[i] == k) return cli_fail(cli, EXIT_USAGE, "device %ld stands twice in '%s'", k, text);
+      }
+      if (out->n == MAX_DEVICES) return bad_list(cli, text);
+      out->number[out->n++] = (int)k;
+    }
+  }
+  return EXIT_DONE;
+}
+
+// ---- other processes ------------------------------------------------------------------------------------------------
+
+static int environment_number(const char *name, int fallback) {
+  const char *text = getenv(name);
+  return text && *text ? atoi(text) : fallback;
+}
+
+// Number of this process among those of its machine.
+static int local_rank(void) {
+  static const char *const names[] = {"LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (getenv(names[i])) return environment_number(names[i], 0);
+  }
+  return 0;
+}
+
+static int local_size(void) {
+  static const char *const names[] = {"LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (getenv(names[i])) return environment_number(names[i], 1);
+  }
+  return 1;
+}
+
+static ExitCode join_world(const Cli *cli, Devices *devices) {
+  WorldOptions options = {.devices = devices->n,
+                          .timeout = cli_number(cli, "timeout", WORLD_TIMEOUT, 0.5, 86400),
+                          .meet = getenv("MASTER_ADDR"),
+                          .port = environment_number("MASTER_PORT", 0),
+                          .rank = environment_number("RANK", 0),
+                          .size = environment_number("WORLD_SIZE", 1),
+                          .listener = environment_number("SGRUN_LISTENER", -1),
+                          .job = getenv("SGRUN_JOB")};
+  if (getenv("RANK") && options.meet && options.port && options.size > 1) options.via = WORLD_TCP;
+  else if (transport_mpi_is_launched()) options.via = WORLD_MPI;
+  if (options.via == WORLD_TCP && (options.rank < 0 || options.rank >= options.size))
+    return cli_fail(cli, EXIT_USAGE, "RANK %d of WORLD_SIZE %d is not possible", options.rank, options.size);
+  if (options.rank != 0) options.listener = -1;
+  if (options.via == WORLD_ALONE && devices->n == 1) return EXIT_DONE;
+  ExitCode code = cli_status(cli, world_open(&options, &devices->world));
+  if (code || world_processes(devices->world) < 2) return code;
+  char who[32];
+  snprintf(who, sizeof who, "rank %d", world_rank(devices->world));
+  cli_speak_as(who, world_rank(devices->world) != 0);
+  return EXIT_DONE;
+}
+
+// ---- devices --------------------------------------------------------------------------------------------------------
+
+// Threads of each device: the cores that this process may use, shared with the processes beside it that may use the
+// same ones.
+static int threads_of_each(const Cli *cli, const Devices *devices) {
+  int given = (int)cli_integer(cli, "threads", 0, 0, 1024), cores = given ? given : pool_cores();
+  if (!given && cores >= sysconf(_SC_NPROCESSORS_ONLN)) cores /= local_size(); // not bound to cores of its own
+  if (devices->n == 1 && local_size() == 1) return given;
+  return cores / devices->n > 1 ? cores / devices->n : 1;
+}
+
+static void print_notice(void *context, const char *text) {
+  (void)context;
+  fprintf(stderr, "note: %s\n", text);
+}
+
+static ExitCode open_device(const Cli *cli, Devices *devices, const DeviceList *list, int i, int threads) {
+  if (!list->is_cuda) {
+    ExitCode code = cli_status(cli, device_open_cpu(threads, &devices->device[i]));
+    if (!code) devices->device[i]->notice = i ? NULL : print_notice;
+    return code;
+  }
+  int number = list->has_numbers ? list->number[i] : 0, count = 0;
+  if (!list->has_numbers && local_size() > 1) { // one for each process
+    ExitCode code = cli_status(cli, cuda_gpu_count(&count));
+    if (code) return code;
+    number = local_rank() % count;
+  }
+  return cli_status(cli, device_open_cuda(number, &devices->device[i]));
+}
+
+typedef struct Joining {
+  Device *device;
+  const NcclId *id;
+  int size, rank;
+  double timeout;
+  Collective **out;
+  Status status;
+} Joining;
+
+static void *join_gpu(void *argument) {
+  Joining *joining = argument;
+  joining->status =
+      cuda_nccl_join(joining->device, joining->id, joining->size, joining->rank, joining->timeout, joining->out);
+  return NULL;
+}
+
+// Every GPU of this process waits for all others, so each has a thread.
+static Status join_gpus(Devices *devices, double timeout) {
+  if (world_processes(devices->world) == 1)
+    return cuda_nccl_open(devices->device, devices->n, timeout, devices->joined);
+  NcclId id;
+  memset(&id, 0, sizeof id);
+  Status status = devices_is_first(devices) ? cuda_nccl_id(&id) : STATUS_OK;
+  if (!status) status = world_broadcast(devices->world, &id, sizeof id);
+  Joining joining[MAX_DEVICES];
+  pthread_t thread[MAX_DEVICES];
+  int n = 0;
+  for (; n < devices->n && !status; n++) {
+    joining[n] =
+        (Joining){devices->device[n],  &id,      world_size(devices->world), world_first(devices->world) + n, timeout,
+                  &devices->joined[n], STATUS_OK};
+    if (pthread_create(&thread[n], NULL, join_gpu, &joining[n])) {
+      status = status_make(EXIT_DEVICE, "no thread for a GPU");
+      break;
+    }
+  }
+  for (int i = 0; i < n; i++) {
+    pthread_join(thread[i], NULL);
+    if (!status) status = joining[i].status;
+    else status_free(joining[i].status);
+  }
+  return status;
+}
+
+static ExitCode join_devices(const Cli *cli, Devices *devices, const DeviceList *list) {
+  if (!devices->world) return EXIT_DONE;
+  if (list->is_cuda) {
+    devices->joined = calloc((size_t)devices->n, sizeof(Collective *));
+    if (!devices->joined) BUG("out of memory");
+    double timeout = 10 * cli_number(cli, "timeout", WORLD_TIMEOUT, 0.5, 86400);
+    ExitCode code = cli_status(cli, join_gpus(devices, timeout));
+    if (code) return code;
+  }
+  for (int i = 0; i < devices->n; i++)
+    devices->device[i]->collective = list->is_cuda ? devices->joined[i] : world_collective(devices->world, i);
+  return EXIT_DONE;
+}
+
+ExitCode devices_open(const Cli *cli, Devices *out) {
+  DeviceList list;
+  *out = (Devices){0};
+  ExitCode code = parse_list(cli, &list);
+  if (code) return code;
+  out->n = list.n;
+  out->device = calloc((size_t)list.n, sizeof(Device *));
+  if (!out->device) BUG("out of memory");
+  code = join_world(cli, out);
+  int threads = threads_of_each(cli, out);
+  for (int i = 0; i < list.n && !code; i++) code = open_device(cli, out, &list, i, threads);
+  if (!code) code = join_devices(cli, out, &list);
+  if (!code) code = cli_status(cli, team_open(out->world, out->n, &out->team));
+  return code;
+}
+
+bool devices_is_first(const Devices *devices) { return world_rank(devices->world) == 0; }
+
+bool devices_is_leader(void) { return local_rank() == 0; }
+
+void devices_close(Devices *devices, ExitCode code) {
+  // those that end all alike need not be told
+  bool is_own = code && code != EXIT_PEER && code != EXIT_INTERRUPTED && code != EXIT_DIVERGED;
+  char why[64];
+  snprintf(why, sizeof why, "it ended with exit status %d", (int)code);
+  if (is_own) world_fail(devices->world, why);
+  team_close(devices->team);
+  for (int i = 0; devices->joined && i < devices->n; i++) cuda_nccl_close(devices->joined[i]);
+  world_close(devices->world);
+  for (int i = 0; devices->device && i < devices->n; i++) device_close(devices->device[i]);
+  free(devices->joined);
+  free(devices->device);
+  *devices = (Devices){0};
+}
