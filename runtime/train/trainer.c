@@ -263,7 +263,7 @@ static Status one_part(Run *run, int part, Batch *batch) {
 
 // Whether the loss was scaled so much that a gradient may have overflowed: the step is left out, and the next one's
 // scale is smaller.
-static bool is_rescaled(Exec *exec) {
+static bool is_rescaled(const Exec *exec) {
   const float *scale = exec_output(exec, "loss_scale");
   return scale && *scale > 1;
 }
