@@ -64,13 +64,15 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(shared_tools) $(libraries)
 # the CUDA toolkit's headers; without them there is no library, and what needs it skips.
 cuda_include := $(firstword $(patsubst %/cuda.h,%,$(wildcard $(dir $(realpath $(shell command -v nvcc)))../include/cuda.h \
 	/usr/local/cuda/include/cuda.h /usr/include/cuda.h)))
+cuda_parts = driver stream $(if $(wildcard $(cuda_include)/cublasLt.h /usr/include/cublasLt.h),blas) \
+	$(if $(wildcard $(cuda_include)/nccl.h /usr/include/nccl.h),nccl)
 sources_driver = $(foreach part,driver stream blas nccl,$(wildcard tests/simgpu/$(part)_*.c))
 sources_machine = $(filter-out tests/simgpu/test_% $(sources_driver),$(wildcard tests/simgpu/*.c)) \
 	$(addprefix runtime/base/,arena.c hash.c status.c text.c)
 tests_driver = $(foreach part,driver blas nccl,$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_$(part)*.c)))
 tests_machine = $(filter-out $(tests_driver),$(patsubst %.c,$(BUILD)/%,$(wildcard tests/simgpu/test_*.c)))
 objects_machine = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_machine))
-objects_driver = $(patsubst %.c,$(BUILD)/pic/%.o,$(sources_driver))
+objects_driver = $(foreach part,$(cuda_parts),$(patsubst %.c,$(BUILD)/pic/%.o,$(wildcard tests/simgpu/$(part)_*.c)))
 simgpu = $(if $(cuda_include),$(BUILD)/libsimgpu.so)
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
@@ -115,6 +117,16 @@ test:
 plant:
 	@$(CC) $(CFLAGS) -Wno-error -w -c -o $(PROGRAM).o $(SOURCE)
 	@$(CC) $(CFLAGS) -o $(PROGRAM) $(BUILD)/tests/$(TEST).o $(PROGRAM).o $(shared_tools) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+
+# The CUDA back end on a GPU, or on the simulated one: every architecture, all golden cases, races, all counters.
+test-gpu:
+	sh tools/setup.sh build $(BUILD)
+	sh tools/setup.sh test $(BUILD)
+	$(MAKE) -j2 programs
+	@TALLY=$(abspath $(BUILD))/tally-gpu SGC_CACHE=$(abspath $(BUILD))/cache sh -c ': >"$$TALLY"; \
+	  for program in $(BUILD)/tests/simgpu/test_* $(BUILD)/tests/*/test_cuda*; do \
+	    case $$program in *.[do]) ;; *) sh tests/run.sh gpu $$program ;; esac; done; \
+	  sh tests/gpu/all.sh $(BUILD) whole; sh tests/tally.sh "$$TALLY"'
 
 # What TensorBoard and W&B themselves make of our event files; installs them into a cache of its own.
 test-tensorboard: $(BUILD)/sgrun
@@ -170,6 +182,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs plant demo test test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
+.PHONY: all programs plant demo test test-gpu test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -158,6 +158,7 @@ static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
                  .requests = (int64_t)info.requests,
                  .sectors = (int64_t)info.sectors,
                  .ideal_sectors = (int64_t)info.ideal_sectors,
+                 .gemm = info.gemm ? arena_memdup(arena, info.gemm, sizeof *info.gemm) : NULL,
                  .flops = info.flops,
                  .bytes = info.bytes,
                  .rows = from->n_rows};

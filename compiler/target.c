@@ -96,6 +96,44 @@ const Target *target_cuda(int compute) {
   return NULL;
 }
 
+static const char *const precisions[] = {"f32", "tf32", "bf16", "f16"};
+enum { N_PRECISIONS = sizeof precisions / sizeof *precisions, N_GPUS = sizeof gpus / sizeof *gpus };
+
+bool precision_find(const char *name, Precision *out) {
+  for (int i = 0; i < N_PRECISIONS; i++) {
+    if (strcmp(name, precisions[i]) != 0) continue;
+    *out = (Precision)i;
+    return true;
+  }
+  return false;
+}
+
+static Target precise[N_GPUS][N_PRECISIONS];
+static char precise_names[N_GPUS][N_PRECISIONS][32];
+
+static void make_precise(void) {
+  for (int g = 0; g < N_GPUS; g++) {
+    for (int p = 0; p < N_PRECISIONS; p++) {
+      snprintf(precise_names[g][p], sizeof precise_names[g][p], "%s-%s", gpus[g].name, precisions[p]);
+      precise[g][p] = gpus[g];
+      precise[g][p].name = precise_names[g][p];
+      precise[g][p].precision = (Precision)p;
+    }
+  }
+}
+
+const Target *target_with_precision(const Target *target, Precision precision) {
+  if (target->precision == precision) return target;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_precise);
+  for (int g = 0; g < N_GPUS; g++) {
+    if (target->kind != TARGET_CUDA || gpus[g].compute != target->compute) continue;
+    if (precision == PRECISION_F32) return &gpus[g];
+    return gpus[g].compute >= (precision == PRECISION_F16 ? 75 : 80) ? &precise[g][precision] : NULL;
+  }
+  return NULL;
+}
+
 const Target *target_find(const char *name) {
   int compute, end = 0;
   if (!strcmp(name, "cpu")) return target_host();

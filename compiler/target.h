@@ -7,6 +7,9 @@
 
 typedef enum TargetKind { TARGET_CPU, TARGET_REFERENCE, TARGET_CUDA } TargetKind;
 
+// What the factors of sums of products are rounded to; sums are of f32 always. All but f32 are tensor cores'.
+typedef enum Precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16, PRECISION_F16 } Precision;
+
 typedef struct Target {
   TargetKind kind;
   const char *name;     // "cpu-avx2-8", "reference"
@@ -16,6 +19,7 @@ typedef struct Target {
   int64_t l1, l2;       // bytes of data cache a core
   const char *cc_flags; // for the host's cc, or NVRTC
   int compute;          // CUDA: compute capability times ten, 75 ..; values stay row by row, vectors are one float
+  Precision precision;
 } Target;
 
 // The machine we run on (from compiler builtins and sysfs), for its own cc.
@@ -24,6 +28,10 @@ const Target *target_host(void);
 const Target *target_reference(void);
 // A GPU of that compute capability times ten (80 is sm_80), or NULL where it is none that kernels are made for.
 const Target *target_cuda(int compute);
+// The target with another precision, or NULL where the machine does not multiply so.
+const Target *target_with_precision(const Target *target, Precision precision);
+// By what users write: "f32", "tf32", "bf16", "f16". False if there is none of that name.
+bool precision_find(const char *name, Precision *out);
 // By what users write: "cpu", "reference", "cuda:sm_80". NULL if there is none of that name ("cuda" alone needs a
 // device to be asked).
 const Target *target_find(const char *name);

@@ -62,10 +62,8 @@ typedef struct NcclId {
   X(CUDA_BAD_PTX, 218, CUDA_ERROR_INVALID_PTX)                                                                         \
   X(CUDA_UNSUPPORTED_PTX, 222, CUDA_ERROR_UNSUPPORTED_PTX_VERSION)                                                     \
   X(CUDA_NOT_READY, 600, CUDA_ERROR_NOT_READY)                                                                         \
-  X(CUDA_ILLEGAL_ADDRESS, 700, CUDA_ERROR_ILLEGAL_ADDRESS)                                                             \
-  X(CUDA_TOO_MUCH, 701, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES)                                                            \
-  X(CUDA_TIMEOUT, 702, CUDA_ERROR_LAUNCH_TIMEOUT)                                                                      \
-  X(CUDA_DRIVER_TOO_OLD, 803, CUDA_ERROR_SYSTEM_DRIVER_MISMATCH)                                                       \
+  X(CUDA_FIRST_FAULT, 700, CUDA_ERROR_ILLEGAL_ADDRESS)                                                                 \
+  X(CUDA_LAST_FAULT, 719, CUDA_ERROR_LAUNCH_FAILED)                                                                    \
   X(CUDA_ATTRIBUTE_WARP, 10, CU_DEVICE_ATTRIBUTE_WARP_SIZE)                                                            \
   X(CUDA_ATTRIBUTE_MULTIPROCESSORS, 16, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)                                      \
   X(CUDA_ATTRIBUTE_COMPUTE_MAJOR, 75, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)                                    \

@@ -24,10 +24,13 @@ typedef struct Load {
   int capacity;
 } Load;
 
-static void add_image(Load *load, const void *data, size_t size, const int *list, int n) {
+static void add_image(Load *load, const char *data, size_t size, const char *log, size_t log_size, const int *list,
+                      int n) {
   CudaImages *images = load->images;
-  CudaImage image = {
-      .content = hash_bytes(data, size), .size = size, .symbol = ARENA_ARRAY(images->arena, const char *, n)};
+  CudaImage image = {.content = hash_bytes(data, size),
+                     .size = size,
+                     .log = arena_strndup(images->arena, log, log_size),
+                     .symbol = ARENA_ARRAY(images->arena, const char *, n)};
   char *copy = ARENA_ARRAY(images->arena, char, size + 1);
   memcpy(copy, data, size);
   image.data = copy;
@@ -40,10 +43,19 @@ static void add_image(Load *load, const void *data, size_t size, const int *list
   ARENA_PUSH(images->arena, images->image, images->n, load->capacity, image);
 }
 
+// What is kept: the image | the compiler's log | the log's size.
+typedef uint64_t LogSize;
+
 static Status take_kept(void *context, const char *path, const int *list, int n) {
   Text object = {0};
-  bool is_whole = bundle_read(path, &object);
-  if (is_whole) add_image(context, object.data, object.size, list, n);
+  bool is_whole = bundle_read(path, &object) && object.size >= sizeof(LogSize);
+  if (is_whole) {
+    LogSize log_size;
+    size_t size = object.size - sizeof log_size;
+    memcpy(&log_size, object.data + size, sizeof log_size);
+    is_whole = log_size <= size;
+    if (is_whole) add_image(context, object.data, size - log_size, object.data + size - log_size, log_size, list, n);
+  }
   text_free(&object);
   return is_whole ? STATUS_OK : status_make(EXIT_DATA, "'%s' is damaged", path);
 }
@@ -74,7 +86,7 @@ static void *work(void *context) {
     if (i < 0) return NULL;
     Job *job = &jobs->job[i];
     job->status =
-        cuda_compile(text_get(&job->source), jobs->load->flags, jobs->load->code, false, &job->image, &job->log);
+        cuda_compile(text_get(&job->source), jobs->load->flags, jobs->load->code, true, &job->image, &job->log);
   }
 }
 
@@ -188,7 +200,13 @@ static Status keep(const Load *load, const Job *job, const char *directory) {
   Text path = {0};
   Hash content = hash_bytes(job->keys, sizeof *job->keys * (size_t)job->n);
   shelf_path(directory, load->units.context, content, SHELF_CUDA, &path);
-  Status status = bundle_write(text_get(&path), job->image.data, job->image.size, job->keys, job->n);
+  Text object = {0};
+  LogSize log_size = job->log.size;
+  text_write(&object, job->image.data, job->image.size);
+  text_write(&object, text_get(&job->log), log_size);
+  text_write(&object, &log_size, sizeof log_size);
+  Status status = bundle_write(text_get(&path), object.data, object.size, job->keys, job->n);
+  text_free(&object);
   text_free(&path);
   return status;
 }
@@ -203,7 +221,7 @@ static Status compile_missing(Load *load, const Text *place, KernelNotice *notic
     if (job->status && !status) status = refusal(load, job, directory);
     if (!job->status) {
       if (directory && !trouble) trouble = keep(load, job, directory);
-      add_image(load, job->image.data, job->image.size, job->list, job->n);
+      add_image(load, job->image.data, job->image.size, text_get(&job->log), job->log.size, job->list, job->n);
     }
     status_free(job->status);
     text_free(&job->source);
@@ -221,7 +239,7 @@ static Status compile_missing(Load *load, const Text *place, KernelNotice *notic
 Status cuda_images_load(const char *source, const char *flags, CudaCode code, KernelNotice *notice, void *context,
                         CudaImages **out) {
   Text about = {0}, directory = {0};
-  text_printf(&about, "cuda 1\n%s\n%s_%d\n", flags ? flags : "", code.is_ptx ? "compute" : "sm", code.compute);
+  text_printf(&about, "cuda 2\n%s\n%s_%d\n", flags ? flags : "", code.is_ptx ? "compute" : "sm", code.compute);
   Status status = cuda_compiler_version(&about);
   if (status) {
     text_free(&about);
@@ -245,4 +263,12 @@ Status cuda_images_load(const char *source, const char *flags, CudaCode code, Ke
 
 void cuda_images_free(CudaImages *images) {
   if (images) arena_free(images->arena);
+}
+
+int cuda_images_resources(const CudaImages *images, Arena *arena, CudaResources **out) {
+  Text log = {0};
+  for (int i = 0; i < images->n; i++) text_put(&log, images->image[i].log);
+  int n = cuda_resources(text_get(&log), arena, out);
+  text_free(&log);
+  return n;
 }

@@ -15,6 +15,7 @@ typedef struct CudaImage {
   Hash content;     // equal ones are the same module
   const void *data; // of PTX, closed by a zero
   size_t size;
+  const char *log;     // what ptxas said of machine code; "" for PTX
   const char **symbol; // of the kernels that are to be taken from it
   int n_symbols;
 } CudaImage;
@@ -32,5 +33,8 @@ typedef struct CudaImages {
 Status cuda_images_load(const char *source, const char *flags, CudaCode code, KernelNotice *notice, void *context,
                         CudaImages **out);
 void cuda_images_free(CudaImages *images); // NULL is allowed
+
+// What the kernels take of a multiprocessor; of machine code only. Returns how many; in `arena`.
+int cuda_images_resources(const CudaImages *images, Arena *arena, CudaResources **out);
 
 #endif

@@ -38,6 +38,8 @@ typedef struct CudaDevice {
   CudaStream sends, receives;    // copies to and from the host beside the queues
   CudaScratch *scratch[CUDA_QUEUES];
   CudaLoaded *loaded;
+  BlasHandle blas; // of cuda_blas
+  bool has_no_blas;
   int64_t held; // bytes beyond what alloc gave
   bool is_synchronous, uses_graphs, gave_notice;
   const char *under_way; // name of the program that was run last, for messages
@@ -50,6 +52,9 @@ static inline CudaDevice *cuda_of(Device *device) { return (CudaDevice *)device;
 Status cuda_check(const CudaDevice *cuda, CudaResult result, const char *format, ...)
     __attribute__((format(printf, 3, 4), warn_unused_result));
 
+// As above of a kernel. A fault is its own only if no other ran before it unwatched (`is_alone`).
+Status cuda_check_kernel(const CudaDevice *cuda, CudaResult result, bool is_alone, const char *symbol,
+                         const char *label) __attribute__((warn_unused_result));
 // Makes the device's context that of the calling thread, which every entry of the table does first.
 Status cuda_enter(CudaDevice *cuda);
 // The stream of a queue, opened if need be.
@@ -69,6 +74,8 @@ Status cuda_download(Device *device, float *to, const float *from, int64_t float
 // Zeroed memory that counts as `held`, and its end (0 is allowed).
 Status cuda_hold(CudaDevice *cuda, int64_t bytes, CudaAddress *out);
 void cuda_release(CudaDevice *cuda, CudaAddress address, int64_t bytes);
+// Floats of scratch that the program's steps need in each queue, workspaces of the library included.
+void cuda_scratch_needs(CudaDevice *cuda, const Program *program, int64_t need[CUDA_QUEUES]);
 // A block of at least `floats` for the queue.
 Status cuda_scratch_take(CudaDevice *cuda, int queue, int64_t floats, CudaScratch **out);
 void cuda_scratch_give(CudaDevice *cuda, int queue, CudaScratch *scratch); // NULL is allowed
@@ -88,6 +95,9 @@ CudaFunction cuda_function(const void *module, const char *symbol);
 typedef struct CudaStep {
   const Step *step;
   CudaFunction function; // NULL: an all-reduce
+  struct CudaGemm *gemm; // the library's product that takes the kernel's place, or NULL
+  int way;               // of the product
+  CudaAddress workspace;
   CudaStream stream;
   CudaEvent done;   // recorded behind it, where someone waits for it; else NULL
   CudaEvent *waits; // what it waits for

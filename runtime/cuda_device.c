@@ -57,33 +57,67 @@ static Status get_compute(const CudaApi *api, CudaOrdinal ordinal, int *out) {
 Status cuda_gpu(int number, CudaGpu *out) {
   const CudaApi *api;
   CudaOrdinal ordinal;
-  size_t total = 0, available = 0;
-  CudaContext context;
-  *out = (CudaGpu){.available = -1};
+  size_t memory = 0;
+  *out = (CudaGpu){0};
   TRY(find_gpu(number, &api, &ordinal));
   TRY(cuda_api_check(api, api->cuDeviceGetName(out->name, sizeof out->name, ordinal), "cuda:%d", number));
-  TRY(cuda_api_check(api, api->cuDeviceTotalMem_v2(&total, ordinal), "cuda:%d", number));
-  out->total = (int64_t)total;
+  TRY(cuda_api_check(api, api->cuDeviceTotalMem_v2(&memory, ordinal), "cuda:%d", number));
+  out->memory = (int64_t)memory;
   TRY(get_attribute(api, ordinal, CUDA_ATTRIBUTE_MULTIPROCESSORS, &out->multiprocessors));
-  TRY(get_compute(api, ordinal, &out->compute));
+  return get_compute(api, ordinal, &out->compute);
+}
+
+Status cuda_gpu_free_memory(int number, int64_t *out) {
+  const CudaApi *api;
+  CudaOrdinal ordinal;
+  CudaContext context;
+  size_t available = 0, total = 0;
+  TRY(find_gpu(number, &api, &ordinal));
   TRY(cuda_api_check(api, api->cuDevicePrimaryCtxRetain(&context, ordinal), "opening cuda:%d", number));
-  if (!api->cuCtxSetCurrent(context) && !api->cuMemGetInfo_v2(&available, &total)) out->available = (int64_t)available;
+  CudaResult result = api->cuCtxSetCurrent(context);
+  if (!result) result = api->cuMemGetInfo_v2(&available, &total);
+  *out = (int64_t)available;
   api->cuDevicePrimaryCtxRelease_v2(ordinal);
-  return STATUS_OK;
+  return cuda_api_check(api, result, "the free memory of cuda:%d", number);
 }
 
 // ---- what the parts share -------------------------------------------------------------------------------------------
 
-Status cuda_check(const CudaDevice *cuda, CudaResult result, const char *format, ...) {
-  if (result == CUDA_OK) return STATUS_OK;
+// Errors of a kernel that ran: whichever call comes next is told, and all after it.
+static bool is_fault(CudaResult result) { return result >= CUDA_FIRST_FAULT && result <= CUDA_LAST_FAULT; }
+
+static Status make_error(const CudaDevice *cuda, CudaResult result, const char *hint, const char *format,
+                         va_list args) {
   char *what = NULL;
-  va_list args;
-  va_start(args, format);
   if (vasprintf(&what, format, args) < 0) BUG("out of memory");
-  va_end(args);
-  Status status = cuda_api_check(cuda->api, result, "%s: %s", cuda->name, what);
+  Status status = cuda_api_check(cuda->api, result, "%s: %s%s", cuda->name, what, hint);
   free(what);
   return status;
+}
+
+Status cuda_check(const CudaDevice *cuda, CudaResult result, const char *format, ...) {
+  if (result == CUDA_OK) return STATUS_OK;
+  va_list args;
+  va_start(args, format);
+  Status status;
+  if (is_fault(result) && cuda->under_way) {
+    Text hint = {0};
+    text_printf(&hint, " after a kernel of '%s' failed (run again with SGC_CUDA_SYNC=1 to learn which)",
+                cuda->under_way);
+    status = make_error(cuda, result, text_get(&hint), format, args);
+    text_free(&hint);
+  } else {
+    status = make_error(cuda, result, "", format, args);
+  }
+  va_end(args);
+  return status;
+}
+
+Status cuda_check_kernel(const CudaDevice *cuda, CudaResult result, bool is_alone, const char *symbol,
+                         const char *label) {
+  if (is_fault(result) && !is_alone) return cuda_check(cuda, result, "launching");
+  if (result == CUDA_OK) return STATUS_OK;
+  return cuda_api_check(cuda->api, result, "%s: kernel '%s' (%s)", cuda->name, symbol, label ? label : "");
 }
 
 Status cuda_enter(CudaDevice *cuda) {
@@ -98,20 +132,36 @@ Status cuda_queue(CudaDevice *cuda, int queue, CudaStream *out) {
   return STATUS_OK;
 }
 
-Status cuda_wait(CudaDevice *cuda, CudaStream stream) {
+// Spins at first, because most runs end soon; longer ones need not keep a core busy.
+static void pause_turn(int turn) {
+  if (turn < 1000) sched_yield();
+  else nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+}
+
+// Waits while the collective has no objection. What it was waited for ends by itself once it has one, which is given a
+// moment, so that memory and modules are not taken from under it.
+static Status wait_together(CudaDevice *cuda, CudaStream stream, CudaResult *result) {
+  enum { MOMENT = 5 }; // seconds
   Collective *collective = cuda->device.collective;
-  CudaResult result = CUDA_NOT_READY;
-  if (!collective || !collective->check) result = cuda->api->cuStreamSynchronize(stream);
+  Status objection = STATUS_OK;
   double start = clock_seconds();
-  for (int turn = 0; result == CUDA_NOT_READY; turn++) {
-    TRY(collective->check(collective, clock_seconds() - start));
-    result = cuda->api->cuStreamQuery(stream);
-    if (turn < 1000) sched_yield(); // most runs end soon; longer ones need not keep a core busy
-    else nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+  for (int turn = 0; (*result = cuda->api->cuStreamQuery(stream)) == CUDA_NOT_READY; turn++) {
+    if (!objection) {
+      objection = collective->check(collective, clock_seconds() - start);
+      if (objection) start = clock_seconds();
+    } else if (clock_seconds() - start > MOMENT) {
+      break;
+    }
+    pause_turn(turn);
   }
-  if (!result) return STATUS_OK;
-  return cuda_check(cuda, result, "running '%s'%s", cuda->under_way ? cuda->under_way : "a program",
-                    cuda->is_synchronous ? "" : " (run again with SGC_CUDA_SYNC=1 to learn which kernel fails)");
+  return objection;
+}
+
+Status cuda_wait(CudaDevice *cuda, CudaStream stream) {
+  CudaResult result;
+  if (cuda->device.collective && cuda->device.collective->check) TRY(wait_together(cuda, stream, &result));
+  else result = cuda->api->cuStreamSynchronize(stream);
+  return cuda_check(cuda, result, "waiting");
 }
 
 void cuda_notice(CudaDevice *cuda, const char *text) {
@@ -140,6 +190,7 @@ static void cuda_close(Device *device) {
   }
   if (cuda->sends) api->cuStreamDestroy_v2(cuda->sends);
   if (cuda->receives) api->cuStreamDestroy_v2(cuda->receives);
+  if (cuda->blas) api->cublasLtDestroy(cuda->blas);
   api->cuDevicePrimaryCtxRelease_v2(cuda->ordinal);
   free(cuda);
 }

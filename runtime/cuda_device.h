@@ -17,11 +17,13 @@ typedef struct CudaGpu {
   char name[128];
   int compute; // capability times ten
   int multiprocessors;
-  int64_t total, available; // bytes of memory; `available` is -1 unless asked for by cuda_gpu
+  int64_t memory; // bytes
 } CudaGpu;
 
 // How many GPUs there are. EXIT_DEVICE where there is no driver or it finds none.
 Status cuda_gpu_count(int *out);
 Status cuda_gpu(int number, CudaGpu *out);
+// Bytes of its memory that are free now; takes as long as opening it.
+Status cuda_gpu_free_memory(int number, int64_t *out);
 
 #endif

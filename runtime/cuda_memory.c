@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/cuda_context.h"
+#include "runtime/cuda_gemm.h"
 
 static double megabytes(int64_t bytes) { return 1e-6 * (double)bytes; }
 
@@ -124,14 +124,21 @@ void cuda_scratch_give(CudaDevice *cuda, int queue, CudaScratch *scratch) {
 
 // ---- whether a program fits -----------------------------------------------------------------------------------------
 
-// Bytes of scratch that the program's steps need beyond what the queues have.
-static int64_t scratch_bytes(const CudaDevice *cuda, const Program *program) {
-  int64_t need[CUDA_QUEUES] = {0}, sum = 0;
+void cuda_scratch_needs(CudaDevice *cuda, const Program *program, int64_t need[CUDA_QUEUES]) {
+  memset(need, 0, CUDA_QUEUES * sizeof *need);
   for (int i = 0; i < program->n_setup + program->n_steps; i++) {
     const Step *step = i < program->n_setup ? &program->setup[i] : &program->steps[i - program->n_setup];
-    if (step->queue >= 0 && step->queue < CUDA_QUEUES && step->scratch > need[step->queue])
-      need[step->queue] = step->scratch;
+    if (step->queue < 0 || step->queue >= CUDA_QUEUES) continue;
+    int64_t floats = step->scratch, workspace = SG_COUNTERS + CUDA_GEMM_WORKSPACE / (int64_t)sizeof(float);
+    if (step->gemm && floats < workspace && cuda_blas(cuda)) floats = workspace;
+    if (floats > need[step->queue]) need[step->queue] = floats;
   }
+}
+
+// Bytes of scratch that the program's steps need beyond what the queues have.
+static int64_t scratch_bytes(CudaDevice *cuda, const Program *program) {
+  int64_t need[CUDA_QUEUES], sum = 0;
+  cuda_scratch_needs(cuda, program, need);
   for (int i = 0; i < CUDA_QUEUES; i++)
     if (!cuda->scratch[i] || cuda->scratch[i]->floats < need[i]) sum += need[i] * (int64_t)sizeof(float);
   return sum;

@@ -17,7 +17,8 @@ typedef struct CudaKernels {
 
 static Status refused_image(CudaDevice *cuda, CudaResult result, const char *log) {
   Status status = cuda_check(cuda, result, "loading kernels%s%s", *log ? ": " : "", log);
-  if (result != CUDA_UNSUPPORTED_PTX && result != CUDA_NO_BINARY && result != CUDA_BAD_PTX) return status;
+  if (result != CUDA_UNSUPPORTED_PTX && result != CUDA_NO_BINARY && result != CUDA_BAD_PTX && result != CUDA_BAD_IMAGE)
+    return status;
   Text version = {0};
   int driver = 0;
   status_free(cuda_compiler_version(&version));

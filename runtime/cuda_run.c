@@ -1,11 +1,7 @@
 // CUDA run: a sequence's steps put into streams, captured into a graph, replayed, or timed one by one.
-#include "runtime/cuda_context.h"
+#include "runtime/cuda_gemm.h"
 
 // ---- single steps ---------------------------------------------------------------------------------------------------
-
-static Status step_check(const CudaDevice *cuda, CudaResult result, const Step *step) {
-  return cuda_check(cuda, result, "kernel '%s' (%s)", step->symbol, step->label ? step->label : "");
-}
 
 static Status put_all_reduce(CudaDevice *cuda, const CudaStep *ready) {
   const Step *step = ready->step;
@@ -17,16 +13,16 @@ static Status put_all_reduce(CudaDevice *cuda, const CudaStep *ready) {
                                   step->n_tasks, ready->stream);
   }
   if (from == to) return STATUS_OK;
-  return step_check(cuda, cuda->api->cuMemcpyDtoDAsync_v2(to, from, (size_t)step->n_tasks * 4, ready->stream), step);
+  return cuda_check(cuda, cuda->api->cuMemcpyDtoDAsync_v2(to, from, (size_t)step->n_tasks * 4, ready->stream),
+                    "copying");
 }
 
-static Status put_kernel(CudaDevice *cuda, const CudaStep *ready) {
+static Status put_kernel(CudaDevice *cuda, const CudaStep *ready, bool is_alone) {
   const Step *step = ready->step;
   if (!ready->n_blocks) return STATUS_OK;
-  return step_check(cuda,
-                    cuda->api->cuLaunchKernel(ready->function, ready->n_blocks, 1, 1, (unsigned)step->block, 1, 1,
-                                              (unsigned)step->shared, ready->stream, ready->parameters, NULL),
-                    step);
+  CudaResult result = cuda->api->cuLaunchKernel(ready->function, ready->n_blocks, 1, 1, (unsigned)step->block, 1, 1,
+                                                (unsigned)step->shared, ready->stream, ready->parameters, NULL);
+  return cuda_check_kernel(cuda, result, is_alone, step->symbol, step->label);
 }
 
 static Status put_waits(CudaDevice *cuda, CudaStream stream, const CudaEvent *waits, int n) {
@@ -34,9 +30,11 @@ static Status put_waits(CudaDevice *cuda, CudaStream stream, const CudaEvent *wa
   return STATUS_OK;
 }
 
-static Status put_step(CudaDevice *cuda, const CudaStep *ready) {
+// `is_alone`: all steps before have been waited for.
+static Status put_step(CudaDevice *cuda, const CudaStep *ready, bool is_alone) {
   TRY(put_waits(cuda, ready->stream, ready->waits, ready->n_waits));
-  return ready->function ? put_kernel(cuda, ready) : put_all_reduce(cuda, ready);
+  if (ready->gemm) return cuda_gemm_put(cuda, ready->gemm, ready->way, ready->args, ready->workspace, ready->stream);
+  return ready->function ? put_kernel(cuda, ready, is_alone) : put_all_reduce(cuda, ready);
 }
 
 static Status put_event(CudaDevice *cuda, CudaEvent event, CudaStream stream) {
@@ -76,14 +74,15 @@ static Status put_join(CudaDevice *cuda, const CudaSequence *sequence) {
 // Waits for a step alone, so that what it did wrong is known to be its fault.
 static Status wait_for(CudaDevice *cuda, const CudaStep *ready) {
   if (!ready->function) return cuda_wait(cuda, ready->stream);
-  return step_check(cuda, cuda->api->cuStreamSynchronize(ready->stream), ready->step);
+  return cuda_check_kernel(cuda, cuda->api->cuStreamSynchronize(ready->stream), true, ready->step->symbol,
+                           ready->step->label);
 }
 
 static Status put_timed(CudaDevice *cuda, const CudaSequence *sequence, const CudaStep *ready, double *seconds) {
   float milliseconds = 0;
   TRY(put_waits(cuda, ready->stream, ready->waits, ready->n_waits));
   TRY(put_event(cuda, sequence->clock[0], ready->stream));
-  TRY(put_step(cuda, ready));
+  TRY(put_step(cuda, ready, true));
   TRY(put_event(cuda, sequence->clock[1], ready->stream));
   TRY(wait_for(cuda, ready));
   CUDA_TRY(cuda, cuda->api->cuEventElapsedTime(&milliseconds, sequence->clock[0], sequence->clock[1]), "timing a step");
@@ -96,7 +95,7 @@ static Status put_all(CudaDevice *cuda, const CudaSequence *sequence, bool one_b
   for (int i = 0; i < sequence->n_steps; i++) {
     const CudaStep *ready = &sequence->step[i];
     if (seconds) TRY(put_timed(cuda, sequence, ready, &seconds[i]));
-    else TRY(put_step(cuda, ready));
+    else TRY(put_step(cuda, ready, one_by_one));
     if (ready->done) TRY(put_event(cuda, ready->done, ready->stream));
     if (one_by_one && !seconds) TRY(wait_for(cuda, ready));
   }

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "runtime/cuda_context.h"
+#include "runtime/cuda_gemm.h"
 
 // A sequence in the making.
 typedef struct Making {
@@ -95,6 +95,18 @@ static Status make_parameters(Making *making, const Step *step, CudaStep *out) {
   return STATUS_OK;
 }
 
+// Lets the library take the kernel's place where it is faster.
+static Status make_product(Making *making, const Step *step, CudaStep *out) {
+  CudaDevice *cuda = making->cuda;
+  CudaGemm *gemm = ARENA_ARRAY(making->sequence->arena, CudaGemm, 1);
+  out->workspace = making->sequence->scratch[step->queue]->address + SG_COUNTERS * sizeof(float);
+  Status status = cuda_gemm_begin(cuda, step->gemm, gemm);
+  if (!status) status = cuda_gemm_choose(cuda, gemm, out, out->workspace, &out->way);
+  if (status || out->way < 0) cuda_gemm_end(cuda, gemm);
+  else out->gemm = gemm;
+  return status;
+}
+
 static Status make_kernel(Making *making, const Step *step, CudaStep *out) {
   enum { USUAL_SHARED = 48 << 10 }; // more has to be asked for
   CudaDevice *cuda = making->cuda;
@@ -117,7 +129,8 @@ static Status make_kernel(Making *making, const Step *step, CudaStep *out) {
     CUDA_TRY(cuda, api->cuFuncSetAttribute(out->function, CUDA_FUNCTION_DYNAMIC_SHARED, step->shared),
              "shared memory of the kernel '%s'", step->symbol);
   out->n_blocks = (unsigned)step->n_tasks;
-  return make_parameters(making, step, out);
+  TRY(make_parameters(making, step, out));
+  return step->gemm && cuda_blas(cuda) ? make_product(making, step, out) : STATUS_OK;
 }
 
 // ---- order ----------------------------------------------------------------------------------------------------------
@@ -155,14 +168,12 @@ static Status make_step(Making *making, int i) {
 // them.
 static Status make_queues(Making *making) {
   CudaSequence *sequence = making->sequence;
-  const Program *program = making->plan->program;
-  int64_t scratch[CUDA_QUEUES] = {0};
+  int64_t scratch[CUDA_QUEUES];
   bool is_used[CUDA_QUEUES] = {0};
-  for (int i = 0; i < program->n_setup + program->n_steps; i++) {
-    const Step *step = i < program->n_setup ? &program->setup[i] : &program->steps[i - program->n_setup];
-    if (step->queue < 0 || step->queue >= CUDA_QUEUES)
-      return status_make(EXIT_DEVICE, "there is no queue %d", step->queue);
-    if (step->scratch > scratch[step->queue]) scratch[step->queue] = step->scratch;
+  cuda_scratch_needs(making->cuda, making->plan->program, scratch);
+  for (int i = 0; i < making->plan->n_steps; i++) {
+    int queue = making->plan->steps[i].queue;
+    if (queue < 0 || queue >= CUDA_QUEUES) return status_make(EXIT_DEVICE, "there is no queue %d", queue);
   }
   for (int i = 0; i < making->plan->n_steps; i++) is_used[making->plan->steps[i].queue] = true;
   sequence->queues = ARENA_ARRAY(sequence->arena, int, CUDA_QUEUES);
@@ -257,7 +268,10 @@ void cuda_drop(Device *device, void *dropped) {
   CudaSequence *sequence = dropped;
   if (!sequence) return;
   status_free(cuda_enter(cuda));
+  if (sequence->is_sent) cuda->api->cuStreamSynchronize(cuda->sends); // inputs of a run that never came
   if (sequence->graph) cuda->api->cuGraphExecDestroy(sequence->graph);
+  for (int i = 0; i < sequence->n_steps; i++)
+    if (sequence->step[i].gemm) cuda_gemm_end(cuda, sequence->step[i].gemm);
   for (int i = 0; i < sequence->n_events; i++) cuda->api->cuEventDestroy_v2(sequence->events[i]);
   for (int i = 0; i < sequence->n_tables; i++)
     cuda_release(cuda, sequence->tables[i].address, sequence->tables[i].bytes);

@@ -61,8 +61,8 @@ struct Collective {
   // to[i] = sum (or, if `is_max`, maximum) over all devices of from[i]; `to` may be `from`. On a device with queues it
   // is put into `queue` (the device's own handle: a CUstream) and may return before it is done; else `queue` is NULL.
   Status (*all_reduce)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue);
-  // Asked again and again while the host waits for such a queue, `waited` seconds so far: an error ends the waiting.
-  // NULL: never asked.
+  // Asked again and again while the host waits for such a queue, `waited` seconds so far: an error ends the waiting,
+  // and what is in the queue ends by itself then. NULL: never asked.
   Status (*check)(Collective *collective, double waited);
   // Whether what all_reduce puts into a queue can be captured into a CUDA graph and replayed.
   bool is_capturable;

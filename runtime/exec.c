@@ -133,6 +133,13 @@ const float *exec_output(const Exec *exec, const char *name) {
   return i < 0 ? NULL : exec->host[i];
 }
 
+Status exec_used(const Exec *exec, const char *name, float *values) {
+  int i = program_find(exec->program, BUFFER_INPUT, name);
+  if (i < 0) return status_make(EXIT_WEIGHTS, "the program has no input '%s'", name);
+  return exec->device->table->download(exec->device, values, exec->address[i],
+                                       shape_elements(exec->program->buffers[i].shape));
+}
+
 static Status find_param(const Exec *exec, const char *name, int *out) {
   *out = program_find(exec->program, BUFFER_PARAM, name);
   if (*out >= 0) return STATUS_OK;
@@ -168,6 +175,8 @@ static Status start(Exec *exec, double *seconds) {
 }
 
 Status exec_start(Exec *exec) { return start(exec, NULL); }
+
+bool exec_overlaps(const Exec *exec) { return !exec->device->table->is_host; }
 
 Status exec_finish(Exec *exec) { return exec->device->table->sync(exec->device); }
 

@@ -32,6 +32,10 @@ Status exec_run(Exec *exec);
 Status exec_start(Exec *exec);
 Status exec_send(Exec *exec);
 Status exec_finish(Exec *exec);
+// Whether the device computes while the host does other work: else exec_start returns when all is done.
+bool exec_overlaps(const Exec *exec);
+// Copies out the values that an input had in the last run: host memory may hold the next ones.
+Status exec_used(const Exec *exec, const char *name, float *values);
 
 // As exec_run, with a clock around each step: seconds[i] for step i of the program.
 Status exec_profile(Exec *exec, double *seconds);

@@ -22,7 +22,9 @@ enum { CONTEXT_DIGITS = 16, MOST_END = sizeof SHELF_CUDA };
 static bool has_end(const char *name, const char *end) {
   return strlen(name) == HASH_TEXT - 1 + strlen(end) && !strcmp(name + HASH_TEXT - 1, end);
 }
-static bool is_kept(const char *name) { return has_end(name, SHELF_CPU) || has_end(name, SHELF_CUDA); }
+static bool is_kept(const char *name) {
+  return has_end(name, SHELF_CPU) || has_end(name, SHELF_CUDA) || has_end(name, SHELF_CHOICE);
+}
 
 void shelf_path(const char *directory, Hash context, Hash content, const char *end, Text *out) {
   text_printf(out, "%s/%016" PRIx64 "%016" PRIx64 "%s", directory, context.high, content.high, end);

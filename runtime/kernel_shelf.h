@@ -9,9 +9,10 @@
 // What the name of a directory begins with in which kernels are built.
 #define SHELF_BUILD "build."
 
-// What the names of bundles end in: shared objects of the CPU, modules of CUDA.
-#define SHELF_CPU  ".kernels.so"
-#define SHELF_CUDA ".kernels.cuda"
+// What the names of bundles end in: shared objects of the CPU, modules of CUDA, and what was measured of products.
+#define SHELF_CPU    ".kernels.so"
+#define SHELF_CUDA   ".kernels.cuda"
+#define SHELF_CHOICE ".kernels.gemm"
 
 // Where a bundle of kernels of that context (what they were compiled with) belongs; `end` is one of the above.
 void shelf_path(const char *directory, Hash context, Hash content, const char *end, Text *out);

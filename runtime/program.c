@@ -78,13 +78,25 @@ static bool verify_launch(const Step *step) {
   return step->queue >= 0 && step->queue <= QUEUE_COLLECTIVE && step->n_waits >= 0;
 }
 
+static bool verify_gemm(const Gemm *gemm, int n_args) {
+  const int64_t sizes[] = {gemm->m, gemm->n, gemm->k, gemm->batch, gemm->a_row, gemm->b_row, gemm->out_row};
+  const int64_t strides[] = {gemm->a_batch, gemm->b_batch, gemm->out_batch};
+  for (int i = 0; i < 7; i++)
+    if (sizes[i] < 1 || sizes[i] > max_floats) return false;
+  for (int i = 0; i < 3; i++)
+    if (strides[i] < 0 || strides[i] > max_floats) return false;
+  return n_args == 3 + gemm->has_bias && gemm->a_row >= (gemm->a_transposed ? gemm->m : gemm->k) &&
+         gemm->b_row >= (gemm->b_transposed ? gemm->k : gemm->n) && gemm->out_row >= gemm->n;
+}
+
 static bool verify_step(const Program *program, const Step *step, const char *list, int i, Text *why) {
   if (!step->function && (!step->symbol || !is_identifier(step->symbol))) {
     text_printf(why, "%s %d has no function", list, i);
     return false;
   }
   if (step->n_args < 0 || step->n_read < 0 || step->n_read > step->n_args || step->n_args > MAX_STEP_ARGS ||
-      step->n_tasks < 0 || step->scratch < 0 || step->scratch > max_floats || !verify_launch(step)) {
+      step->n_tasks < 0 || step->scratch < 0 || step->scratch > max_floats || !verify_launch(step) ||
+      (step->gemm && !verify_gemm(step->gemm, step->n_args))) {
     text_printf(why, "%s %d has impossible sizes", list, i);
     return false;
   }
@@ -146,6 +158,14 @@ static void put_buffer(Text *out, const Buffer *buffer) {
   text_put(out, "\n");
 }
 
+static void put_gemm(Text *out, const Gemm *gemm) {
+  const int64_t sizes[] = {gemm->m,     gemm->n,       gemm->k,       gemm->batch,   gemm->a_row,
+                           gemm->b_row, gemm->out_row, gemm->a_batch, gemm->b_batch, gemm->out_batch};
+  for (int i = 0; i < GEMM_SIZES; i++) text_printf(out, " %" PRId64, sizes[i]);
+  text_printf(out, " %d %d %d %d %d %d", gemm->a_transposed, gemm->b_transposed, gemm->has_bias, gemm->relu,
+              gemm->b_first, gemm->precision);
+}
+
 static void put_steps(Text *out, const char *list, const Step *steps, int n) {
   text_printf(out, "%s %d\n", list, n);
   for (int i = 0; i < n; i++) {
@@ -160,6 +180,8 @@ static void put_steps(Text *out, const char *list, const Step *steps, int n) {
     for (int j = 0; j < step->rows; j++) text_printf(out, " %" PRId64, step->row_floats[j]);
     text_printf(out, " %d", step->n_waits);
     for (int j = 0; j < step->n_waits; j++) text_printf(out, " %d", step->waits[j]);
+    text_printf(out, " %d", step->gemm != NULL);
+    if (step->gemm) put_gemm(out, step->gemm);
     text_put(out, "\n");
   }
 }

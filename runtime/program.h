@@ -43,6 +43,19 @@ typedef enum StepKind {
   STEP_ALL_REDUCE, // symbol "sum" or "max": argument 1 becomes that of argument 0 over all devices, `n_tasks` floats
 } StepKind;
 
+// A product of matrices kept row by row, as which a device's library may compute a step instead of its kernel:
+// out[i] = relu(a[i] b[i] + bias) for each i of the batch, the sum over k in f32. The step's arguments are a (m x k),
+// b (k x n), bias (n floats) if there is one, and out (m x n); or b before a.
+typedef enum GemmPrecision { GEMM_F32, GEMM_TF32, GEMM_F16, GEMM_BF16 } GemmPrecision; // of a and b as multiplied
+typedef struct Gemm {
+  int64_t m, n, k, batch;
+  int64_t a_row, b_row, out_row;       // floats from one row as kept to the next
+  int64_t a_batch, b_batch, out_batch; // floats from one matrix to the next; 0: one for the whole batch
+  bool a_transposed, b_transposed;     // kept as k x m, n x k
+  bool has_bias, relu, b_first;
+  GemmPrecision precision;
+} Gemm;
+
 typedef struct Step {
   StepKind kind;
   const char *symbol;        // in the compiled source; NULL if `function` is given
@@ -66,6 +79,7 @@ typedef struct Step {
   // that `waits` numbers (in the same list of steps). Devices with one queue run the list in order.
   int queue, n_waits;
   const int *waits;
+  const Gemm *gemm; // what the kernel computes, if it is that; else NULL
 } Step;
 
 // Queue of the collective operations.

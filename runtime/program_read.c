@@ -184,6 +184,17 @@ static void get_buffer(Reader *reader, Buffer *buffer) {
   if (kind == BUFFER_CONSTANT) get_values(reader, buffer);
 }
 
+static const Gemm *get_gemm(Reader *reader) {
+  Gemm *gemm = ARENA_ARRAY(reader->arena, Gemm, 1);
+  int64_t *sizes[GEMM_SIZES] = {&gemm->m,     &gemm->n,       &gemm->k,       &gemm->batch,   &gemm->a_row,
+                                &gemm->b_row, &gemm->out_row, &gemm->a_batch, &gemm->b_batch, &gemm->out_batch};
+  bool *flags[] = {&gemm->a_transposed, &gemm->b_transposed, &gemm->has_bias, &gemm->relu, &gemm->b_first};
+  for (int i = 0; i < GEMM_SIZES; i++) *sizes[i] = get_int(reader, 0, INT64_MAX);
+  for (int i = 0; i < 5; i++) *flags[i] = get_int(reader, 0, 1) != 0;
+  gemm->precision = (GemmPrecision)get_int(reader, 0, GEMM_BF16);
+  return gemm;
+}
+
 // What CUDA and queues add.
 static void get_launch(Reader *reader, Step *step) {
   step->kind = (StepKind)get_int(reader, 0, STEP_ALL_REDUCE);
@@ -201,6 +212,7 @@ static void get_launch(Reader *reader, Step *step) {
   int *waits = ARENA_ARRAY(reader->arena, int, step->n_waits + 1);
   for (int i = 0; i < step->n_waits; i++) waits[i] = (int)get_int(reader, 0, INT32_MAX);
   step->waits = waits;
+  if (get_int(reader, 0, 1)) step->gemm = get_gemm(reader);
 }
 
 static void get_step(Reader *reader, Step *step) {

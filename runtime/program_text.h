@@ -4,8 +4,8 @@
 
 #include "runtime/program.h"
 
-#define PROGRAM_MAGIC "sgprogram 2"
-enum { BUFFER_KINDS = BUFFER_SLAB + 1 };
+#define PROGRAM_MAGIC "sgprogram 3"
+enum { BUFFER_KINDS = BUFFER_SLAB + 1, GEMM_SIZES = 10 };
 // By BufferKind.
 extern const char *const buffer_kind_names[BUFFER_KINDS];
 

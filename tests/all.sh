@@ -3,6 +3,7 @@
 set -u
 build=$1
 export TALLY=$PWD/$build/tally SGC=$PWD/$build/sgc SGRUN=$PWD/$build/sgrun SGC_CACHE=$PWD/$build/cache
+export SIMGPU_CACHE=$PWD/$build/simgpu
 : >"$TALLY"
 
 programs() { find "$1/tests" -name 'test_*' -type f -perm -u+x ! -name '*.log' | sort; }
@@ -16,4 +17,5 @@ export SGC=$PWD/$build/asan/sgc SGRUN=$PWD/$build/asan/sgrun
 sh tests/run.sh sanitized $(programs "$build/asan") tests/tools/test_cli.sh tests/tools/test_predict.sh tests/tools/test_data.sh \
   tests/tools/test_recipe.sh tests/tools/test_runs.sh tests/tools/test_study.sh
 sh tests/golden/run.sh "$build/golden" tests/golden/data "$build"
+sh tests/gpu/all.sh "$build" quick
 sh tests/tally.sh "$TALLY"

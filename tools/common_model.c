@@ -332,6 +332,21 @@ ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *optio
   return cli_status(cli, compile(graph, options, out));
 }
 
+static ExitCode set_precision(const Cli *cli, const Target **target) {
+  const char *name = cli_option(cli, "precision");
+  Precision precision;
+  if (!name) return EXIT_DONE;
+  if (!precision_find(name, &precision))
+    return cli_fail(cli, EXIT_USAGE, "there is no precision '%s'; there are f32, tf32, bf16 and f16", name);
+  const Target *precise = target_with_precision(*target, precision);
+  if (!precise)
+    return cli_fail(cli, EXIT_USAGE,
+                    "%s does not multiply in %s: tf32 and bf16 need a GPU from sm_80 on, f16 from sm_75",
+                    (*target)->name, name);
+  *target = precise;
+  return EXIT_DONE;
+}
+
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out) {
   *out = (CompileOptions){.exact = cli_flag(cli, "exact", false)};
   ExitCode code = choose_target(cli, &out->target);
@@ -342,6 +357,8 @@ ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out
     out->target = target_reference();
   }
   free(compiler);
+  code = set_precision(cli, &out->target);
+  if (code) return code;
   const char **disabled = NULL;
   int n = 0, capacity = 0;
   for (int i = 0; cli_option_at(cli, "disable", i); i++) {

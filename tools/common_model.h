@@ -21,7 +21,8 @@
 
 // Options of the compiler.
 #define COMPILE_OPTIONS                                                                                                \
-  TARGET_OPTION, {"exact", 0, NULL, "only rewrites that keep every bit"},                                              \
+  TARGET_OPTION, {"precision", 0, "NAME", "f32 (default); tf32, bf16, f16: round factors for a GPU's tensor cores"},   \
+      {"exact", 0, NULL, "only rewrites that keep every bit"},                                                         \
       {"disable", 0, "PASS", "do not run a pass; may be repeated"},                                                    \
       {"stop-after", 0, "PASS", "run the passes up to this one"}, {                                                    \
     "dump-passes", 0, NULL, "print the graph after each pass that changed it, and times, to stderr"                    \

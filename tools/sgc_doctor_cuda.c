@@ -17,9 +17,11 @@ static void print_gpu(int number) {
   char name[16];
   snprintf(name, sizeof name, "cuda:%d", number);
   if (!is_well(name, cuda_gpu(number, &gpu))) return;
-  printf("%-10s %s: sm_%d, %d multiprocessors, ", name, gpu.name, gpu.compute, gpu.multiprocessors);
-  if (gpu.available >= 0) printf("%.0f of ", 1e-6 * (double)gpu.available);
-  printf("%.0f MB%s\n", 1e-6 * (double)gpu.total, gpu.available >= 0 ? " free" : "");
+  int64_t available = 0;
+  printf("%-10s %s: sm_%d, %d multiprocessors, %.0f MB\n", name, gpu.name, gpu.compute, gpu.multiprocessors,
+         1e-6 * (double)gpu.memory);
+  if (!is_well("", cuda_gpu_free_memory(number, &available))) return;
+  printf("%-10s %.0f MB are free\n", "", 1e-6 * (double)available);
   if (!is_well("", cuda_code_choose(gpu.compute, &code))) return;
   printf("%-10s kernels as %s_%d: %s\n", "", code.is_ptx ? "compute" : "sm", code.compute,
          code.is_ptx ? "PTX, which the driver translates" : "machine code");

@@ -3,7 +3,7 @@
 
 #include "compiler/gpu.h"
 #include "runtime/base/strmap.h"
-#include "runtime/cuda_compile.h"
+#include "runtime/cuda_cache.h"
 #include "tools/sgc.h"
 
 // Operations that a framework which runs them one by one would start: all nodes but leaves and other views of a value.
@@ -133,21 +133,18 @@ static void put_json(const Account *account, Text *out) {
 
 // ---- the command ----------------------------------------------------------------------------------------------------
 
-// Asks ptxas what each kernel takes.
+// What ptxas says that each kernel takes; the kernel cache remembers it.
 static ExitCode find_resources(const Cli *cli, Account *account, Arena *arena) {
-  Text image = {0}, log = {0};
   CudaCode code = {account->target->compute, false};
-  Status status = cuda_compile(account->program->source, account->program->cc_flags, code, true, &image, &log);
-  ExitCode result = EXIT_DONE;
-  if (status) result = cli_fail(cli, status_code(status), "%s\n%.2000s", status_message(status), text_get(&log));
-  status_free(status);
+  CudaImages *images = NULL;
   CudaResources *resources = NULL;
-  int n = result ? 0 : cuda_resources(text_get(&log), arena, &resources);
+  Status status = cuda_images_load(account->program->source, account->program->cc_flags, code, NULL, NULL, &images);
+  if (status) return cli_status(cli, status);
+  int n = cuda_images_resources(images, arena, &resources);
   account->resources = strmap_new(arena);
   for (int i = 0; i < n; i++) strmap_set(account->resources, resources[i].symbol, &resources[i]);
-  text_free(&image);
-  text_free(&log);
-  return result;
+  cuda_images_free(images);
+  return EXIT_DONE;
 }
 
 static ExitCode explain(const Cli *cli) {

@@ -42,8 +42,8 @@ static ExitCode run_graph(const Cli *cli, const Training *training, Graph *graph
     const Buffer *buffer = &runner->program->buffers[i];
     size_t size = (size_t)shape_elements(buffer->shape) * sizeof(float);
     if (buffer->kind == BUFFER_INPUT && exec_input(from, buffer->name))
-      memcpy(exec_input(runner->exec, buffer->name), exec_input(from, buffer->name), size);
-    if (buffer->kind != BUFFER_PARAM) continue;
+      code = cli_status(cli, exec_used(from, buffer->name, exec_input(runner->exec, buffer->name)));
+    if (code || buffer->kind != BUFFER_PARAM) continue;
     float *values = malloc(size + 1);
     if (!values) BUG("out of memory");
     Status status = exec_get(from, buffer->name, values);

@@ -43,6 +43,14 @@ void contract_schedule(Lower *lower) {
   }
 }
 
+const Gemm *contract_as_gemm(const Target *target, const Group *group, Arena *arena) {
+  CudaContract cuda;
+  Gemm gemm;
+  if (target->kind != TARGET_CUDA || !contract_is_in(group)) return NULL;
+  if (!cuda_contract_match(target, group, &cuda, NULL) || !cuda_gemm_describe(&cuda, &gemm)) return NULL;
+  return arena_memdup(arena, &gemm, sizeof gemm);
+}
+
 void contract_preamble(const Target *target, Text *source) {
   if (target->kind == TARGET_CUDA) cuda_contract_preamble(target, source);
   if (target->kind != TARGET_CPU) return;

@@ -28,6 +28,9 @@ bool contract_can_fuse(const Target *target, const Group *group, Text *why);
 // Fills the function of lower_ir(lower) - tasks, scratch, body - for a group that contract_can_fuse accepts.
 void contract_schedule(Lower *lower);
 
+// The matrix product that the group is, if it is one that a device's library can compute; in `arena`, or NULL.
+const Gemm *contract_as_gemm(const Target *target, const Group *group, Arena *arena);
+
 // Appends the micro-kernels. Stands after the generic preamble.
 void contract_preamble(const Target *target, Text *source);
 

@@ -152,10 +152,12 @@ static void follow_expr(Follower *f, const IrExpr *e, uint32_t active, double we
 
 // A function of the preamble: those of quads touch memory once, others say themselves what they touch.
 static void follow_call(Follower *f, const IrExpr *call, uint32_t active, double weight) {
-  bool is_load = !strcmp(call->name, "load_quad"), is_store = !strcmp(call->name, "store_quad");
+  bool is_quad = !strcmp(call->name, "load_quad") || !strcmp(call->name, "store_quad");
+  bool is_one = !strcmp(call->name, "load_one"); // of IrStmt.calls
   for (int k = 0; k < call->n_args; k++) {
     const IrExpr *arg = call->arg[k];
-    if ((is_load || is_store) && arg->kind == IR_ADDRESS) add_request(f, arg->buffer, arg->arg[0], 16, active, weight);
+    if ((is_quad || is_one) && arg->kind == IR_ADDRESS)
+      add_request(f, arg->buffer, arg->arg[0], is_quad ? 16 : 4, active, weight);
     else follow_expr(f, arg, active, weight);
   }
 }
@@ -221,9 +223,11 @@ static void follow(Follower *f, const IrStmt *s, uint32_t active, double weight)
     return;
   case IR_IF: follow_if(f, s, active, weight); return;
   case IR_DO: follow_call(f, s->value, active, weight); return;
+  case IR_LAMBDA:
+    if (s->calls) follow(f, s->calls, active, weight);
+    return;
   case IR_STORE_N:
   case IR_BARRIER:
-  case IR_LAMBDA: // called by templates, whose schedules count themselves
   case IR_COMMENT: return;
   }
 }

@@ -69,37 +69,47 @@ static void find_roles(Matcher *m) {
   }
 }
 
-// What an element of a value costs when it is computed where it is read.
-static int64_t price_in_place(const Node *node) {
+enum { NEVER = 1 << 20 };
+
+// Operations for an element of a value that is computed where it is read, those for its operands included.
+static int64_t price_in_place(const Matcher *m, const Node *node) {
+  if (member(m->group, node) < 0) return COST_LOAD;
+  int64_t operands = 0, reads = 1;
+  for (int k = 0; k < node->n_in; k++) operands += price_in_place(m, node->in[k]);
   switch (op_info(node->op)->cls) {
-  case CLASS_ELEMENTWISE: return map_op_price(node->op);
-  case CLASS_MOVEMENT: return node->op == OP_concat ? node->n_in : node->op == OP_reshape ? 6 : 1;
-  case CLASS_SPATIAL: return node->op == OP_resize ? 16 : 1 << 20;
+  case CLASS_ELEMENTWISE: return operands + map_op_price(node->op);
+  case CLASS_MOVEMENT: return operands + (node->op == OP_reshape ? 6 : 1);
+  case CLASS_SPATIAL:
+    if (node->op != OP_resize) return NEVER;
+    reads = node_attr(node, "mode").i ? 1 : 4; // bilinear
+    return reads * operands + 4 * reads;
   case CLASS_CONTRACT:
-    return is_depthwise(node) && node->op == OP_conv2d ? 3 * node->in[1]->shape.dim[2] * node->in[1]->shape.dim[3]
-                                                       : 1 << 20;
-  default: return 1 << 20;
+    if (node->op != OP_conv2d || !is_depthwise(node)) return NEVER;
+    return node->in[1]->shape.dim[2] * node->in[1]->shape.dim[3] * operands;
+  default: return NEVER;
   }
 }
 
 // Operands are computed while they are loaded. In a kernel of its own each element would be computed once, stored and
 // read again; here it is computed for every tap and every tile of rows that reads it.
 static bool check_before(Matcher *m) {
-  enum { TILE = 128, CHEAP = 8 }; // rows of the largest tile; operations that cost less than a way through memory
+  enum { TILE = 128, CHEAP = 10, DEAR = 64 }; // rows of the largest tile; about the price of a way through memory
   const Node *core = m->out->core;
   int64_t price = 0;
   for (int i = 0; i < m->group->n_nodes; i++) {
-    const Node *node = m->group->nodes[i];
-    if (m->role[i] != ROLE_BEFORE) continue;
-    if (!compute_can(node->op)) return refuse(m->why, "%s has a kernel of its own", op_info(node->op)->name);
-    price += price_in_place(node);
+    if (m->role[i] == ROLE_BEFORE && !compute_can(m->group->nodes[i]->op))
+      return refuse(m->why, "%s has a kernel of its own", op_info(m->group->nodes[i]->op)->name);
+  }
+  for (int k = 0; k < core->n_in; k++) {
+    int64_t own = price_in_place(m, core->in[k]);
+    if (own > price) price = own;
   }
   if (price <= CHEAP) return true;
+  if (price > DEAR) return refuse(m->why, "operands would cost too much to compute where they are loaded");
   if (core->op != OP_conv2d) return refuse(m->why, "only a convolution's operands are computed while they are loaded");
   Shape weight = core->in[1]->shape;
   if (weight.dim[2] * weight.dim[3] > 1) return refuse(m->why, "operands would be computed for each tap");
-  if (weight.dim[0] > TILE) return refuse(m->why, "operands would be computed for each tile");
-  return price < 1 << 20 || refuse(m->why, "an operand is a sum of its own");
+  return weight.dim[0] <= TILE || refuse(m->why, "operands would be computed for each tile");
 }
 
 static bool check_after(Matcher *m) {
@@ -168,14 +178,13 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
 void cuda_contract_schedule(Lower *lower, const CudaContract *contract) {
   switch (contract->form) {
   case CUDA_GEMM: cuda_schedule_gemm(lower, contract); return;
-  case CUDA_DOT: cuda_schedule_dot(lower, contract); return;
   case CUDA_DEPTHWISE: cuda_schedule_depthwise(lower, contract); return;
   case CUDA_DEPTHWISE_DW: cuda_schedule_depthwise_dw(lower, contract); return;
   }
 }
 
 void cuda_contract_preamble(const Target *target, Text *source) {
-  (void)target;
   cuda_preamble_gemm(source);
+  cuda_preamble_mma(target->precision, source);
   cuda_preamble_depthwise(source);
 }

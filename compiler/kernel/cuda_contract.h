@@ -12,7 +12,6 @@
 
 typedef enum CudaForm {
   CUDA_GEMM,         // tiles of a matrix product
-  CUDA_DOT,          // a warp for each sum, or for a few that share an operand: few results of long sums
   CUDA_DEPTHWISE,    // conv2d of one channel each
   CUDA_DEPTHWISE_DW, // its gradient by the weight
 } CudaForm;
@@ -28,6 +27,8 @@ typedef struct CudaContract {
 bool cuda_contract_match(const Target *target, const Group *group, CudaContract *out, Text *why);
 // The product of a group that matched, in the group's one kernel.
 void cuda_contract_schedule(Lower *lower, const CudaContract *contract);
+// Whether the group is one product of matrices as a device's library computes it, with a bias and relu at most.
+bool cuda_gemm_describe(const CudaContract *contract, Gemm *out);
 // The templates. Stand after the generic preamble.
 void cuda_contract_preamble(const Target *target, Text *source);
 
@@ -53,23 +54,25 @@ typedef struct CudaOperand {
 } CudaOperand;
 // How the operand with value e at (c, k) is best read; c < n_c, k < n_k.
 CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, const IrVar *k, int64_t n_k);
-// Appends the local function `name`(c, k) for it and returns the expression that names it.
-IrExpr *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k);
+// Appends the local function `name`(c, k) for it.
+IrStmt *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k);
 // Appends the local function `name`(params...) whose value is e.
-IrExpr *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params);
+IrStmt *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params);
 // Appends the local function `name`(params..., sum) that stores every result of the group that stands at `index` of
 // the core's value, where `is_valid`.
-IrExpr *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Node *core, int n_params,
+IrStmt *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Node *core, int n_params,
                          IrVar *const *params, IrExpr *const *index, IrExpr *is_valid);
 
 // ---- tiles
 
 typedef struct CudaTile {
-  int bm, bn, bk, tm, tn; // block's tile, and a thread's part of it
+  int bm, bn, bk, tm, tn; // block's tile; a thread's part of it, of the warp's 4 tm x 8 tn
+  int pack;               // 0: by multiply-adds; else by tensor cores, with 1 or 2 factors in a word
   int splits;             // parts of the sum, in blocks of their own
 } CudaTile;
 int cuda_tile_threads(const CudaTile *tile);
-int cuda_tile_shared(const CudaTile *tile); // floats of shared memory
+const char *cuda_tile_name(const CudaTile *tile, Precision precision, Arena *arena); // its template
+int cuda_tile_shared(const CudaTile *tile);                                          // floats of shared memory
 // Blocks that a multiprocessor shall have room for: the registers that they leave each other are enough.
 int cuda_tile_resident(const CudaTile *tile);
 // The tile with the least time by a model of occupancy, waves, instructions and bytes.
@@ -77,13 +80,21 @@ CudaTile cuda_choose_tile(const Target *target, const CudaProduct *product, cons
 // Streaming multiprocessors of a usual GPU of the architecture.
 int cuda_multiprocessors(const Target *target);
 
+// ---- what templates' calls touch (IrStmt.calls), for cuda_access.h
+
+// The block of a local function's calls; empty when made.
+IrStmt *cuda_calls(Ir *ir, IrStmt *lambda);
+// Appends a call of the function, of four floats' address if is_four, to a part of the block.
+void cuda_call(Ir *ir, IrStmt *block, IrStmt *lambda, IrExpr *const *args, bool is_four);
+IrStmt *cuda_where(Ir *ir, IrStmt *block, IrExpr *condition); // the block of an if, or `block` where that holds always
+
 // ---- schedules
 
 void cuda_schedule_gemm(Lower *lower, const CudaContract *contract);
-void cuda_schedule_dot(Lower *lower, const CudaContract *contract);
 void cuda_schedule_depthwise(Lower *lower, const CudaContract *contract);
 void cuda_schedule_depthwise_dw(Lower *lower, const CudaContract *contract);
 void cuda_preamble_gemm(Text *out);
+void cuda_preamble_mma(Precision precision, Text *out);
 void cuda_preamble_depthwise(Text *out);
 
 #endif

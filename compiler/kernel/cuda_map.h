@@ -26,6 +26,8 @@ typedef struct CudaReductions {
   bool is_nested;     // one depends on another
   bool is_guarded;    // one stands behind a condition
   int64_t longest;    // elements of the longest
+  int64_t work;       // turns of the loops that each of those elements takes
+  int64_t inner;      // elements of those that each element of a row has for itself; 0 = none
   int64_t stride;     // the smallest distance between neighbours of a reduction, in floats
   int64_t row_stride; // the smallest distance between neighbouring rows
 } CudaReductions;
@@ -55,6 +57,9 @@ void cuda_put_quads(Map *map, IrStmt *body, IrExpr *thread);
 void cuda_put_quad(Map *map, IrStmt *body, IrExpr *first);
 // Appends to `body` the loads of what the values read at var, var + 1, ..., and puts number `lane` of those in place.
 void cuda_load_quads(Map *map, IrStmt *body, const IrVar *var, IrExpr *first, IrExpr *lane, int n, IrExpr **value);
+
+// Puts one pass over the elements in the place of two, where a value needs the mean and the variance of the same ones.
+void cuda_moments(Ir *ir, int n, IrExpr **value);
 
 // The stores of the row, or those of its elements, in the innermost open loop.
 void cuda_put_stores(Emit *emit, const Map *map, bool of_row);

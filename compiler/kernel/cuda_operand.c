@@ -162,16 +162,16 @@ CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, c
 
 // ---- functions
 
-IrExpr *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params) {
+IrStmt *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params) {
   IrStmt *lambda = ir_lambda(lower->ir, body, name, n_params, params);
   Emit emit;
   emit_begin(&emit, lower, lambda->body[0]);
   emit_expect(&emit, e);
   lambda->value = emit_value(&emit, e);
-  return ir_ref(lower->ir, lambda->var);
+  return lambda;
 }
 
-IrExpr *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k) {
+IrStmt *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k) {
   Ir *ir = lower->ir;
   IrVar *params[] = {c, k};
   Place place;
@@ -186,10 +186,10 @@ IrExpr *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead 
   IrExpr *address = ir_address(ir, place.buffer, emit_value(&emit, place.index));
   IrExpr *nowhere = ir_call(ir, IR_POINTER, "sg_nowhere", 0, NULL);
   lambda->value = guard ? ir_select(ir, guard, address, nowhere) : address;
-  return ir_ref(ir, lambda->var);
+  return lambda;
 }
 
-IrExpr *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Node *core, int n_params,
+IrStmt *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Node *core, int n_params,
                          IrVar *const *params, IrExpr *const *index, IrExpr *is_valid) {
   Ir *ir = lower->ir;
   const Group *group = lower->group;
@@ -212,5 +212,5 @@ IrExpr *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Nod
     IrExpr *at = emit_value(&emit, offset[i]), *result = emit_value(&emit, value[i]);
     ir_store(ir, emit_block(&emit), lower_out(lower, group->outs[i]), at, result);
   }
-  return ir_ref(ir, lambda->var);
+  return lambda;
 }

@@ -18,11 +18,6 @@ typedef struct Survey {
   IrMap seen;
 } Survey;
 
-static bool is_reduction(const IrExpr *e, const void *unused) {
-  (void)unused;
-  return e->kind == IR_REDUCE;
-}
-
 static bool is_reference(const IrExpr *e, const void *var) { return e->kind == IR_REF && e->var == var; }
 
 bool cuda_uses_loops(const Map *map, const IrExpr *e, int from, int to) {
@@ -45,16 +40,43 @@ static void survey_loads(Survey *s, IrMap *seen, const IrExpr *e, const IrVar *e
   ir_map_set(seen, s->map->lower->ir->arena, e, s);
   if (e->kind == IR_LOAD && e->type == IR_FLOAT && e->buffer->kind == IR_BUFFER_IN) {
     note_stride(&s->out->stride, e->arg[0], element);
-    if (s->map->n_outer) note_stride(&s->out->row_stride, e->arg[0], s->map->loop[s->map->n_outer - 1].var);
+    if (s->map->n_outer && ir_uses(e->arg[0], element))
+      note_stride(&s->out->row_stride, e->arg[0], s->map->loop[s->map->n_outer - 1].var);
   }
   for (int k = 0; k < e->n_args; k++) survey_loads(s, seen, e->arg[k], element);
+}
+
+// Turns of the loops of a reduction and of those inside it.
+static int64_t elements_below(const IrExpr *e) {
+  int64_t n = 1;
+  for (; e->kind == IR_REDUCE; e = e->arg[0]) n *= e->i;
+  return n;
+}
+
+// The reductions in the body of a chain (which begins at `top`): those of its elements, and whether there are others.
+static void survey_body(Survey *s, IrMap *seen, const IrExpr *top, const IrExpr *e) {
+  Ir *ir = s->map->lower->ir;
+  if (e->n_args == 0 || e->type == IR_INDEX || ir_map_get(seen, e)) return;
+  ir_map_set(seen, ir->arena, e, s);
+  if (e->kind == IR_REDUCE) {
+    bool is_of_element = false;
+    for (const IrExpr *link = top; link->kind == IR_REDUCE && link->op == top->op; link = link->arg[0])
+      is_of_element = is_of_element || ir_any(ir, e, is_reference, link->var);
+    s->out->is_nested |= !is_of_element;
+    int64_t work = elements_below(e);
+    if (is_of_element && work > s->out->work) s->out->work = work;
+    if (is_of_element) return;
+  }
+  for (int k = 0; k < e->n_args; k++) survey_body(s, seen, top, e->arg[k]);
 }
 
 static void survey(Survey *s, const IrExpr *e, bool is_guarded) {
   const Map *map = s->map;
   if (e->n_args == 0 || e->type == IR_INDEX || ir_map_get(&s->seen, e)) return;
   ir_map_set(&s->seen, map->lower->ir->arena, e, s);
-  if (e->kind == IR_REDUCE && !cuda_uses_loops(map, e, map->n_outer, map->n_loops)) {
+  if (e->kind == IR_REDUCE && cuda_uses_loops(map, e, map->n_outer, map->n_loops)) {
+    s->out->inner += elements_below(e);
+  } else if (e->kind == IR_REDUCE) {
     const IrExpr *body = e, *last = e;
     int64_t n = 1;
     for (; body->kind == IR_REDUCE && body->op == e->op; body = body->arg[0]) {
@@ -64,8 +86,8 @@ static void survey(Survey *s, const IrExpr *e, bool is_guarded) {
     s->out->n++;
     if (n > s->out->longest) s->out->longest = n;
     s->out->is_guarded |= is_guarded;
-    s->out->is_nested |= ir_any(map->lower->ir, body, is_reduction, NULL);
-    IrMap seen = {0};
+    IrMap seen = {0}, seen_in_body = {0};
+    survey_body(s, &seen_in_body, e, body);
     survey_loads(s, &seen, body, last->var);
     survey(s, body, is_guarded);
     return;
@@ -74,7 +96,7 @@ static void survey(Survey *s, const IrExpr *e, bool is_guarded) {
 }
 
 CudaReductions cuda_reductions(const Map *map) {
-  CudaReductions out = {0};
+  CudaReductions out = {.work = 1};
   Survey s = {.map = map, .out = &out};
   for (int k = 0; k < map->n_stores; k++) survey(&s, map->store[k].value, false);
   return out;
@@ -88,7 +110,9 @@ enum {
   FEW = 8,             // elements of a reduction that are no work for several threads
   MODEST = 32,
   WARP = 32,
-  LONG = 1024,     // elements that are worth a block
+  LONG = 1024,      // elements that are worth a block
+  VERY_LONG = 2048, // ... the largest one, where there are few
+  MOST_LANES = 1024,
   LEAST_SHARE = 8, // elements a thread, for a row to be shared by blocks
 };
 
@@ -107,15 +131,21 @@ static void choose_lanes(CudaPlan *plan, const CudaReductions *r) {
     plan->lanes = CUDA_BLOCK / plan->rows;
     return;
   }
-  if (r->longest > LONG || (plan->n_rows < FULL && r->longest > 2 * WARP)) plan->lanes = CUDA_BLOCK;
-  else plan->lanes = power_of_two(r->longest / 2, WARP);
+  bool is_few = plan->n_rows * WARP < FULL * CUDA_BLOCK; // warps would not fill the device
+  if (r->longest > LONG || (is_few && r->longest > 2 * WARP)) {
+    plan->rows = 1;
+    plan->lanes = power_of_two(r->longest / 2, CUDA_BLOCK);
+    return;
+  }
+  plan->lanes = power_of_two(r->longest / 2, WARP);
   plan->rows = CUDA_BLOCK / plan->lanes;
 }
 
 // Blocks that share rows: as many as fill the device, each with enough to do.
 static int64_t choose_parts(const CudaPlan *plan, const CudaReductions *r) {
   int64_t groups = (plan->n_rows + plan->rows - 1) / plan->rows;
-  if (plan->lanes == 1 || r->is_nested || r->is_guarded || groups > SG_COUNTERS || plan->n_inner > LONG) return 1;
+  if (plan->lanes == 1 || r->is_nested || r->is_guarded || r->inner || groups > SG_COUNTERS || plan->n_inner > LONG)
+    return 1;
   int64_t wanted = FULL / groups, most = r->longest / (plan->lanes * LEAST_SHARE);
   int64_t parts = wanted < most ? wanted : most;
   return parts > 1 ? parts : 1;
@@ -136,6 +166,8 @@ void cuda_plan(Map *map, CudaPlan *plan) {
   }
   if (r.n) choose_lanes(plan, &r);
   plan->parts = choose_parts(plan, &r);
+  if (plan->lanes == CUDA_BLOCK && plan->parts == 1 && plan->n_rows < FULL / 2 && r.longest >= VERY_LONG)
+    plan->lanes = MOST_LANES;
   plan->n_blocks = (plan->n_rows + plan->rows - 1) / plan->rows * plan->parts;
 }
 
@@ -193,12 +225,13 @@ static int64_t cost_apart(const Group *group) {
 
 // The most elements that one thread goes through.
 static int64_t longest_thread(const CudaPlan *plan, const CudaReductions *r) {
-  return (r->longest * r->n / plan->parts + plan->n_inner) / plan->lanes;
+  int64_t turns = (plan->n_inner + plan->lanes - 1) / plan->lanes;
+  return r->longest * r->n * r->work / plan->parts / plan->lanes + turns * (1 + r->inner);
 }
 
 enum {
   LAUNCH = 1 << 20, // operations of all threads that take about as long as to start a kernel
-  PATIENCE = 256,   // elements of a thread that do
+  PATIENCE = 64,    // elements of a thread that do
 };
 
 bool cuda_can_fuse(const Target *target, const Group *group, Text *why) {
@@ -217,6 +250,11 @@ bool cuda_can_fuse(const Target *target, const Group *group, Text *why) {
   arena_free(arena);
   if (!fits) return refuse(why, "the results have different shapes");
   if (cost > LAUNCH && cost > 3 * cost_apart(group)) return refuse(why, "values would be computed more than once");
-  if (thread > PATIENCE && n_blocks < FULL / 2) return refuse(why, "together they would not be parallel");
+  if (thread > PATIENCE && n_blocks < FULL / 2) {
+    if (why)
+      text_printf(why, "together they would not be parallel: %lld elements a thread in %lld blocks", (long long)thread,
+                  (long long)n_blocks);
+    return false;
+  }
   return true;
 }

@@ -77,31 +77,70 @@ static void schedule_concat(Lower *lower, Node *node) {
   }
 }
 
-// ---- cumsum: a thread for each row along the axis. A chain of additions has no parallel form that keeps its bits.
+// ---- cumsum: a thread for each row along the axis, or a block where rows are few
 
-static void schedule_cumsum(Lower *lower, Node *node) {
-  Ir *ir = lower->ir;
-  int64_t axis = node_attr(node, "axis").i, n = node->shape.dim[axis], n_rows = 1;
-  MapLoop loop[MAP_LOOPS];
+typedef struct Rows {
+  MapLoop loop[MAP_LOOPS]; // over all axes but that of the sum
+  int n_loops;
+  int64_t n_rows;
   IrExpr *index[MAX_RANK];
-  int n_loops = 0;
+} Rows;
+
+static Rows rows_along(Ir *ir, const Node *node, int64_t axis) {
+  Rows rows = {.n_rows = 1};
   for (int k = 0; k < node->shape.rank; k++) {
     IrVar *var = ir_var(ir, IR_INDEX, lower_axis_name(node->shape.rank, k), 0, node->shape.dim[k] - 1);
-    index[k] = ir_ref(ir, var);
+    rows.index[k] = ir_ref(ir, var);
     if (k == axis || node->shape.dim[k] == 1) continue;
-    loop[n_loops++] = (MapLoop){var, node->shape.dim[k], 1};
-    n_rows *= node->shape.dim[k];
+    rows.loop[rows.n_loops++] = (MapLoop){var, node->shape.dim[k], 1};
+    rows.n_rows *= node->shape.dim[k];
   }
+  return rows;
+}
+
+static void put_row_of_thread(Lower *lower, Node *node, Rows *rows, int64_t axis) {
+  Ir *ir = lower->ir;
+  int64_t n = node->shape.dim[axis];
   enum { THREADS = 64 };
-  set_blocks(ir, THREADS, (n_rows + THREADS - 1) / THREADS);
-  IrExpr *row = global_thread(ir);
-  IrStmt *block = below(ir, ir->function->body, row, n_rows);
-  if (n_loops) cuda_let_loops(ir, block, loop, 0, n_loops, row);
+  set_blocks(ir, THREADS, (rows->n_rows + THREADS - 1) / THREADS);
+  IrExpr *row = global_thread(ir), **index = rows->index;
+  IrStmt *block = below(ir, ir->function->body, row, rows->n_rows);
+  if (rows->n_loops) cuda_let_loops(ir, block, rows->loop, 0, rows->n_loops, row);
   IrVar *sum = ir_mutable(ir, block, "sum", ir_convert(ir, IR_DOUBLE, ir_number(ir, 0)));
   if (n > 1) block = ir_for(ir, block, index[axis]->var, ir_int(ir, 0), ir_int(ir, n), 1, IR_SERIAL);
   if (node_attr(node, "reverse").i) index[axis] = ir_sub(ir, ir_int(ir, n - 1), index[axis]);
   ir_accumulate(ir, block, OP_add, sum, lower_value(lower, node->in[0], index));
   ir_store(ir, block, lower->out[0], lower_offset(lower, node, index), ir_convert(ir, IR_FLOAT, ir_ref(ir, sum)));
+}
+
+// The threads' elements are added up in doubling steps; what came before is carried from one stretch to the next.
+static void put_row_of_block(Lower *lower, Node *node, Rows *rows, int64_t axis) {
+  Ir *ir = lower->ir;
+  int64_t n = node->shape.dim[axis];
+  set_blocks(ir, CUDA_BLOCK, rows->n_rows);
+  IrStmt *block = ir->function->body;
+  if (rows->n_loops) cuda_let_loops(ir, block, rows->loop, 0, rows->n_loops, ir_ref(ir, ir->function->task));
+  IrExpr *nothing = ir_convert(ir, IR_DOUBLE, ir_number(ir, 0));
+  IrVar *carry = ir_mutable(ir, block, "carry", nothing), *start = ir_var(ir, IR_INDEX, "start", 0, n - 1);
+  block = ir_for(ir, block, start, ir_int(ir, 0), ir_int(ir, n), CUDA_BLOCK, IR_SERIAL);
+  IrExpr *turn = ir_add(ir, ir_ref(ir, start), ir_ref(ir, ir->function->thread));
+  IrExpr *is_inside = ir_less(ir, turn, ir_int(ir, n));
+  rows->index[axis] = node_attr(node, "reverse").i ? ir_sub(ir, ir_int(ir, n - 1), turn) : turn;
+  IrExpr *element = ir_select(ir, is_inside, lower_value(lower, node->in[0], rows->index), ir_number(ir, 0));
+  element = ir_ref(ir, ir_let(ir, block, "element", ir_convert(ir, IR_DOUBLE, element)));
+  IrVar *sum = ir_let(ir, block, "sum", ir_call(ir, IR_DOUBLE, "block_scan<256>", 1, &element));
+  IrExpr *value = ir_convert(ir, IR_FLOAT, ir_op2(ir, OP_add, ir_ref(ir, carry), ir_ref(ir, sum)));
+  IrStmt *inside = ir_is_int(is_inside, 1) ? block : ir_if(ir, block, is_inside)->body[0];
+  ir_store(ir, inside, lower->out[0], lower_offset(lower, node, rows->index), value);
+  ir_accumulate(ir, block, OP_add, carry, ir_call(ir, IR_DOUBLE, "block_sum<256>", 1, &element));
+}
+
+static void schedule_cumsum(Lower *lower, Node *node) {
+  enum { MANY_ROWS = 1 << 12 };
+  int64_t axis = node_attr(node, "axis").i;
+  Rows rows = rows_along(lower->ir, node, axis);
+  if (rows.n_rows >= MANY_ROWS || node->shape.dim[axis] == 1) put_row_of_thread(lower, node, &rows, axis);
+  else put_row_of_block(lower, node, &rows, axis);
 }
 
 // ---- nearest: a thread a query where queries are many, else a block for a few queries
@@ -167,6 +206,21 @@ static void schedule_random(Lower *lower, Node *node) {
 // ---- all
 
 static const char functions[] =
+    // The sum of this thread's value and those of the threads before it, of N; with barriers.
+    "template <int N> INLINE double block_scan(double v) {\n"
+    "  __shared__ double part[N];\n"
+    "  __syncthreads();\n"
+    "  part[threadIdx.x] = v;\n"
+    "  __syncthreads();\n"
+    "  for (int d = 1; d < N; d *= 2) {\n"
+    "    const double before = threadIdx.x >= d ? part[threadIdx.x - d] : 0;\n"
+    "    __syncthreads();\n"
+    "    v += before;\n"
+    "    part[threadIdx.x] = v;\n"
+    "    __syncthreads();\n"
+    "  }\n"
+    "  return v;\n"
+    "}\n"
     // The nearest point not above the query and the nearest above it, of equal ones the first; -1 = none.
     "struct Near { float below, above; int below_at, above_at; };\n"
     "INLINE void add_near(Near &n, float query, float point, int at) {\n"

@@ -12,6 +12,7 @@ enum {
   LATENCY = 500,        // cycles from a load to its use, a barrier included
   BYTES_A_CYCLE = 40,   // from the second-level cache, a multiprocessor
   START = 1500,         // cycles until a wave's first operands are there
+  MMA = 8,              // cycles of a scheduler for an instruction of its tensor core
   FINISH = 10,          // instructions for a result
   MEET = 3000,          // cycles for the last block to find the others' parts
   REGISTERS = 64 << 10, // of a multiprocessor
@@ -19,22 +20,39 @@ enum {
 };
 
 static const CudaTile tiles[] = {
-    {128, 128, 8, 8, 8, 1}, {128, 64, 8, 8, 8, 1}, {64, 128, 8, 8, 8, 1}, {64, 64, 8, 8, 4, 1},  {128, 32, 8, 8, 4, 1},
-    {32, 128, 8, 4, 8, 1},  {32, 64, 16, 4, 4, 1}, {64, 32, 16, 4, 4, 1}, {32, 32, 16, 4, 4, 1}, {16, 128, 16, 4, 4, 1},
-    {16, 64, 16, 4, 4, 1},  {64, 16, 16, 4, 2, 1}, {32, 16, 16, 4, 2, 1}, {8, 128, 16, 2, 4, 1}, {8, 64, 16, 2, 4, 1},
+    {128, 128, 8, 8, 8, 0, 1}, {128, 64, 8, 8, 8, 0, 1},  {64, 128, 8, 8, 8, 0, 1}, {64, 64, 8, 8, 4, 0, 1},
+    {128, 32, 8, 8, 4, 0, 1},  {32, 128, 8, 4, 8, 0, 1},  {32, 64, 16, 4, 4, 0, 1}, {64, 32, 16, 4, 4, 0, 1},
+    {32, 32, 16, 4, 4, 0, 1},  {16, 128, 16, 4, 4, 0, 1}, {16, 64, 16, 4, 4, 0, 1}, {64, 16, 16, 4, 2, 0, 1},
+    {32, 16, 16, 4, 2, 0, 1},  {8, 128, 16, 2, 4, 0, 1},  {8, 64, 16, 2, 4, 0, 1},  {16, 128, 8, 4, 4, 0, 1},
+    {16, 64, 8, 4, 4, 0, 1},   {8, 128, 8, 2, 4, 0, 1},   {8, 64, 8, 2, 4, 0, 1},
+};
+// A word of shared memory holds two factors of half the size: these are then twice as deep.
+static const CudaTile mma_tiles[] = {
+    {128, 128, 16, 16, 4, 1, 1}, {128, 64, 16, 16, 4, 1, 1}, {64, 128, 16, 8, 8, 1, 1},
+    {64, 64, 16, 8, 4, 1, 1},    {32, 64, 16, 4, 4, 1, 1},   {64, 32, 16, 4, 4, 1, 1},
+    {32, 32, 16, 4, 2, 1, 1},    {16, 128, 16, 4, 4, 1, 1},  {16, 64, 16, 4, 2, 1, 1},
 };
 
 int cuda_tile_threads(const CudaTile *tile) { return tile->bm * tile->bn / (tile->tm * tile->tn); }
 
-// Two tiles of each operand, their lines longer by four so that they fall into different banks (SgTile::PAD); when
-// these are done with, each warp has room for a line of each of its threads' results (SgTile::put).
+const char *cuda_tile_name(const CudaTile *tile, Precision precision, Arena *arena) {
+  if (!tile->pack)
+    return arena_printf(arena, "SgTile<%d, %d, %d, %d, %d>", tile->bm, tile->bn, tile->bk, tile->tm, tile->tn);
+  return arena_printf(arena, "SgMma<%d, %d, %d, %d, %d, %d>", tile->bm, tile->bn, tile->bk, 4 * tile->tm, 8 * tile->tn,
+                      (int)precision);
+}
+
+// Two tiles of each operand, their lines longer by PAD so that they fall into different banks; when these are done
+// with, each warp has room for ROWS lines of results (SgTile, SgMma).
 int cuda_tile_shared(const CudaTile *tile) {
-  int operands = 2 * tile->bk * (tile->bm + tile->bn + 8), lines = cuda_tile_threads(tile) * tile->tn;
+  int pad = tile->pack ? 8 : 4, warps = cuda_tile_threads(tile) / 32;
+  int deep = tile->pack == 2 ? tile->bk / 2 : tile->bk, operands = 2 * deep * (tile->bm + tile->bn + 2 * pad);
+  int lines = tile->pack ? warps * 8 * (8 * tile->tn + 8) : warps * 4 * 8 * tile->tn;
   return operands > lines ? operands : lines;
 }
 
 int cuda_tile_resident(const CudaTile *tile) {
-  int threads = cuda_tile_threads(tile), registers = tile->tm * tile->tn >= 64 && threads <= 128 ? 168 : 128;
+  int threads = cuda_tile_threads(tile), registers = threads <= 128 ? 168 : 128;
   return REGISTERS / (registers * threads);
 }
 
@@ -64,11 +82,17 @@ static double staging(const CudaOperand *operand, int c, int bk) {
   return each * c * bk;
 }
 
-// Whether a thread has registers for its share of an operand's tile, one address each.
-static bool has_room(const CudaOperand *operand, int c, const CudaTile *tile) {
-  enum { ROOM = 8 };
-  if (operand->read == CUDA_READ_FOUR || operand->read == CUDA_READ_COSTLY) return true;
-  return c * tile->bk <= ROOM * cuda_tile_threads(tile);
+// Addresses or values that a thread has in registers for its share of an operand's tile, where it takes one for each.
+static int singles(const CudaOperand *operand, int c, const CudaTile *tile) {
+  bool has_few = operand->read == CUDA_READ_FOUR || operand->read == CUDA_READ_COSTLY;
+  return has_few ? 0 : c * tile->bk / cuda_tile_threads(tile);
+}
+
+// Whether these fit beside the sums.
+static bool has_room(const CudaOperand *a, const CudaOperand *b, const CudaTile *tile) {
+  enum { ROOM = 8, LARGE = 64 };
+  int of_a = singles(a, tile->bm, tile), of_b = singles(b, tile->bn, tile);
+  return of_a <= ROOM && of_b <= ROOM && (tile->tm * tile->tn < LARGE || of_a + of_b <= ROOM);
 }
 
 static double time_of(const Target *target, const CudaTile *tile, const CudaProduct *p, const CudaOperand *a,
@@ -78,6 +102,11 @@ static double time_of(const Target *target, const CudaTile *tile, const CudaProd
   double steps = (double)ceil_div(ceil_div(p->k, tile->bk), tile->splits);
   // Of all threads together, in instructions of warps.
   double inner = (count + (tile->tm + 3) / 4 + (tile->tn + 3) / 4) * (double)tile->bk * threads;
+  if (tile->pack) {
+    int factors = target->precision == PRECISION_TF32 ? 8 : 16; // deep is an instruction, of 16 x 8 results
+    double issued = MMA * (tile->tm / 4.0) * tile->tn + 4 * (tile->tm / 4.0) + 2 * tile->tn;
+    inner = issued * tile->bk / factors * threads;
+  }
   double step = (inner + staging(a, tile->bm, tile->bk) + staging(b, tile->bn, tile->bk) + 12.0 * threads) / 32;
   double finish = FINISH * (double)tile->bm * tile->bn / 32;
   double bytes = 4.0 * tile->bk * (tile->bm + tile->bn);
@@ -98,13 +127,15 @@ static double time_of(const Target *target, const CudaTile *tile, const CudaProd
   return time;
 }
 
-CudaTile cuda_choose_tile(const Target *target, const CudaProduct *product, const CudaOperand *a,
-                          const CudaOperand *b) {
-  CudaTile best = {0};
-  double best_time = 0;
-  for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
-    CudaTile tile = tiles[i];
-    if (!has_room(a, tile.bm, &tile) || !has_room(b, tile.bn, &tile)) continue;
+static void choose(const Target *target, const CudaProduct *product, const CudaOperand *a, const CudaOperand *b, int n,
+                   const CudaTile *list, CudaTile *best, double *best_time) {
+  for (int i = 0; i < n; i++) {
+    CudaTile tile = list[i];
+    if (tile.pack && target->precision != PRECISION_TF32) {
+      tile.pack = 2;
+      tile.bk *= 2;
+    }
+    if (!has_room(a, b, &tile)) continue;
     int64_t results = product->batches * ceil_div(product->m, tile.bm) * ceil_div(product->n, tile.bn);
     for (tile.splits = 1; tile.splits <= MAX_SPLITS; tile.splits *= 2) {
       if (tile.splits > 1 && (results > SG_COUNTERS || product->k < (int64_t)tile.splits * tile.bk * 4)) break;
@@ -112,10 +143,20 @@ CudaTile cuda_choose_tile(const Target *target, const CudaProduct *product, cons
       int64_t steps = ceil_div(product->k, tile.bk), part = ceil_div(steps, tile.splits);
       if (part * (tile.splits - 1) >= steps) continue;
       double time = time_of(target, &tile, product, a, b);
-      if (best.bm && time >= best_time) continue;
-      best = tile;
-      best_time = time;
+      if (best->bm && time >= *best_time) continue;
+      *best = tile;
+      *best_time = time;
     }
   }
+}
+
+CudaTile cuda_choose_tile(const Target *target, const CudaProduct *product, const CudaOperand *a,
+                          const CudaOperand *b) {
+  enum { LEAST = 16 }; // of each size, for tensor cores
+  bool is_mma = target->precision != PRECISION_F32 && product->m >= LEAST && product->n >= LEAST && product->k >= LEAST;
+  CudaTile best = {0};
+  double time = 0;
+  if (is_mma) choose(target, product, a, b, sizeof mma_tiles / sizeof *mma_tiles, mma_tiles, &best, &time);
+  if (!best.bm) choose(target, product, a, b, sizeof tiles / sizeof *tiles, tiles, &best, &time);
   return best;
 }

@@ -124,6 +124,7 @@ struct IrStmt {
   const char *text;
   IrVar *const *param; // LAMBDA
   int n_params;
+  IrStmt *calls; // LAMBDA: statements, not in the text, that touch memory as the calls of a template do; or NULL
   IrStmt **body;
   int n_body, cap_body;
 };

@@ -185,6 +185,7 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
     info->requests = access.requests;
     info->sectors = access.sectors;
     info->ideal_sectors = access.ideal_sectors;
+    info->gemm = contract_as_gemm(target, group, arena);
   }
   arena_free(scratch);
 }

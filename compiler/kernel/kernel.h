@@ -4,6 +4,7 @@
 
 #include "compiler/graph.h"
 #include "compiler/target.h"
+#include "runtime/program.h"
 
 // Nodes computed together. Members are in topological order; `ins` are the values read from memory (each once),
 // `outs` the members whose values are stored because something outside needs them.
@@ -25,6 +26,7 @@ typedef struct KernelInfo {
   int block, shared;  // CUDA: threads a block, bytes of dynamic shared memory
   // CUDA: loads and stores of whole warps, the 32-byte sectors that they touch, and how many would do (cuda_access.h).
   double requests, sectors, ideal_sectors;
+  const Gemm *gemm;     // CUDA: the product that the kernel computes, as a library may do in its place; else NULL
   int64_t row_floats;   // CUDA: of a kernel that takes rows, the floats of this one; else 0
   int64_t flops, bytes; // for the comment, `sgc explain` and the bench
 } KernelInfo;

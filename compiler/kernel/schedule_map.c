@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "compiler/kernel/cuda_map.h"
 #include "compiler/kernel/schedule_tile.h"
 
 enum { TASK_COST = 40000 }; // operations that are worth a task of their own
@@ -250,6 +251,10 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   order_by_storage(map);
   merge_loops(map);
   if (ir->target->kind == TARGET_CUDA) { // loops become threads: see cuda_map.c
+    IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, n_stores);
+    for (int k = 0; k < n_stores; k++) value[k] = map->store[k].value;
+    cuda_moments(ir, n_stores, value);
+    for (int k = 0; k < n_stores; k++) map->store[k].value = value[k];
     map->n_outer = order_by_reductions(map);
     map->cost = map_price(map);
     return;

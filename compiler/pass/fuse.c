@@ -23,7 +23,8 @@ typedef struct Fuser {
   Arena *arena; // scratch of the pass
   FuseSets *sets;
   GroupIndex *index;
-  bool *is_late; // by node: to go into its user's kernel
+  bool *is_late;   // by node: to go into its user's kernel
+  bool joins_rows; // CUDA, in the end: whether reductions and what is computed of their results become one kernel
   Text why;
 } Fuser;
 
@@ -113,8 +114,13 @@ static bool try_merge(Fuser *fuser, int a, int b) {
 
 // Whether the kernel will share a launch with others of its kind, of whatever size.
 static bool takes_rows(const Fuser *fuser, int set) {
-  return fuser->context->target->kind == TARGET_CUDA &&
-         has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+  if (fuser->context->target->kind != TARGET_CUDA) return false;
+  for (int i = 0; i < size_of(fuser, set); i++) {
+    const Node *node = member(fuser, set, i);
+    OpClass cls = op_info(node->op)->cls;
+    if (cls != CLASS_ELEMENTWISE && (cls != CLASS_REDUCE || shape_elements(node->shape) != 1)) return false;
+  }
+  return true;
 }
 
 // Whether the node is a small new value of a parameter or state, to be written over the old one in a launch of many.
@@ -123,18 +129,37 @@ static bool is_update_of_rows(const Fuser *fuser, const Node *node) {
          shape_elements(node->shape) < SMALL_ELEMENTS;
 }
 
+// Whether the node is made only to be summed to one number, as the squares of a gradient are: sums of whole buffers
+// share a launch.
+static bool is_summed_whole(const Fuser *fuser, const Node *node) {
+  if (!is_read_once(fuser, node)) return false;
+  const Node *user = fuser->index->user[fuser->index->first[node->id]];
+  return op_info(user->op)->cls == CLASS_REDUCE && shape_elements(user->shape) == 1;
+}
+
+static bool is_light(const Fuser *fuser, int set) {
+  return node_needs_kernel(member(fuser, set, 0)) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_REDUCE);
+}
+
 // Whether it pays to compute `value` in the kernel of its user.
 static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *value) {
   if (!node_needs_kernel(value) || !node_needs_kernel(user)) return false;
   if (value->op == OP_concat || user->op == OP_concat) return false;
   int set = fuse_set_of(fuser->sets, value);
-  if (is_update_of_rows(fuser, user) && !takes_rows(fuser, set)) return false;
+  bool is_cuda = fuser->context->target->kind == TARGET_CUDA;
+  if (is_update_of_rows(fuser, user) && !has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE)) return false;
   bool is_same_size = shape_elements(user->shape) == shape_elements(value->shape);
   switch (op_info(user->op)->cls) {
-  case CLASS_ELEMENTWISE: return is_same_size; // a value that is broadcast would be computed again and again
-  case CLASS_REDUCE: return has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
+  case CLASS_ELEMENTWISE:
+    if (is_cuda && is_summed_whole(fuser, user) && !takes_rows(fuser, set)) return false;
+    // A value that is broadcast would be computed again and again, other than by the lanes of its row.
+    return is_same_size || (fuser->joins_rows && is_light(fuser, set));
+  case CLASS_REDUCE:
+    return has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE) || (is_cuda && is_light(fuser, set));
   case CLASS_MOVEMENT: return is_read_once(fuser, value) && shape_elements(user->shape) <= shape_elements(value->shape);
   case CLASS_CONTRACT:
+    if (is_cuda && is_read_once(fuser, value) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_MOVEMENT))
+      return true; // computed while it is loaded
     return is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) && depthwise_in(fuser, set);
   default: return false;
   }
@@ -206,8 +231,11 @@ static void join_front(Fuser *fuser, const Node *depthwise) {
 // ---- kernels side by side
 // ---------------------------------------------------------------------------------------------
 
-static bool is_light(const Fuser *fuser, int set) {
-  return node_needs_kernel(member(fuser, set, 0)) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_REDUCE);
+// On CUDA reductions find each other first: several blocks can share them as long as nothing large follows.
+static bool are_alike(const Fuser *fuser, int a, int b) {
+  if (fuser->context->target->kind != TARGET_CUDA || fuser->joins_rows) return true;
+  return has_only_class(fuser, a, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE) ==
+         has_only_class(fuser, b, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE);
 }
 
 // Kernels that read the same large value, so that it is read once.
@@ -218,9 +246,20 @@ static void join_readers(Fuser *fuser, const Node *value) {
   for (int i = first; i < end; i++) {
     for (int k = i + 1; k < end; k++) {
       int a = fuse_set_of(fuser->sets, index->user[i]), b = fuse_set_of(fuser->sets, index->user[k]);
-      if (a != b && is_light(fuser, a) && is_light(fuser, b)) try_merge(fuser, a, b);
+      if (a != b && is_light(fuser, a) && is_light(fuser, b) && are_alike(fuser, a, b)) try_merge(fuser, a, b);
     }
   }
+}
+
+// What follows from reductions into their kernels, where the lanes of a row can do both.
+static void join_rows(Fuser *fuser) {
+  fuser->joins_rows = true;
+  for (int i = 0; i < fuser->graph->n_nodes; i++) {
+    Node *node = fuser->graph->nodes[i];
+    if (op_info(node->op)->cls == CLASS_ELEMENTWISE || op_info(node->op)->cls == CLASS_REDUCE)
+      join_producers(fuser, node);
+  }
+  for (int i = 0; i < fuser->graph->n_nodes; i++) join_readers(fuser, fuser->graph->nodes[i]);
 }
 
 static bool is_small(const Fuser *fuser, int set) {
@@ -319,6 +358,7 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
     if (is_depthwise(graph->nodes[i])) join_front(&fuser, graph->nodes[i]);
   }
   for (int i = 0; i < graph->n_nodes; i++) join_readers(&fuser, graph->nodes[i]);
+  if (context->target->kind == TARGET_CUDA) join_rows(&fuser);
   join_small(&fuser);
   number_groups(&fuser);
   if (context->explain) explain(&fuser, context->explain);

@@ -39,6 +39,10 @@ bool layout_unpad_pointwise(Graph *graph);
 // target's vector width. Returns whether there were any.
 bool layout_split_reductions(Graph *graph, int block);
 
+// Sums of whole products become sums of flat ones, whose results can stand in a concat of numbers. Returns whether there
+// were any.
+bool layout_flatten_sums(Graph *graph);
+
 // Marks values that need no computing because their elements already stand in another value's storage, in the right
 // order: reshapes of plain values, relayouts that change no byte, slices on block borders. node->into becomes that
 // value. With gaps: slices of the channels of plain pictures too, whose images are as far apart as the pictures'.

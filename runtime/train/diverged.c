@@ -23,16 +23,23 @@ static Status save_batch(const char *path, Exec *exec, const DivergedStep *faile
   const Program *program = exec_program(exec);
   WeightWriter *writer = weight_writer_new();
   Text samples = {0};
-  for (int i = 0; i < program->n_buffers; i++) {
+  Arena *arena = arena_new();
+  Status status = STATUS_OK;
+  for (int i = 0; i < program->n_buffers && !status; i++) {
     const Buffer *buffer = &program->buffers[i];
     if (buffer->kind != BUFFER_INPUT) continue;
-    const float *values = exec_input(exec, buffer->name);
+    float *values = ARENA_ARRAY(arena, float, shape_elements(buffer->shape));
+    status = exec_used(exec, buffer->name, values);
     weight_writer_add(writer, buffer->name, WEIGHT_F32, buffer->shape, values);
   }
   diverged_samples(failed, 0, "\n", &samples);
   weight_writer_metadata(writer, "sgc.samples", text_get(&samples));
   text_free(&samples);
-  return weight_writer_save(writer, path);
+  Status saved = weight_writer_save(writer, path);
+  arena_free(arena);
+  if (!status) return saved;
+  status_free(saved);
+  return status;
 }
 
 static Status save_readme(const char *path, const char *directory, const DivergedStep *failed) {

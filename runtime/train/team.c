@@ -42,13 +42,13 @@ Share team_part(const Team *team, int64_t batch) {
 
 // ---- running --------------------------------------------------------------------------------------------------------
 
-static void run_member(Member *member, Exec *exec) {
-  Team *team = member->team;
-  member->status = exec_run(exec);
-  // the others wait for this one's sums
-  if (member->status && team->world && status_code(member->status) != EXIT_PEER)
-    world_fail(team->world, status_message(member->status));
+// The others wait for this one's sums: they are told that none will come.
+static Status tell_others(Team *team, Status status) {
+  if (status && team->world && status_code(status) != EXIT_PEER) world_fail(team->world, status_message(status));
+  return status;
 }
+
+static void run_member(Member *member, Exec *exec) { member->status = tell_others(member->team, exec_run(exec)); }
 
 static void *drive(void *argument) {
   Member *member = argument;
@@ -96,6 +96,16 @@ Status team_run(Team *team, Exec *const *execs) {
   while (team->n > 1 && team->n_running) pthread_cond_wait(&team->done, &team->lock);
   pthread_mutex_unlock(&team->lock);
   return take_status(team);
+}
+
+bool team_overlaps(const Team *team, Exec *const *execs) { return team->n == 1 && exec_overlaps(execs[0]); }
+
+Status team_start(Team *team, Exec *const *execs) {
+  return team_overlaps(team, execs) ? tell_others(team, exec_start(execs[0])) : STATUS_OK;
+}
+
+Status team_finish(Team *team, Exec *const *execs) {
+  return team_overlaps(team, execs) ? tell_others(team, exec_finish(execs[0])) : team_run(team, execs);
 }
 
 Status team_open(World *world, int devices, Team **out) {

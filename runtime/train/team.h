@@ -26,6 +26,12 @@ Share team_part(const Team *team, int64_t batch);
 // Runs the programs side by side, execs[i] on device i. One that fails ends the others, here and elsewhere.
 Status team_run(Team *team, Exec *const *execs);
 
+// team_run in two parts, for work of the host in between: a single device that computes while the host does other work
+// (team_overlaps) has begun when team_start returns; others do all in team_finish.
+Status team_start(Team *team, Exec *const *execs);
+Status team_finish(Team *team, Exec *const *execs);
+bool team_overlaps(const Team *team, Exec *const *execs);
+
 // Copies parameters and states of the first device of all to every other one.
 Status team_spread(Team *team, Exec *const *execs);
 

@@ -22,6 +22,11 @@ typedef struct Run {
   int64_t since_best, collapsed;                    // validations since that one; the last ones of constant depth
   double started, saved;
   double epoch_loss; // sum over the steps of this epoch
+  // On a device that computes while the host works, the next part's batch is in the inputs already.
+  bool is_ahead;
+  Batch ahead;
+  int64_t *sample;     // of the batch being computed
+  Status ahead_status; // of making it
 } Run;
 
 void train_path(const char *directory, const char *file, Text *out) {
@@ -214,6 +219,48 @@ void train_hyper(const TrainOptions *options, int64_t step, int part, Exec *exec
   if (random_key) random_step_key(options->seed, step * parts + part, random_key);
 }
 
+// The next batch and what belongs to a part of a step, into the inputs.
+static Status feed_part(Run *run, int64_t step, int part, Batch *out) {
+  const TrainParts *parts = run->parts;
+  TRY(team_feed(parts->team, parts->step, parts->batch, parts->training, out));
+  for (int i = 0; i < team_devices(parts->team); i++) train_hyper(run->options, step, part, parts->step[i]);
+  return STATUS_OK;
+}
+
+// While a part is computed, brings the one after it to the device.
+static void feed_ahead(Run *run, int part) {
+  const TrainParts *parts = run->parts;
+  bool is_last = part + 1 == run->accumulate;
+  int64_t step = run->step + is_last;
+  if (step == run->steps || !team_overlaps(parts->team, parts->step)) return;
+  run->ahead_status = feed_part(run, step, is_last ? 0 : part + 1, &run->ahead);
+  if (!run->ahead_status) run->ahead_status = exec_send(parts->step[0]);
+  run->is_ahead = true;
+}
+
+// The samples' numbers, which the loader would take back when it makes the next batch.
+static Batch keep_samples(const Batch *batch, int64_t *sample) {
+  Batch kept = *batch;
+  memcpy(sample, batch->sample, sizeof *sample * (size_t)batch->n);
+  kept.sample = sample;
+  return kept;
+}
+
+// One part of a step: its batch in, loss and norm of the gradient out.
+static Status one_part(Run *run, int part, Batch *batch) {
+  const TrainParts *parts = run->parts;
+  Status status = run->ahead_status;
+  if (run->is_ahead) *batch = run->ahead;
+  else status = feed_part(run, run->step, part, batch);
+  run->is_ahead = false;
+  run->ahead_status = STATUS_OK;
+  TRY(status);
+  *batch = keep_samples(batch, run->sample);
+  TRY(team_start(parts->team, parts->step));
+  feed_ahead(run, part);
+  return team_finish(parts->team, parts->step);
+}
+
 static Status one_step(Run *run) {
   const TrainOptions *options = run->options;
   const TrainParts *parts = run->parts;
@@ -221,9 +268,7 @@ static Status one_step(Run *run) {
   TrainStep event = {.steps = run->steps, .epochs = options->epochs, .parts = run->accumulate};
   for (int part = 0; part < run->accumulate; part++) {
     Batch batch;
-    TRY(team_feed(parts->team, parts->step, parts->batch, parts->training, &batch));
-    for (int i = 0; i < team_devices(parts->team); i++) train_hyper(options, run->step, part, parts->step[i]);
-    TRY(team_run(parts->team, parts->step));
+    TRY(one_part(run, part, &batch));
     double loss = (double)*exec_output(exec, "loss");
     event.grad_norm = (double)*exec_output(exec, "grad_norm");
     if (isnan(loss)) loss = (double)NAN; // of one sign, for messages
@@ -306,6 +351,8 @@ Status train_run(const TrainParts *parts, const TrainOptions *options) {
   if (is_writer(&run)) TRY(file_make_directory(options->directory));
   TRY(begin(&run));
   run.first_step = run.step;
+  run.sample = calloc((size_t)parts->batch, sizeof *run.sample);
+  if (!run.sample) BUG("out of memory");
   loader_seek(parts->training, run.step / run.steps_per_epoch, run.step % run.steps_per_epoch * run.accumulate);
   Text path = {0};
   train_path(options->directory, "log.jsonl", &path);
@@ -313,6 +360,8 @@ Status train_run(const TrainParts *parts, const TrainOptions *options) {
   text_free(&path);
   if (!status && run.step == 0) status = save_checkpoint(&run); // finds a full disk at once
   if (!status) status = run_steps(&run);
+  status_free(run.ahead_status);
+  free(run.sample);
   train_log_close(run.log);
   return status;
 }

@@ -4,7 +4,7 @@
 #include "runtime/base/random.h"
 #include "runtime/exec.h"
 #include "runtime/kernel_cache.h"
-#include "tests/check.h"
+#include "tests/gpu.h"
 
 static Graph *parse(Arena *arena, const char *name, const char *text) {
   Diag *diag = diag_new(arena, 5);
@@ -58,6 +58,10 @@ static double worst(const float *got, const float *want, int64_t n) {
   return most / scale;
 }
 
+static Status open_device(const Target *target, int threads, Device **out) {
+  return target->kind == TARGET_CUDA ? device_open_cuda(0, out) : device_open_cpu(threads, out);
+}
+
 // Everything that a run leaves behind: outputs, parameters and state, one after another.
 static float *collect(Exec *exec, int64_t *out_n) {
   const Program *program = exec_program(exec);
@@ -87,7 +91,7 @@ static float *check_run(const char *name, const char *text, const Target *target
   Exec *exec = NULL;
   CompileOptions options = {.target = target};
   Status status = compile(graph, &options, &program);
-  if (!status) status = device_open_cpu(threads, &device);
+  if (!status) status = open_device(target, threads, &device);
   if (!status) status = exec_open(program, device, 1, &exec);
   CHECK(!status, "%s: %s", name, status_message(status));
   float *all = NULL;
@@ -176,7 +180,7 @@ static void test_life(const Target *target) {
   Device *device = NULL;
   Exec *exec = NULL;
   Status status = compile(graph, &(CompileOptions){.target = target}, &program);
-  if (!status) status = device_open_cpu(2, &device);
+  if (!status) status = open_device(target, 2, &device);
   if (!status) status = exec_open(program, device, 1, &exec);
   CHECK(!status, "%s", status_message(status));
   if (!status) {
@@ -231,7 +235,8 @@ static void test_initial(void) {
   for (int i = 0; i < 9; i++) CHECK(v[0][i] >= 1 && v[0][i] <= 3, "uniform(1, 3) gives %g", v[0][i]);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  (void)argc;
   test_cases(target_reference());
   test_life(target_reference());
   test_initial();
@@ -243,5 +248,9 @@ int main(void) {
     CHECK_SKIP("generated code: no C compiler");
   }
   free(compiler);
+  if (gpu_find(argv[0])) {
+    test_cases(target_cuda(80));
+    test_life(target_cuda(80));
+  }
   return check_report("exec");
 }

@@ -5,7 +5,7 @@
 #include "compiler/pass/layout.h"
 #include "runtime/base/random.h"
 #include "runtime/exec.h"
-#include "tests/check.h"
+#include "tests/gpu.h"
 
 enum { POOL = 24 };
 
@@ -202,7 +202,7 @@ static void compare(const char *what, const float *got, const float *want, int64
   CHECK(most <= tolerance * scale, "%s is off by %g of %g", what, most, scale);
 }
 
-static void test_seed(uint64_t seed, int n_networks, bool with_gradients) {
+static void test_seed(const Target *target, uint64_t seed, int n_networks, bool with_gradients) {
   Arena *arena = arena_new();
   Graph *original = make_graph(arena, seed, n_networks, with_gradients);
   const float **expected = expected_values(original, arena);
@@ -210,15 +210,17 @@ static void test_seed(uint64_t seed, int n_networks, bool with_gradients) {
   Program *program = NULL;
   Device *device = NULL;
   Exec *exec = NULL;
-  Status status = compile(graph, &(CompileOptions){.target = target_host()}, &program);
-  if (!status) status = device_open_cpu(2, &device);
+  bool is_cuda = target->kind == TARGET_CUDA;
+  Status status = compile(graph, &(CompileOptions){.target = target}, &program);
+  if (!status) status = is_cuda ? device_open_cuda(0, &device) : device_open_cpu(2, &device);
   if (!status) status = exec_open(program, device, 1, &exec);
   if (!status) load_values(exec);
   if (!status) status = exec_run(exec);
-  CHECK(!status, "seed %llu: %s", (unsigned long long)seed, status_message(status));
+  CHECK(!status, "seed %llu on %s: %s", (unsigned long long)seed, target->name, status_message(status));
   for (int i = 0; !status && i < original->n_outputs; i++) {
     const GraphOutput *output = &original->outputs[i];
-    const char *what = arena_printf(arena, "seed %llu: output %s", (unsigned long long)seed, output->name);
+    const char *what =
+        arena_printf(arena, "seed %llu on %s: output %s", (unsigned long long)seed, target->name, output->name);
     compare(what, exec_output(exec, output->name), expected[output->node->id], shape_elements(output->node->shape),
             with_gradients ? 2e-3 : 2e-4);
   }
@@ -254,7 +256,10 @@ int main(int argc, char **argv) {
     CHECK_SKIP("no C compiler at hand");
     return check_report("random_nets");
   }
-  test_seed(only ? only : 1, 6, false);
-  test_seed(only ? only : 2, 2, true);
+  const Target *targets[] = {target_host(), gpu_find(argv[0]) ? target_cuda(80) : NULL};
+  for (int i = 0; i < 2 && targets[i]; i++) {
+    test_seed(targets[i], only ? only : 1, 6, false);
+    test_seed(targets[i], only ? only : 2, 2, true);
+  }
   return check_report("random_nets");
 }

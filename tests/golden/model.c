@@ -4,6 +4,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/strmap.h"
+#include "runtime/cuda_cache.h"
+#include "runtime/cuda_device.h"
 #include "runtime/kernel_cache.h"
 #include "tests/golden/golden.h"
 
@@ -57,15 +59,31 @@ static void gather_program(Gather *gather, const Program *program) {
   }
 }
 
+static Status make_module(const Golden *golden, const Gather *gather) {
+  KernelModule *module = NULL;
+  TRY(kernel_module_load(text_get(&gather->source), golden->target->cc_flags, NULL, NULL, &module));
+  kernel_module_close(module);
+  return STATUS_OK;
+}
+
+static Status make_images(const Golden *golden, const Gather *gather) {
+  CudaGpu gpu;
+  CudaCode code;
+  CudaImages *images = NULL;
+  TRY(cuda_gpu(0, &gpu));
+  TRY(cuda_code_choose(gpu.compute, &code));
+  TRY(cuda_images_load(text_get(&gather->source), golden->target->cc_flags, code, NULL, NULL, &images));
+  cuda_images_free(images);
+  return STATUS_OK;
+}
+
 void golden_gather_end(Golden *golden) {
   Gather *gather = golden->gather;
   golden->gather = NULL;
-  KernelModule *module = NULL;
   Status status = STATUS_OK;
-  if (gather->source.size)
-    status = kernel_module_load(text_get(&gather->source), golden->target->cc_flags, NULL, NULL, &module);
+  if (gather->source.size && golden->target->kind == TARGET_CUDA) status = make_images(golden, gather);
+  else if (gather->source.size) status = make_module(golden, gather);
   status_free(status); // where it fails, the programs fail one by one and say so
-  kernel_module_close(module);
   text_free(&gather->source);
   arena_free(gather->arena);
 }
@@ -84,7 +102,10 @@ Exec *golden_load(const Golden *golden, Build *build, bool is_training, Program 
   }
   if (!status) {
     status = exec_open(*out_program, golden->device, 0, &exec);
-    if (status) program_free(*out_program);
+    if (status) {
+      program_free(*out_program);
+      *out_program = NULL;
+    }
   }
   if (status) {
     printf("%s does not run: %s\n", build->graph->name, status_message(status));

@@ -57,6 +57,11 @@ static int load(const char *what, const char *source, CudaCode code, int n_kerne
     CHECK(is_right, "%s: image %d is of another kind", what, i);
   }
   CHECK(n == n_kernels, "%s: %d kernels, not %d", what, n, n_kernels);
+  Arena *arena = arena_new();
+  CudaResources *resources;
+  int n_accounts = cuda_images_resources(images, arena, &resources);
+  CHECK(code.is_ptx ? !n_accounts : n_accounts >= n_kernels, "%s: %d accounts", what, n_accounts);
+  arena_free(arena);
   int cached = images->was_cached;
   cuda_images_free(images);
   return cached;

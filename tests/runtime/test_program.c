@@ -29,8 +29,21 @@ static Program *make_program(void) {
   };
   static const int args[3] = {0, 5, 1};
   static const int64_t offsets[3] = {2, 0, 0};
+  static const Gemm gemm = {.m = 2,
+                            .n = 3,
+                            .k = 4,
+                            .batch = 1,
+                            .a_row = 4,
+                            .b_row = 4,
+                            .out_row = 5,
+                            .a_batch = 8,
+                            .b_transposed = true,
+                            .relu = true,
+                            .b_first = true,
+                            .precision = GEMM_TF32};
   const Step steps[] = {
       {.symbol = "conv_1",
+       .gemm = &gemm,
        .n_args = 3,
        .n_read = 2,
        .arg_buffer = args,
@@ -72,6 +85,9 @@ static void test_round_trip(void) {
   CHECK_TEXT(again->buffers[0].name, program->buffers[0].name, "a name with escapes");
   CHECK(!memcmp(again->buffers[3].data, program->buffers[3].data, 20 * sizeof(float)), "constants");
   CHECK(again->buffers[2].init_b == -1e300 && again->buffers[2].init_a == 0.1, "init");
+  const Gemm *read = again->steps[0].gemm, *written = program->steps[0].gemm;
+  CHECK(read && !again->steps[1].gemm && read->k == 4 && read->out_row == 5 && read->a_batch == 8 && read->b_first, "a product");
+  CHECK(read && read->b_transposed && read->relu && !read->has_bias && read->precision == written->precision, "flags");
   CHECK(program_find(again, BUFFER_PARAM, "w") == 2 && program_find(again, BUFFER_INPUT, "w") == -1, "find");
 
   char path[] = "/tmp/sgc-test-program.XXXXXX";

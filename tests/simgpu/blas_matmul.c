@@ -5,6 +5,7 @@
 #include "tests/simgpu/driver_handle.h"
 #include "tests/simgpu/driver_memory.h"
 #include "tests/simgpu/half.h"
+#include "tests/simgpu/stream_order.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -52,6 +53,7 @@ static void *matrix(Op *op, const char *name, const BlasMatrix *x, uint64_t addr
       driver_fail(op->context, CUDA_ERROR_ILLEGAL_ADDRESS, "%s: matrix %s: %s", text, name, why);
       return NULL;
     }
+    stream_order_touch(op, at, n, access);
     if (!line) base = host;
   }
   return base;
@@ -96,6 +98,7 @@ static bool finish(Op *op, int batch, const float *sum) {
       driver_fail(op->context, CUDA_ERROR_ILLEGAL_ADDRESS, "matmul: bias: %s", why);
       return false;
     }
+    stream_order_touch(op, at, p->m * bytes, SIM_READ);
   }
   void *d = matrix(op, "D", &p->d, work->d, batch, SIM_WRITE);
   if (!d) return false;
@@ -124,8 +127,10 @@ static bool multiply(Op *op, int batch, bool to_workspace) {
   bool done = true;
   if (work->algo == BLAS_SPLIT) {
     char why[400];
-    partial = sim_memory_range(work->workspace + (uint64_t)batch * area * sizeof *sum, area * sizeof *sum,
-                               to_workspace ? SIM_WRITE : SIM_READ, why, sizeof why);
+    uint64_t at = work->workspace + (uint64_t)batch * area * sizeof *sum;
+    SimAccess access = to_workspace ? SIM_WRITE : SIM_READ;
+    partial = sim_memory_range(at, area * sizeof *sum, access, why, sizeof why);
+    stream_order_touch(op, at, area * sizeof *sum, access);
     if (!partial) {
       driver_fail(op->context, CUDA_ERROR_ILLEGAL_ADDRESS, "matmul: workspace: %s", why);
       done = false;

@@ -2,6 +2,7 @@
 #include "tests/simgpu/driver_graph.h"
 #include "tests/simgpu/driver_handle.h"
 #include "tests/simgpu/driver_memory.h"
+#include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 
 // Enters for a call about a device.
@@ -28,6 +29,7 @@ static void retire_stream(void *handle, void *context) {
 // Ends the context's streams and frees its memory.
 static void destroy(Context *context) {
   schedule_wait_context(context);
+  if (context->error) stream_order_host_all(); // what ran is over, whatever was dropped
   handle_each(HANDLE_STREAM, retire_stream, context);
   memory_free_all(context);
   context->error = CUDA_SUCCESS;

@@ -1,9 +1,12 @@
 // Copies. Where the driver's documentation ("API synchronization behavior") leaves a choice, the simulator takes the
-// one that a careless program notices: copies of pinned memory run late; asynchronous copies of pageable memory are
-// staged during the call or read and written late, as the seed or SIMGPU_PAGEABLE chooses; a synchronous copy from
-// pageable memory returns when the source is staged, and its device side comes in the legacy stream's time.
+// one that a careless program notices: copies of pinned memory run late, and what they will write is spoilt meanwhile;
+// asynchronous copies of pageable memory are staged during the call or read and written late, as the seed or
+// SIMGPU_PAGEABLE chooses; a synchronous copy from pageable memory returns when the source is staged, and its device
+// side comes in the legacy stream's time.
 #include "tests/simgpu/driver_graph.h"
+#include "tests/simgpu/driver_guard.h"
 #include "tests/simgpu/driver_memory.h"
+#include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +46,8 @@ static bool copy_run(Op *op) {
   else if (copy->to_place == PINNED && !memory_is_pinned(to, copy->bytes))
     return fail(op, "the pinned destination was freed before the copy ran");
   if (!to) return fail(op, why);
+  if (!copy->staged && copy->from_place == DEVICE) stream_order_touch(op, copy->from, copy->bytes, SIM_READ);
+  if (copy->to_place == DEVICE) stream_order_touch(op, copy->to, copy->bytes, SIM_WRITE);
   // Pageable memory that is used late may be gone by now, which the kernel's copying survives.
   struct iovec local = {from, copy->bytes}, remote = {to, copy->bytes};
   if (copy->from_place == PAGEABLE && !copy->staged) {
@@ -52,8 +57,20 @@ static bool copy_run(Op *op) {
   } else if (copy->to_place == PAGEABLE) {
     if (process_vm_writev(getpid(), &local, 1, &remote, 1, 0) != (ssize_t)copy->bytes)
       return fail(op, "the pageable destination is no longer there");
-  } else memmove(to, from, copy->bytes);
+  } else {
+    if (copy->from_place == PINNED) guard_open(copy->from, copy->bytes);
+    if (copy->to_place == PINNED) guard_open(copy->to, copy->bytes);
+    memmove(to, from, copy->bytes);
+    if (copy->from_place == PINNED) guard_close(copy->from, copy->bytes);
+    if (copy->to_place == PINNED) guard_close(copy->to, copy->bytes);
+  }
   return true;
+}
+
+static void copy_issue(Op *op) {
+  const CopyWork *copy = (const CopyWork *)op->work;
+  if (copy->from_place == PINNED) guard_copy(op, copy->from, copy->bytes, false);
+  if (copy->to_place == PINNED) guard_copy(op, copy->to, copy->bytes, true);
 }
 
 static void copy_destroy(Work *work) { free(((CopyWork *)work)->staged); }
@@ -66,6 +83,7 @@ static void copy_describe(const Work *work, char *text, size_t n_text) {
 
 static const WorkType copy_type = {.name = "copy",
                                    .node = CU_GRAPH_NODE_TYPE_MEMCPY,
+                                   .issue = copy_issue,
                                    .run = copy_run,
                                    .destroy = copy_destroy,
                                    .describe = copy_describe};
@@ -94,6 +112,26 @@ typedef struct Request {
   size_t bytes;
 } Request;
 
+// Whether a copy that is queued reads or writes the host's range.
+static bool is_awaited(uint64_t start, size_t bytes) {
+  for (Lane *lane = stream_lanes; lane; lane = lane->next)
+    for (const Op *op = lane->first; op; op = op->next) {
+      const CopyWork *copy = (const CopyWork *)op->work;
+      if (op->work->type != &copy_type) continue;
+      if (copy->to_place != DEVICE && copy->to < start + bytes && start < copy->to + copy->bytes) return true;
+      if (copy->from_place != DEVICE && copy->from < start + bytes && start < copy->from + copy->bytes) return true;
+    }
+  return false;
+}
+
+// What the destination holds is undefined until the copy is done: something that no stale value looks like.
+static void spoil(uint64_t start, size_t bytes) {
+  if (driver_options.eager || is_awaited(start, bytes)) return;
+  guard_open(start, bytes);
+  memset((void *)(uintptr_t)start, 0xff, bytes);
+  guard_close(start, bytes);
+}
+
 static CUresult put_copy(Request r, Stream *stream, bool synchronous) {
   Context *context = stream->context;
   Place to, from;
@@ -119,6 +157,7 @@ static CUresult put_copy(Request r, Stream *stream, bool synchronous) {
   }
   if (to == PAGEABLE && !stream->capture && stages()) ends = true;
   Op *op;
+  if (to == PINNED && !ends && !stream->capture) spoil(r.to, r.bytes);
   CUresult result = stream_put(stream, &copy->work, &op);
   if (!result && op && ends) {
     schedule_wait(op);

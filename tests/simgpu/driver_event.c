@@ -1,5 +1,6 @@
 #include "tests/simgpu/driver_graph.h"
 #include "tests/simgpu/driver_handle.h"
+#include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,7 @@ CUresult CUDAAPI cuEventRecord(CUevent hEvent, CUstream hStream) { return cuEven
 static CUresult wait_captured(const Event *event, Stream *stream) {
   Capture *capture = capture_find(event->capture);
   if (!capture) return CUDA_ERROR_CAPTURED_EVENT;
-  if (capture->broken) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  if (capture->broken) return stream->capture ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_ERROR_INVALID_VALUE;
   return capture_depend(capture, stream, event->nodes, event->n_nodes);
 }
 
@@ -107,7 +108,7 @@ CUresult CUDAAPI cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned in
     capture_break(stream->capture);
     return driver_leave(CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
   }
-  if (!event->record || event->record->done) return driver_leave(CUDA_SUCCESS);
+  if (!event->record) return driver_leave(CUDA_SUCCESS);
   if (stream == context->legacy && (result = capture_forbids_legacy(context))) return driver_leave(result);
   stream_issue(stream, work_nothing(), &event->record, 1);
   return driver_leave(CUDA_SUCCESS);
@@ -147,6 +148,7 @@ CUresult CUDAAPI cuEventQuery(CUevent hEvent) {
   Op *record = event->record ? op_keep(event->record) : NULL;
   if (record && !record->done) schedule_nudge();
   bool done = !record || record->done;
+  if (record && done) stream_order_host(record);
   op_release(record);
   if (context->error) return driver_leave(context->error);
   return driver_leave(done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);

@@ -2,6 +2,7 @@
 // and a last one into the stream that waits for all.
 #include "tests/simgpu/driver_graph.h"
 #include "tests/simgpu/driver_handle.h"
+#include "tests/simgpu/stream_order.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@ typedef struct ExecNode {
   Work *work;
   Context *context;
   int *after, n_after;
+  int chain; // that of the first node before it which no other node has gone on from
 } ExecNode;
 
 // CUgraphExec points at it.
@@ -19,17 +21,30 @@ typedef struct Exec {
   Op *last; // of the latest launch: launches of one exec don't overlap
 } Exec;
 
+static int chain_of(const Exec *exec, const ExecNode *node, bool *taken) {
+  for (int i = 0; i < node->n_after; i++) {
+    int before = node->after[i];
+    if (taken[before]) continue;
+    taken[before] = true;
+    return exec->nodes[before].chain;
+  }
+  return stream_order_chain();
+}
+
 static Exec *exec_new(const Graph *graph) {
   Exec *exec = handle_new(HANDLE_EXEC, sizeof *exec);
   exec->n_nodes = graph->n_nodes;
   exec->nodes = calloc((size_t)graph->n_nodes + 1, sizeof *exec->nodes);
+  bool *taken = calloc((size_t)graph->n_nodes + 1, sizeof *taken);
   for (int k = 0; k < graph->n_nodes; k++) {
     const Node *node = graph->nodes[k];
     ExecNode *copy = &exec->nodes[k];
     *copy = (ExecNode){.work = work_keep(node->work), .context = node->context, .n_after = node->n_after};
     copy->after = calloc((size_t)node->n_after + 1, sizeof *copy->after);
     for (int i = 0; i < node->n_after; i++) copy->after[i] = node->after[i]->index;
+    copy->chain = chain_of(exec, copy, taken);
   }
+  free(taken);
   return exec;
 }
 
@@ -108,7 +123,7 @@ CUresult CUDAAPI cuGraphLaunch(CUgraphExec hGraphExec, CUstream hStream) {
     after[0] = first;
     for (int i = 0; i < node->n_after; i++) after[i] = ops[node->after[i]];
     int n = node->n_after ? node->n_after : 1;
-    ops[k] = op_keep(stream_issue_apart(node->context, work_keep(node->work), after, n));
+    ops[k] = op_keep(stream_issue_apart(node->context, node->chain, work_keep(node->work), after, n));
   }
   op_release(exec->last);
   exec->last = op_keep(stream_issue(stream, work_nothing(), ops, exec->n_nodes));

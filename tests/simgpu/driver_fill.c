@@ -1,6 +1,7 @@
 // Memsets. None waits for the device, the synchronous ones neither.
 #include "tests/simgpu/driver_graph.h"
 #include "tests/simgpu/driver_memory.h"
+#include "tests/simgpu/stream_order.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ static bool fill_run(Op *op) {
   const FillWork *fill = (const FillWork *)op->work;
   char why[512];
   char *at = sim_memory_range(fill->start, fill->width * fill->count, SIM_WRITE, why, sizeof why);
+  stream_order_touch(op, fill->start, fill->width * fill->count, SIM_WRITE);
   if (!at) driver_fail(op->context, CUDA_ERROR_ILLEGAL_ADDRESS, "memset: %s", why);
   else if (fill->width == 1) memset(at, (int)fill->value, fill->count);
   else

@@ -1,5 +1,6 @@
 // Pinned host memory, and questions about any pointer.
 #include "tests/simgpu/driver_graph.h"
+#include "tests/simgpu/driver_guard.h"
 #include "tests/simgpu/driver_memory.h"
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ static CUresult unpin(void *start, bool registered) {
     Pinned *p = *link;
     if (p->start != (char *)start || p->registered != registered) continue;
     *link = p->next;
+    guard_forget((uint64_t)(uintptr_t)p->start, p->bytes);
     if (!registered) free(p->start);
     free(p);
     return CUDA_SUCCESS;

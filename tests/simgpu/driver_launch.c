@@ -2,6 +2,7 @@
 #include "tests/simgpu/driver_graph.h"
 #include "tests/simgpu/driver_handle.h"
 #include "tests/simgpu/driver_module.h"
+#include "tests/simgpu/stream_order.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,10 @@ static bool launch_run(Op *op) {
   SimFault fault = {0};
   launch.peers = op->context->peers;
   driver_stats.launches++;
-  if (!sim_machine_run(kernel, &launch, &fault)) driver_fail(op->context, error_of(fault.kind), "%s", fault.text);
+  stream_order_set_running(op);
+  bool good = sim_machine_run(kernel, &launch, &fault);
+  stream_order_set_running(NULL);
+  if (!good) driver_fail(op->context, error_of(fault.kind), "%s", fault.text);
   return true;
 }
 

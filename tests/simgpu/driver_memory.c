@@ -1,6 +1,7 @@
 // Allocation of device memory. cuMemFree doesn't wait for what is queued: the real one may, but need not.
 #include "tests/simgpu/driver_memory.h"
 #include "tests/simgpu/driver_graph.h"
+#include "tests/simgpu/stream_order.h"
 #include <stdlib.h>
 
 bool memory_is_device(CUdeviceptr start, size_t bytes) {
@@ -20,8 +21,13 @@ static CUresult allocate(Context *context, CUdeviceptr *out, size_t bytes) {
   return CUDA_SUCCESS;
 }
 
-// False if no allocation of the driver begins there.
-static bool release(CUdeviceptr address) {
+// False if no allocation of the driver begins there. `op`: the operation that frees; NULL: the host does.
+static bool release(CUdeviceptr address, Op *op) {
+  uint64_t start, bytes;
+  if (sim_memory_find(address, &start, &bytes) && start == address) {
+    if (op) stream_order_touch(op, start, bytes, SIM_WRITE), stream_order_host(op);
+    stream_order_free(start, bytes);
+  }
   for (int k = 0; k < driver_devices; k++)
     for (Allocation **link = &driver_contexts[k].allocations; *link; link = &(*link)->next)
       if ((*link)->address == address) {
@@ -34,7 +40,7 @@ static bool release(CUdeviceptr address) {
 }
 
 void memory_free_all(Context *context) {
-  while (context->allocations) release(context->allocations->address);
+  while (context->allocations) release(context->allocations->address, NULL);
 }
 
 CUresult CUDAAPI cuMemAlloc(CUdeviceptr *dptr, size_t bytesize) {
@@ -51,12 +57,31 @@ CUresult CUDAAPI cuMemFree(CUdeviceptr dptr) {
   if (result || !dptr) return result ? result : driver_leave(CUDA_SUCCESS);
   result = capture_forbids_unsafe();
   if (result) return driver_leave(result);
-  if (release(dptr)) return driver_leave(CUDA_SUCCESS);
+  if (release(dptr, NULL)) return driver_leave(CUDA_SUCCESS);
   driver_report("cuMemFree: no allocation begins at 0x%llx", dptr);
   return driver_leave(CUDA_ERROR_INVALID_VALUE);
 }
 
 // ---- in the order of a stream
+
+// The memory is there at once; what uses it must all the same come after the operation.
+typedef struct AllocWork {
+  Work work;
+  CUdeviceptr address;
+  size_t bytes;
+} AllocWork;
+
+static bool alloc_run(Op *op) {
+  const AllocWork *alloc = (const AllocWork *)op->work;
+  if (memory_is_device(alloc->address, alloc->bytes)) stream_order_touch(op, alloc->address, alloc->bytes, SIM_WRITE);
+  else
+    driver_fail(op->context, CUDA_ERROR_LAUNCH_FAILED,
+                "cuMemAllocAsync: 0x%llx was freed before its stream came to allocate it, and nothing orders them",
+                alloc->address);
+  return true;
+}
+
+static const WorkType alloc_type = {.name = "alloc", .node = CU_GRAPH_NODE_TYPE_MEM_ALLOC, .run = alloc_run};
 
 typedef struct FreeWork {
   Work work;
@@ -65,12 +90,12 @@ typedef struct FreeWork {
 
 static bool free_run(Op *op) {
   CUdeviceptr address = ((FreeWork *)op->work)->address;
-  if (!release(address))
+  if (!release(address, op))
     driver_fail(op->context, CUDA_ERROR_ILLEGAL_ADDRESS, "cuMemFreeAsync: 0x%llx was freed already", address);
   return true;
 }
 
-static void free_cancel(Op *op) { release(((FreeWork *)op->work)->address); }
+static void free_cancel(Op *op) { release(((FreeWork *)op->work)->address, op); }
 
 static const WorkType free_type = {
     .name = "free", .node = CU_GRAPH_NODE_TYPE_MEM_FREE, .run = free_run, .cancel = free_cancel};
@@ -90,7 +115,13 @@ CUresult CUDAAPI cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream hS
   Context *context;
   Stream *stream;
   CUresult result = enter_stream(hStream, &context, &stream);
-  return result ? result : driver_leave(allocate(stream->context, dptr, bytesize));
+  if (result) return result;
+  result = allocate(stream->context, dptr, bytesize);
+  if (result) return driver_leave(result);
+  AllocWork *work = work_new(&alloc_type, sizeof *work);
+  work->address = *dptr;
+  work->bytes = bytesize;
+  return driver_leave(stream_put(stream, &work->work, NULL));
 }
 
 CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream) {

@@ -1,4 +1,6 @@
 #include "tests/simgpu/driver_state.h"
+#include "tests/simgpu/driver_guard.h"
+#include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <errno.h>
 #include <pthread.h>
@@ -32,6 +34,7 @@ static long long number_of(const char *name, long long otherwise) {
 }
 
 static void configure(void) {
+  bool found_races = sim_options.finds_races;
   const char *order = getenv("SIMGPU_ORDER"), *pageable = getenv("SIMGPU_PAGEABLE"), *fail = getenv("SIMGPU_NCCL_FAIL");
   driver_options = (DriverOptions){
       .eager = number_of("SIMGPU_EAGER", 0) != 0,
@@ -54,6 +57,7 @@ static void configure(void) {
   sim_options.seed = driver_options.seed;
   sim_options.finds_races = number_of("SIMGPU_RACES", 0) != 0;
   sim_options.counts = number_of("SIMGPU_COUNT", 0) != 0;
+  if (sim_options.finds_races && !found_races) stream_order_restart();
   schedule_restart();
 }
 
@@ -132,6 +136,7 @@ CUresult driver_enter_failed(Context **out_context) { return enter(out_context, 
 
 CUresult driver_leave(CUresult result) {
   schedule_breathe();
+  guard_update();
   driver_unlock();
   return result;
 }
@@ -209,6 +214,8 @@ void simgpu_reset(void) {
   for (int k = 0; k < driver_devices; k++) failed |= driver_contexts[k].error != CUDA_SUCCESS;
   if (failed) schedule_drop();
   for (int k = 0; k < driver_devices; k++) driver_contexts[k].error = CUDA_SUCCESS;
+  stream_order_host_all();
+  guard_update();
   report[0] = 0;
   driver_unlock();
 }

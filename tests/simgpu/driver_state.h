@@ -55,7 +55,7 @@ void driver_changed(void);
 void driver_in_callback(bool yes);
 
 uint64_t driver_thread(void); // a number of the calling thread's own, from 1
-bool driver_open(void); // for cuInit, under the lock
+bool driver_open(void);       // for cuInit, under the lock
 Context *driver_current(void);
 void driver_set_current(Context *context);
 bool driver_push_context(Context *context);

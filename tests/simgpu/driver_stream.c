@@ -1,5 +1,6 @@
 #include "tests/simgpu/driver_graph.h"
 #include "tests/simgpu/driver_handle.h"
+#include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 
 CUresult CUDAAPI cuStreamCreateWithPriority(CUstream *phStream, unsigned int flags, int priority) {
@@ -59,6 +60,8 @@ CUresult CUDAAPI cuStreamQuery(CUstream hStream) {
   Op *last = stream->lane.last ? op_keep(stream->lane.last) : NULL;
   if (last) schedule_nudge();
   bool done = !last || last->done;
+  if (last && done) stream_order_host(last);
+  else if (done) stream_order_host_lane(&stream->lane);
   op_release(last);
   if (context->error) return driver_leave(context->error);
   return driver_leave(done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);
@@ -115,6 +118,7 @@ typedef struct HostWork {
 // The lock is given back while the function runs, since it may wait for a thread that calls the driver.
 static bool host_run(Op *op) {
   const HostWork *host = (const HostWork *)op->work;
+  stream_order_host(op); // the function may tell anyone
   driver_unlock();
   driver_in_callback(true);
   host->function(host->user);

@@ -167,4 +167,30 @@ SIM_PAIR(max_u16x2, uint16_t, >)
 SIM_PAIR(min_s16x2, int16_t, <)
 SIM_PAIR(max_s16x2, int16_t, >)
 
+// Four differences of bytes, or their sum added to c.
+SIM_INLINE uint32_t vabsdiff4(uint32_t a, uint32_t b, uint32_t c, bool a_signed, bool b_signed, bool adds) {
+  uint32_t out = adds ? c : 0;
+  for (int k = 0; k < 4; k++) {
+    int32_t difference = byte_value(a, k, a_signed) - byte_value(b, k, b_signed);
+    uint32_t size = (uint32_t)(difference < 0 ? -difference : difference);
+    out += adds ? size : (size & 255) << (8 * k);
+  }
+  return out;
+}
+
+// A mask of n bits from a position; bits beyond 32 are cut off or, wrapping, counted modulo 32.
+SIM_INLINE uint32_t bmsk(uint32_t at, uint32_t n, bool wraps) {
+  if (wraps) at &= 31, n &= 31;
+  if (at > 31 || n == 0) return 0;
+  return (n > 31 ? ~0u : (1u << n) - 1) << at;
+}
+// The lowest n bits, extended by their sign or by zeros.
+SIM_INLINE uint32_t szext(uint32_t a, uint32_t n, bool is_signed, bool wraps) {
+  if (wraps) n &= 31;
+  if (n > 31) return a;
+  if (n == 0) return 0;
+  uint32_t low = a & ((1u << n) - 1);
+  return is_signed && low >> (n - 1) ? low | ~0u << n : low;
+}
+
 #endif

@@ -133,7 +133,8 @@ typedef struct SimEntry { // a kernel in a generated library
   unsigned shared_end, dynamic_align; // where dynamic shared memory may begin, behind the gaps that find overruns
   const SimSharedVariable *shared;
   int n_shared;
-  unsigned local_bytes, save_bytes, max_threads;
+  unsigned local_bytes, frame_end; // local memory that addresses may reach, and with the parameters of calls behind it
+  unsigned save_bytes, max_threads;
   const SimSite *sites;
   int n_sites;
 } SimEntry;

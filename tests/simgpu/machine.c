@@ -73,12 +73,33 @@ static bool refuse(const SimKernel *kernel, const SimLaunch *launch, SimFault *f
   return true;
 }
 
+// A map for the shared memory of a block and its state; one is kept for the next launch, all of it dead.
+static uint8_t *spare_map;
+
+static uint8_t *take_map(void) {
+  uint8_t *map = spare_map;
+  spare_map = NULL;
+  if (map) return map;
+  map = mmap(NULL, 2 * SIM_SHARED_SPAN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) abort();
+  return map;
+}
+
+static void give_map(uint8_t *map, size_t used) {
+  if (spare_map) {
+    munmap(map, 2 * SIM_SHARED_SPAN);
+    return;
+  }
+  memset(map, SIM_DEAD, used);
+  spare_map = map;
+}
+
 static Worker *worker_new(Launch *run) {
   Worker *worker = calloc(1, sizeof *worker);
   const SimEntry *entry = run->entry;
   const SimArena *arena = sim_memory_arena(run->launch->device);
   const uint32_t *size = run->launch->block;
-  size_t n = run->n_threads, local = (entry->local_bytes + 15) / 16 * 16, save = (entry->save_bytes + 15) / 16 * 16;
+  size_t n = run->n_threads, local = (entry->frame_end + 15) / 16 * 16, save = (entry->save_bytes + 15) / 16 * 16;
   if (!worker) abort();
   worker->launch = run;
   worker->n_threads = (int)n;
@@ -86,8 +107,8 @@ static Worker *worker_new(Launch *run) {
   worker->threads = calloc(n, sizeof *worker->threads);
   worker->locals = calloc(n, local + 16);
   worker->saves = calloc(n, save + 16);
-  worker->shared_map = mmap(NULL, 2 * SIM_SHARED_SPAN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (!worker->threads || !worker->locals || !worker->saves || worker->shared_map == MAP_FAILED) abort();
+  worker->shared_map = take_map();
+  if (!worker->threads || !worker->locals || !worker->saves) abort();
   SimBlock *block = &worker->block;
   *block = (SimBlock){.api = &machine_api,
                       .global_base = arena->base,
@@ -122,7 +143,7 @@ static Worker *worker_new(Launch *run) {
 
 static void worker_free(Worker *worker) {
   for (int k = 0; k < worker->n_threads; k++) copy_forget(&worker->threads[k]);
-  munmap(worker->shared_map, 2 * SIM_SHARED_SPAN);
+  give_map(worker->shared_map, worker->block.dynamic + worker->block.dynamic_bytes);
   free(worker->threads);
   free(worker->locals);
   free(worker->saves);

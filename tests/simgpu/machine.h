@@ -35,7 +35,8 @@ typedef struct SimKernel {
 } SimKernel;
 
 // Translates, compiles (cached on disk by content) and loads PTX text. NULL and the reason, naming the PTX line, where
-// it cannot: an instruction or form that is not known is refused here, never skipped.
+// it cannot: an instruction or form that is not known is refused here, never skipped. Several threads may load at once,
+// without the lock.
 SimModule *sim_module_load(const char *ptx, char *why, size_t n_why);
 void sim_module_unload(SimModule *module);
 const SimKernel *sim_module_kernel(const SimModule *module, const char *name); // NULL if there is none
@@ -75,8 +76,12 @@ typedef struct SimFault {
 // Runs all blocks; what is written before a fault stays written.
 bool sim_machine_run(const SimKernel *kernel, const SimLaunch *launch, SimFault *fault);
 
+// Where it is set and sim_options.finds_races: called at the end of a launch for each piece of global memory that the
+// kernel touched, of 4 bytes or less.
+extern void (*sim_touched)(uint64_t address, unsigned bytes, bool was_read, bool was_written);
+
 typedef struct SimCounters {
-  uint64_t instructions, flops;
+  uint64_t instructions, flops;           // of threads
   uint64_t requests, sectors;             // global loads and stores of warps, and the 32-byte sectors they touched
   uint64_t ideal_sectors;                 // what the distinct bytes of each request would need if they lay together
   uint64_t shared_requests, shared_waves; // equal where no bank conflicts are

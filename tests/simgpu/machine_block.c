@@ -90,22 +90,30 @@ static __attribute__((noreturn)) void conflict(Worker *worker, SimThread *thread
            where);
 }
 
-// A barrier of the whole block is complete when all of its threads wait at the same instruction.
+// Compilers may copy a barrier into both ways of a branch that whole warps take: the copies have one source line.
+static bool same_barrier(const Worker *worker, const SimThread *a, const SimThread *b) {
+  if (a->wait != WAIT_BARRIER || b->wait != WAIT_BARRIER || a->barrier != b->barrier) return false;
+  if (a->site == b->site || !a->in[1]) return true;
+  const SimSite *sites = worker->launch->entry->sites;
+  int line = sites[a->site].source_line, other = sites[b->site].source_line;
+  return a->warp == b->warp ? line && line == other : line == other || !line || !other;
+}
+
+// A barrier of the whole block is complete when all of its threads wait there.
 static void check_whole(Worker *worker, SimThread *thread) {
   for (int k = 0; k < worker->n_threads; k++) {
-    SimThread *other = &worker->threads[k];
-    bool same = other->wait == WAIT_BARRIER && other->barrier == thread->barrier &&
-                (!thread->in[1] || other->site == thread->site);
-    if (!same) conflict(worker, thread, other, "divergent barrier");
+    SimThread *first = &worker->threads[k / WARP * WARP], *other = &worker->threads[k];
+    if (!same_barrier(worker, thread, other)) conflict(worker, thread, other, "divergent barrier");
+    if (!same_barrier(worker, first, other)) conflict(worker, first, other, "divergent barrier");
   }
 }
 
-static void check_aligned(Worker *worker, SimThread *thread) {
-  if (!thread->in[1]) return;
-  for (int k = (int)thread->warp * WARP; k < worker->n_threads && k < ((int)thread->warp + 1) * WARP; k++) {
-    SimThread *other = &worker->threads[k];
-    if (other->wait != WAIT_BARRIER || other->site != thread->site)
-      conflict(worker, thread, other, "divergent barrier");
+// At a barrier of some warps all lanes of a warp wait at the same one.
+static void check_aligned(Worker *worker, uint32_t number) {
+  for (int k = 0; k < worker->n_threads; k++) {
+    SimThread *first = &worker->threads[k / WARP * WARP], *other = &worker->threads[k];
+    if (first->wait == WAIT_BARRIER && first->barrier == number && first->in[1] && !same_barrier(worker, first, other))
+      conflict(worker, first, other, "divergent barrier");
   }
 }
 
@@ -127,7 +135,8 @@ static void release(Worker *worker, uint32_t number) {
   }
   worker->arrived[number] = 0;
   worker->barriers++;
-  if (sim_options.finds_races) race_barrier(worker, takes_part);
+  if (sim_options.finds_races) race_barrier(worker, number, takes_part);
+  if (sim_options.counts && (int)n == worker->n_threads) count_block(worker);
 }
 
 // Lets the threads go on whose barrier is complete.
@@ -156,7 +165,7 @@ static bool release_barriers(Worker *worker) {
       if (here > thread->barrier_count)
         fault_at(thread, &worker->block, SIM_BARRIER, thread->site, "%u threads at a barrier of %u", here,
                  thread->barrier_count);
-      check_aligned(worker, thread);
+      check_aligned(worker, number);
     } else {
       continue;
     }

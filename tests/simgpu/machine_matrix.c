@@ -127,9 +127,14 @@ static void multiply(SimThread *lanes) {
 }
 
 static uint8_t *cell(SimThread *thread, SimBlock *block, int space, uint64_t address, unsigned n, int access) {
-  return space == 1   ? global_at(thread, block, address, n, access, thread->site)
-         : space == 2 ? shared_at(thread, block, address, n, access, thread->site)
-                      : generic_at(thread, block, address, n, access, thread->site);
+  if (!space) space = address >> 48 == 2 ? 2 : 1;
+  bool is_shared = space == 2;
+  if (is_shared && address >> 48 == 2) address ^= SIM_SHARED_WINDOW;
+  uint8_t *at = is_shared ? shared_at(thread, block, address, n, access, thread->site)
+                          : global_at(thread, block, address, n, access, thread->site);
+  if (sim_options.finds_races) race_access(thread, block, is_shared, address, n, access, thread->site);
+  if (sim_options.counts) count_access(thread, block, is_shared, address, n, access, thread->site);
+  return at;
 }
 
 // wmma.load and wmma.store, element by element.
@@ -161,8 +166,7 @@ static void rows(Worker *worker, SimThread *lanes, bool is_store) {
     uint8_t *row[8];
     for (int r = 0; r < 8; r++) {
       SimThread *thread = &lanes[8 * i + r];
-      row[r] = cell(thread, &worker->block, x->space ? x->space : 0, thread->address, 16,
-                    is_store ? ACCESS_WRITE : ACCESS_READ);
+      row[r] = cell(thread, &worker->block, x->space, thread->address, 16, is_store ? ACCESS_WRITE : ACCESS_READ);
     }
     for (int lane = 0; lane < WARP; lane++) {
       uint16_t halves[2];

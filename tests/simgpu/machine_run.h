@@ -24,6 +24,9 @@ typedef struct Kernel {
   SimKernel known; // first: a SimKernel is a Kernel
 } Kernel;
 
+// machine_compile.c: path of the shared library of a C text; compiles it where the cache (SIMGPU_CACHE) has none.
+bool compile_cached(const char *text, int mode, char path[512], char *why, size_t n_why);
+
 // The code of a kernel in a mode; compiles it where that was not done yet. NULL and the reason if it cannot be done.
 const SimEntry *module_entry(const SimKernel *kernel, int mode, char *why, size_t n_why);
 // Addresses of a module's variables on a device; NULL and the reason if memory is short.
@@ -97,7 +100,8 @@ void race_end(Worker *worker);
 void race_access(SimThread *thread, SimBlock *block, int is_shared, uint64_t address, unsigned n, int access,
                  unsigned site);
 void race_fence(SimThread *thread, SimBlock *block, int level);
-void race_barrier(Worker *worker, const bool *takes_part); // by thread
+void race_barrier(Worker *worker, uint32_t barrier, const bool *takes_part); // by thread
+void race_arrive(Worker *worker, uint32_t barrier, int warp);
 void race_warp(Worker *worker, int warp, uint32_t mask);
 
 // machine_count.c

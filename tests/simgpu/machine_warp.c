@@ -128,6 +128,7 @@ bool warp_resolve(Worker *worker, int warp) {
     if (lanes[k].wait != WAIT_EXITED) alive |= 1u << k;
     if (lanes[k].wait == WAIT_BARRIER && lanes[k].sub == BARRIER_ARRIVE && lanes[k].barrier < MAX_BARRIERS) {
       worker->arrived[lanes[k].barrier]++;
+      if (sim_options.finds_races) race_arrive(worker, lanes[k].barrier, warp);
       lanes[k].wait = WAIT_NOTHING;
       progress = true;
     }

@@ -2,6 +2,7 @@
 #include "tests/simgpu/driver_handle.h"
 #include "tests/simgpu/driver_memory.h"
 #include "tests/simgpu/nccl_state.h"
+#include "tests/simgpu/stream_order.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +151,7 @@ static bool buffer(Match *match, int r, SimAccess access, void **out) {
   *out = NULL;
   if (!bytes) return true;
   *out = sim_memory_range(address, bytes, access, reason, sizeof reason);
+  stream_order_touch(match->ops[r], address, bytes, access);
   if (*out) return true;
   nccl_name(call, name, sizeof name);
   snprintf(why, sizeof why, "%s, rank %d: %s", name, r, reason);
@@ -160,7 +162,15 @@ static bool buffer(Match *match, int r, SimAccess access, void **out) {
 // Carries a match out and takes it off all its operations.
 static void match_run(Match *match) {
   void *in[SIM_DEVICES], *out[SIM_DEVICES];
+  Op *ops[SIM_DEVICES];
   int n = 0;
+  for (int r = 0; r < match->clique->n_ranks; r++)
+    if (match->ops[r]) {
+      stream_order_begin(match->ops[r]);
+      ops[n++] = match->ops[r];
+    }
+  stream_order_meet(ops, n);
+  n = 0;
   const Call *call = NULL;
   for (int r = 0; r < match->clique->n_ranks; r++)
     if (match->ops[r]) {

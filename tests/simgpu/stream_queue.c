@@ -1,5 +1,6 @@
 #include "tests/simgpu/stream_queue.h"
 #include "tests/simgpu/driver_handle.h"
+#include "tests/simgpu/stream_order.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,7 @@ static void forget_waits(Op *op) {
 void op_release(Op *op) {
   if (!op || --op->references) return;
   forget_waits(op);
+  stream_order_release(op);
   work_release(op->work);
   free(op);
 }
@@ -70,14 +72,20 @@ void op_release(Op *op) {
 bool op_is_free(Op *op) {
   int left = 0;
   for (int k = 0; k < op->n_after; k++)
-    if (op->after[k]->done) op_release(op->after[k]);
-    else op->after[left++] = op->after[k];
+    if (op->after[k]->done) {
+      stream_order_join(op, op->after[k]);
+      op_release(op->after[k]);
+    } else op->after[left++] = op->after[k];
   op->n_after = left;
   return left == 0;
 }
 
 void op_wait_for(Op *op, Op *other) {
-  if (!other || other->done || other == op) return;
+  if (!other || other == op) return;
+  if (other->done) {
+    stream_order_join(op, other);
+    return;
+  }
   op->after = realloc(op->after, sizeof *op->after * (size_t)(op->n_after + 1));
   if (!op->after) abort();
   op->after[op->n_after++] = op_keep(other);
@@ -87,6 +95,7 @@ static Op *op_new(Context *context, Work *work, Op *const *after, int n_after) {
   Op *op = calloc(1, sizeof *op);
   if (!op) abort();
   *op = (Op){.work = work, .context = context, .number = next_number++, .references = 1};
+  stream_order_issue(op);
   for (int k = 0; k < n_after; k++) op_wait_for(op, after[k]);
   stream_ops++;
   return op;
@@ -117,6 +126,7 @@ static void lane_append(Lane *lane, Op *op) {
 
 static void stream_free(Stream *stream) {
   lane_unlink(&stream->lane);
+  stream_order_release_lane(&stream->lane);
   free(stream->tail);
   handle_free(stream);
 }
@@ -128,6 +138,7 @@ void op_finish(Op *op) {
   op->finished = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
   op->running = false;
   op->done = true;
+  stream_order_end(op);
   forget_waits(op);
   lane->first = op->next;
   if (!lane->first) lane->last = NULL;
@@ -138,6 +149,7 @@ void op_finish(Op *op) {
   if (!lane->first) {
     if (!lane->lasting) {
       lane_unlink(lane);
+      stream_order_release_lane(lane);
       free(lane);
     } else if (((Stream *)lane)->retired) stream_free((Stream *)lane);
   }
@@ -153,6 +165,7 @@ Stream *stream_new(Context *context, unsigned flags, int priority) {
   stream->flags = flags;
   stream->priority = priority;
   stream->id = next_stream++;
+  stream->lane.chain = stream_order_chain();
   lane_link(&stream->lane);
   return stream;
 }
@@ -181,18 +194,23 @@ Op *stream_issue(Stream *stream, Work *work, Op *const *after, int n_after) {
   Context *context = stream->context;
   if (stream == context->legacy) {
     for (Lane *lane = stream_lanes; lane; lane = lane->next) {
-      if (!lane->lasting || !lane->last) continue;
-      Stream *other = (Stream *)lane;
-      if (other->context == context && !(other->flags & CU_STREAM_NON_BLOCKING)) op_wait_for(op, lane->last);
+      const Stream *other = (const Stream *)lane;
+      if (!lane->lasting || other->context != context || (other->flags & CU_STREAM_NON_BLOCKING)) continue;
+      stream_order_join_lane(op, lane);
+      op_wait_for(op, lane->last);
     }
-  } else if (context->legacy && !(stream->flags & CU_STREAM_NON_BLOCKING)) op_wait_for(op, context->legacy->lane.last);
+  } else if (context->legacy && !(stream->flags & CU_STREAM_NON_BLOCKING)) {
+    stream_order_join_lane(op, &context->legacy->lane);
+    op_wait_for(op, context->legacy->lane.last);
+  }
   lane_append(&stream->lane, op);
   return op;
 }
 
-Op *stream_issue_apart(Context *context, Work *work, Op *const *after, int n_after) {
+Op *stream_issue_apart(Context *context, int chain, Work *work, Op *const *after, int n_after) {
   Lane *lane = calloc(1, sizeof *lane);
   if (!lane) abort();
+  lane->chain = chain;
   lane_link(lane);
   Op *op = op_new(context, work, after, n_after);
   lane_append(lane, op);

@@ -43,6 +43,8 @@ struct Op {
   bool running, done;
   double finished; // seconds
   void *issued;
+  uint32_t *clock; // stream_order.h's
+  uint32_t place;
   int references;
   Lane *lane;
   Op *next;
@@ -53,6 +55,8 @@ struct Lane {
   Op *first, *last;
   uint64_t rank; // for the scheduler
   bool lasting;  // a stream's
+  int chain;     // stream_order.h's
+  uint32_t *clock;
   Lane *next, *previous;
 };
 
@@ -97,8 +101,8 @@ void stream_retire(Stream *stream);
 // Appends an operation that also waits for `after`, takes over the work's reference and returns the operation, which
 // the queue owns. Orders it against the context's legacy stream as the driver does.
 Op *stream_issue(Stream *stream, Work *work, Op *const *after, int n_after);
-// An operation in no stream that waits for `after` alone.
-Op *stream_issue_apart(Context *context, Work *work, Op *const *after, int n_after);
+// An operation in no stream that waits for `after` alone; it takes the next place in a chain of stream_order.h.
+Op *stream_issue_apart(Context *context, int chain, Work *work, Op *const *after, int n_after);
 // An operation without effect, to wait for others and be waited for.
 Work *work_nothing(void);
 

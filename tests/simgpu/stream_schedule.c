@@ -1,4 +1,5 @@
 #include "tests/simgpu/stream_schedule.h"
+#include "tests/simgpu/stream_order.h"
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ static bool step(void) {
     if (op->work->type->cancel) op->work->type->cancel(op);
   } else {
     trace(op);
+    stream_order_begin(op);
     finished = op->work->type->run(op);
   }
   op->running = false;
@@ -122,21 +124,27 @@ bool schedule_wait(Op *op) {
                 op->context->device);
     ends = false;
   }
+  stream_order_host(op);
   op_release(op);
   return ends;
 }
 
-bool schedule_wait_stream(Stream *stream) { return !stream->lane.last || schedule_wait(stream->lane.last); }
+bool schedule_wait_stream(Stream *stream) {
+  stream_order_host_lane(&stream->lane);
+  return !stream->lane.last || schedule_wait(stream->lane.last);
+}
 
 bool schedule_wait_context(Context *context) {
   Op **last = NULL;
   int n = 0;
-  for (Lane *lane = stream_lanes; lane; lane = lane->next)
+  for (Lane *lane = stream_lanes; lane; lane = lane->next) {
+    if (lane->lasting && ((Stream *)lane)->context == context) stream_order_host_lane(lane);
     if (lane->last && lane->last->context == context) {
       last = realloc(last, sizeof(Op *) * (size_t)(n + 1));
       if (!last) abort();
       last[n++] = op_keep(lane->last);
     }
+  }
   bool ends = true;
   for (int k = 0; k < n; k++) {
     ends = schedule_wait(last[k]) && ends;

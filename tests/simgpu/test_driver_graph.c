@@ -2,6 +2,7 @@
 #include "tests/check.h"
 #if __has_include(<cuda.h>)
 #include "tests/simgpu/calls.h"
+#include <pthread.h>
 
 enum { N = 256, SEEDS = 16 };
 
@@ -192,11 +193,18 @@ static void kinds(void) {
   OK(cuLaunchHostFunc, s[0], count, &calls);
   OK(cuStreamEndCapture, s[0], &graph);
   OK(cuGraphInstantiate, &exec, graph, 0);
+  SimgpuStats before, after;
+  if (simulator.stats) simulator.stats(&before);
   for (int k = 1; k <= 3; k++) {
     pinned[0] = k;
     OK(cuGraphLaunch, exec, s[0]);
     OK(cuStreamSynchronize, s[0]);
     CHECK(pinned[1] == k && calls == k, "launch %d: %d, %d calls", k, pinned[1], calls);
+  }
+  if (simulator.stats) {
+    simulator.stats(&after);
+    CHECK(after.graph_launches == before.graph_launches + 3, "%d launches", (int)after.graph_launches);
+    CHECK(after.copies == before.copies + 6 && after.copied_bytes == before.copied_bytes + 24, "copies");
   }
   OK(cuGraphExecDestroy, exec);
   OK(cuGraphDestroy, graph);
@@ -250,6 +258,51 @@ static void forbidden(void) {
   OK(cuStreamDestroy, blocking);
 }
 
+// ---- captures and threads
+
+static CUresult thread_alloc, thread_end;
+
+static void *meddle(void *unused) {
+  CUcontext context;
+  CUdeviceptr p = 0;
+  CUgraph graph;
+  gpu.cuDevicePrimaryCtxRetain(&context, 0);
+  gpu.cuCtxSetCurrent(context);
+  thread_alloc = gpu.cuMemAlloc(&p, 4);
+  if (p) gpu.cuMemFree(p);
+  thread_end = gpu.cuStreamEndCapture(s[0], &graph);
+  gpu.cuDevicePrimaryCtxRelease(0);
+  return unused;
+}
+
+static void threads(void) {
+  pthread_t thread;
+  CUgraph graph = NULL;
+  begin(s[0]);
+  pthread_create(&thread, NULL, meddle, NULL);
+  pthread_join(thread, NULL);
+  CHECK(thread_alloc == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "%s", calls_error(thread_alloc));
+  CHECK(thread_end == CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, "%s", calls_error(thread_end));
+  ends(s[0], CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "another thread allocated");
+  OK(cuStreamBeginCapture, s[0], CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+  pthread_create(&thread, NULL, meddle, NULL);
+  pthread_join(thread, NULL);
+  CHECK(thread_alloc == CUDA_SUCCESS, "%s", calls_error(thread_alloc));
+  CHECK(thread_end == CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, "%s", calls_error(thread_end));
+  OK(cuStreamEndCapture, s[0], &graph);
+  OK(cuGraphDestroy, graph);
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+  CUdeviceptr p;
+  begin(s[0]);
+  OK(cuThreadExchangeStreamCaptureMode, &mode);
+  CHECK(mode == CU_STREAM_CAPTURE_MODE_GLOBAL, "mode %d", mode);
+  OK(cuMemAlloc, &p, 4); // for a moment this thread may
+  OK(cuMemFree, p);
+  OK(cuThreadExchangeStreamCaptureMode, &mode);
+  OK(cuStreamEndCapture, s[0], &graph);
+  OK(cuGraphDestroy, graph);
+}
+
 static void joins(void) {
   CUgraph graph = NULL;
   begin(s[0]);
@@ -272,6 +325,8 @@ static void joins(void) {
   begin(s[1]);
   OK(cuEventRecord, fork_event, s[0]);
   GIVES(CUDA_ERROR_STREAM_CAPTURE_MERGE, cuStreamWaitEvent, s[1], fork_event, 0);
+  GIVES(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamWaitEvent, s[1], fork_event, 0);
+  GIVES(CUDA_ERROR_INVALID_VALUE, cuStreamWaitEvent, s[2], fork_event, 0);
   ends(s[0], CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "merged");
   ends(s[1], CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "merged");
   begin(s[0]);
@@ -304,6 +359,7 @@ int main(void) {
   update();
   kinds();
   forbidden();
+  threads();
   joins();
   if (simulator.report) CHECK_TEXT(simulator.report(), "", "faults");
   return check_report("test_driver_graph");

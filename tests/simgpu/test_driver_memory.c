@@ -132,6 +132,35 @@ static void staging(void) {
   if (simulator.report) CHECK(careless >= 10, "%d of 20 without", careless);
 }
 
+// The destination of a copy is not to be read before the copy is done, not even for what was there before.
+static void stale(void) {
+  CUdeviceptr a;
+  CUstream stream;
+  int *pinned, early = 0;
+  if (!simulator.report) return;
+  OK(cuMemAlloc, &a, 4);
+  OK(cuMemHostAlloc, (void **)&pinned, 4, 0);
+  OK(cuStreamCreate, &stream, CU_STREAM_NON_BLOCKING);
+  for (int seed = 0; seed < 16; seed++) {
+    option_number("SIMGPU_SEED", seed);
+    *pinned = 5;
+    OK(cuMemsetD32Async, a, 5, 1, stream);
+    OK(cuMemcpyDtoHAsync, pinned, a, 4, stream);
+    early += *(volatile int *)pinned != 5;
+    OK(cuStreamSynchronize, stream);
+    CHECK(*pinned == 5, "%d", *pinned);
+    // Behind a copy that still reads the memory, it must stay.
+    OK(cuMemcpyHtoDAsync, a, pinned, 4, stream);
+    OK(cuMemcpyDtoHAsync, pinned, a, 4, stream);
+    OK(cuStreamSynchronize, stream);
+    CHECK(*pinned == 5, "%d after both ways", *pinned);
+  }
+  CHECK(early >= 8, "%d of 16 read early", early);
+  OK(cuStreamDestroy, stream);
+  OK(cuMemFreeHost, pinned);
+  OK(cuMemFree, a);
+}
+
 // What the documentation leaves open about pageable memory, both ways.
 static void pageable(void) {
   CUdeviceptr a;
@@ -247,6 +276,7 @@ int main(void) {
   allocation();
   copies();
   staging();
+  stale();
   pageable();
   pinned();
   stream_ordered();

@@ -1,85 +1,13 @@
 // Communicators and collectives.
 #include "tests/check.h"
 #if __has_include(<cuda.h>) && __has_include(<nccl.h>)
-#include "tests/simgpu/calls.h"
+#include "tests/simgpu/calls_nccl.h"
 #include "tests/simgpu/half.h"
-#include <nccl.h>
 #include <pthread.h>
-#include <time.h>
-
-#define NCCL_CALLS(X)                                                                                                  \
-  X(ncclGetVersion)                                                                                                    \
-  X(ncclGetUniqueId)                                                                                                   \
-  X(ncclCommInitRank) X(ncclCommInitRankConfig) X(ncclCommInitAll) X(ncclCommFinalize) X(ncclCommDestroy)              \
-      X(ncclCommAbort) X(ncclGetErrorString) X(ncclGetLastError) X(ncclCommGetAsyncError) X(ncclCommCount)             \
-          X(ncclCommCuDevice) X(ncclCommUserRank) X(ncclReduce) X(ncclBcast) X(ncclBroadcast) X(ncclAllReduce)         \
-              X(ncclReduceScatter) X(ncclAllGather) X(ncclSend) X(ncclRecv) X(ncclGroupStart) X(ncclGroupEnd)
-
-static struct {
-#define FIELD(name) __typeof__(name) *name;
-  NCCL_CALLS(FIELD)
-#undef FIELD
-} nccl;
-
-#define RETURNS(want, name, ...)                                                                                       \
-  do {                                                                                                                 \
-    ncclResult_t gave_ = nccl.name(__VA_ARGS__);                                                                       \
-    CHECK(gave_ == (want), "%s gives %s", #name, nccl.ncclGetErrorString(gave_));                                      \
-  } while (0)
-#define DONE(name, ...) RETURNS(ncclSuccess, name, __VA_ARGS__)
-
-enum { RANKS = 4, N = 100 };
-static CUcontext context[RANKS];
-static CUstream stream[RANKS];
-static CUdeviceptr in[RANKS], out[RANKS];
-static ncclComm_t comm[RANKS];
-
-static void at(int r) { OK(cuCtxSetCurrent, context[r]); }
-
-// Input k of rank r is (r + 1) * 10 + k, in so many parts of N.
-static void fill(void) {
-  float host[N * RANKS];
-  for (int r = 0; r < RANKS; r++) {
-    for (int k = 0; k < N * RANKS; k++) host[k] = (float)((r + 1) * 10 + k);
-    at(r);
-    OK(cuMemcpyHtoD, in[r], host, sizeof host);
-    OK(cuMemsetD32, out[r], 0, N * RANKS);
-    OK(cuCtxSynchronize);
-  }
-}
-
-static float output(int r, int k) {
-  float value = NAN;
-  at(r);
-  OK(cuStreamSynchronize, stream[r]);
-  OK(cuMemcpyDtoH, &value, out[r] + 4 * (CUdeviceptr)k, 4);
-  return value;
-}
-
-static void open_all(void) {
-  DONE(ncclCommInitAll, comm, RANKS, NULL);
-  for (int r = 0; r < RANKS; r++) {
-    int count = 0, rank = -1, device = -1;
-    DONE(ncclCommCount, comm[r], &count);
-    DONE(ncclCommUserRank, comm[r], &rank);
-    DONE(ncclCommCuDevice, comm[r], &device);
-    CHECK(count == RANKS && rank == r && device == r, "%d, %d, %d", count, rank, device);
-  }
-}
 
 static void close_all(void) {
   for (int r = 0; r < RANKS; r++) DONE(ncclCommDestroy, comm[r]);
 }
-
-#define EACH(call)                                                                                                     \
-  do {                                                                                                                 \
-    DONE(ncclGroupStart);                                                                                              \
-    for (int r = 0; r < RANKS; r++) CHECK((call) == ncclSuccess, "rank %d", r);                                        \
-    DONE(ncclGroupEnd);                                                                                                \
-  } while (0)
-
-#define I(r) ((const void *)in[r])
-#define O(r) ((void *)out[r])
 
 static void collectives(void) {
   const ncclRedOp_t ops[] = {ncclSum, ncclProd, ncclMax, ncclMin, ncclAvg};
@@ -263,146 +191,11 @@ static void init_in_group(void) {
   for (int r = 0; r < 2; r++) DONE(ncclCommDestroy, own[r]);
 }
 
-// ---- what must be noticed; on real devices these hang or are undefined
-
-static void mistakes(void) {
-  ncclComm_t one = NULL;
-  fill();
-  RETURNS(ncclInvalidArgument, ncclAllReduce, I(0), (void *)(out[0] + 4 * N * RANKS), N, ncclFloat32, ncclSum, comm[0],
-          (cudaStream_t)stream[0]);
-  CHECK(reported("are not memory of device 0"), "a buffer out of bounds");
-  RETURNS(ncclInvalidArgument, ncclAllReduce, I(0), O(1), N, ncclFloat32, ncclSum, comm[0], (cudaStream_t)stream[0]);
-  CHECK(reported("are not memory of device 0"), "a buffer of another device");
-  RETURNS(ncclInvalidArgument, ncclAllReduce, I(0), (void *)(in[0] + 4), N, ncclFloat32, ncclSum, comm[0],
-          (cudaStream_t)stream[0]);
-  CHECK(reported("overlap"), "overlapping buffers");
-  RETURNS(ncclInvalidUsage, ncclAllReduce, I(0), O(0), N, ncclFloat32, ncclSum, comm[0], (cudaStream_t)stream[1]);
-  CHECK(reported("stream is not of device 0"), "a stream of another device");
-  // Two ranks on one device; a rank that never comes.
-  ncclComm_t twice[2];
-  RETURNS(ncclInvalidUsage, ncclCommInitAll, twice, 2, (int[]){1, 1});
-  CHECK(reported("both on device 1"), "a device twice");
-  option("SIMGPU_DEADLOCK_MS", "60");
-  DONE(ncclGetUniqueId, &unique);
-  at(0);
-  RETURNS(ncclSystemError, ncclCommInitRank, &one, 2, unique, 0);
-  CHECK(reported("waits for rank 1"), "a rank that does not join");
-}
-
-static void disagreement(void) {
-  open_all();
-  DONE(ncclGroupStart);
-  for (int r = 0; r < RANKS; r++)
-    DONE(ncclAllReduce, I(r), O(r), r == 2 ? N - 1 : N, ncclFloat32, ncclSum, comm[r], (cudaStream_t)stream[r]);
-  nccl.ncclGroupEnd();
-  CHECK(gpu.cuStreamSynchronize(stream[0]) != CUDA_SUCCESS, "counts differ");
-  CHECK(reported("ranks disagree on collective 1"), "counts differ");
-  open_all();
-  DONE(ncclGroupStart); // one rank has two collectives in the other order
-  for (int r = 0; r < RANKS; r++) {
-    cudaStream_t s = (cudaStream_t)stream[r];
-    if (r == 1) DONE(ncclBroadcast, O(r), O(r), N, ncclFloat32, 0, comm[r], s);
-    DONE(ncclAllReduce, I(r), O(r), N, ncclFloat32, ncclSum, comm[r], s);
-    if (r != 1) DONE(ncclBroadcast, O(r), O(r), N, ncclFloat32, 0, comm[r], s);
-  }
-  nccl.ncclGroupEnd();
-  CHECK(gpu.cuStreamSynchronize(stream[0]) != CUDA_SUCCESS, "order differs");
-  CHECK(reported("rank 1's is broadcast"), "order differs");
-  open_all();
-  DONE(ncclAllReduce, I(0), O(0), N, ncclFloat32, ncclSum, comm[0], (cudaStream_t)stream[0]);
-  RETURNS(ncclInvalidUsage, ncclAllReduce, I(1), O(1), N, ncclFloat32, ncclSum, comm[1], (cudaStream_t)stream[1]);
-  CHECK(reported("outside a group"), "one thread, no group");
-  // The other ranks never call: waiting is noticed to be endless.
-  at(0);
-  GIVES(CUDA_ERROR_LAUNCH_TIMEOUT, cuStreamSynchronize, stream[0]);
-  CHECK(reported("all_reduce of 100 float32 by sum of device 0, for which rank 1 and 2 and 3 does not come"),
-        "deadlock");
-  // Two communicators used in different orders.
-  ncclComm_t other[RANKS];
-  open_all();
-  DONE(ncclCommInitAll, other, RANKS, NULL);
-  for (int half = 0; half < 2; half++) {
-    DONE(ncclGroupStart);
-    for (int r = 0; r < RANKS; r++)
-      DONE(ncclAllReduce, I(r), O(r), N, ncclFloat32, ncclSum, (r == 0) == (half == 0) ? comm[r] : other[r],
-           (cudaStream_t)stream[r]);
-    DONE(ncclGroupEnd);
-  }
-  at(0);
-  GIVES(CUDA_ERROR_LAUNCH_TIMEOUT, cuStreamSynchronize, stream[0]);
-  CHECK(reported("deadlock"), "communicators in different orders");
-  for (int r = 0; r < RANKS; r++) {
-    DONE(ncclCommAbort, comm[r]);
-    DONE(ncclCommAbort, other[r]);
-  }
-}
-
-// A read of memory that nobody wrote, and a buffer freed too early.
-static void memory(void) {
-  CUdeviceptr fresh;
-  open_all();
-  fill();
-  at(3);
-  OK(cuMemAlloc, &fresh, 4 * N);
-  EACH(nccl.ncclAllReduce(r == 3 ? (void *)fresh : (void *)in[r], O(r), N, ncclFloat32, ncclSum, comm[r],
-                          (cudaStream_t)stream[r]));
-  at(0);
-  CHECK(gpu.cuStreamSynchronize(stream[0]) != CUDA_SUCCESS, "memory that nobody wrote");
-  CHECK(reported("rank 3"), "memory that nobody wrote");
-  at(3);
-  OK(cuMemFree, fresh);
-}
-
-// A rank that dies or hangs: what the others see, and that aborting gets them on.
-static void failure(const char *how, ncclResult_t own, ncclResult_t others) {
-  ncclResult_t state = ncclSuccess;
-  open_all();
-  fill();
-  option("SIMGPU_NCCL_FAIL", how);
-  for (int k = 0; k < 2; k++) {
-    ncclResult_t result[RANKS];
-    nccl.ncclGroupStart();
-    for (int r = 0; r < RANKS; r++)
-      result[r] = nccl.ncclAllReduce(I(r), O(r), N, ncclFloat32, ncclSum, comm[r], (cudaStream_t)stream[r]);
-    nccl.ncclGroupEnd();
-    CHECK(result[0] == ncclSuccess && result[1] == (k ? own : ncclSuccess), "call %d: %d", k + 1, result[1]);
-    if (k == 0) CHECK(output(0, 0) == 100, "%g", output(0, 0));
-  }
-  DONE(ncclCommGetAsyncError, comm[0], &state);
-  CHECK(state == others, "state %d", state);
-  at(0);
-  int asked = 0;
-  while (gpu.cuStreamQuery(stream[0]) == CUDA_ERROR_NOT_READY && asked < 100) asked++;
-  if (own == ncclSuccess) CHECK(asked == 100, "ready after %d questions", asked);
-  for (int r = 0; r < RANKS; r++) DONE(ncclCommAbort, comm[r]);
-  for (int r = 0; r < RANKS; r++) {
-    at(r);
-    OK(cuStreamSynchronize, stream[r]);
-  }
-  option("SIMGPU_NCCL_FAIL", NULL);
-}
-
 int main(void) {
-  CHECK(calls_begin(RANKS), "the library opens");
-  void *library = calls_open("SGC_NCCL");
-#define LOAD(name)                                                                                                     \
-  *(void **)&nccl.name = library ? dlsym(library, #name) : NULL;                                                       \
-  CHECK(nccl.name, "%s", #name);
-  NCCL_CALLS(LOAD)
-  int n = 0, version = 0;
-  if (!nccl.ncclGetVersion || gpu.cuDeviceGetCount(&n) || n < RANKS) {
-    CHECK_SKIP("%d devices, which is fewer than %d", n, RANKS);
-    return check_report("test_nccl");
-  }
+  int version = 0;
+  if (!calls_nccl_begin()) return check_report("test_nccl");
   DONE(ncclGetVersion, &version);
   CHECK(version >= 21800, "version %d", version);
-  for (int r = 0; r < RANKS; r++) {
-    OK(cuDevicePrimaryCtxRetain, &context[r], r);
-    at(r);
-    OK(cuStreamCreate, &stream[r], CU_STREAM_NON_BLOCKING);
-    OK(cuMemAlloc, &in[r], 4 * N * RANKS);
-    OK(cuMemAlloc, &out[r], 4 * N * RANKS);
-  }
   open_all();
   collectives();
   types();
@@ -412,15 +205,7 @@ int main(void) {
   close_all();
   threads();
   init_in_group();
-  if (simulator.report) {
-    CHECK_TEXT(simulator.report(), "", "faults");
-    open_all();
-    mistakes();
-    disagreement();
-    memory();
-    failure("1:2", ncclSystemError, ncclRemoteError);
-    failure("1:2:hang", ncclSuccess, ncclSuccess);
-  }
+  if (simulator.report) CHECK_TEXT(simulator.report(), "", "faults");
   return check_report("test_nccl");
 }
 #else

@@ -32,13 +32,16 @@ static void lay_out(Translator *t) {
   if (shared > SIM_SHARED_SPAN)
     ptx_fail(t->failure, t->function->line, "%s has too much shared memory", t->function->name);
   t->shared_end = shared;
-  for (int k = 0; k < t->function->n_variables; k++) {
-    PtxVariable *variable = t->function->variables[k];
-    if (variable->space != SPACE_LOCAL && variable->space != SPACE_FRAME) continue;
-    variable->offset = round_up(local, variable->align < 16 ? 16 : variable->align);
-    local = variable->offset + variable->bytes;
+  for (PtxSpace space = SPACE_LOCAL; space <= SPACE_FRAME; space++) {
+    for (int k = 0; k < t->function->n_variables; k++) {
+      PtxVariable *variable = t->function->variables[k];
+      if (variable->space != space) continue;
+      variable->offset = round_up(local, variable->align < 16 ? 16 : variable->align);
+      local = variable->offset + variable->bytes;
+    }
+    if (space == SPACE_LOCAL) t->local_bytes = local; // what addresses may reach
   }
-  t->local_bytes = round_up(local, 16);
+  t->frame_end = round_up(local, 16);
 }
 
 // What the real compiler would need: no gaps.
@@ -132,7 +135,7 @@ static void emit_text(Translator *t, const char *text) {
 
 // Only what can fault or stop is worth a line in the table of sites.
 static bool needs_site(const PtxInstruction *in) {
-  static const char *const names[] = {"ld", "st", "atom", "red", "cp", "bra", "brx", "call", "trap", "ldu"};
+  static const char *const names[] = {"ld", "st", "atom", "red", "cp", "bra", "brx", "call", "trap", "brkpt", "ldu"};
   if (in->label >= 0) return false;
   for (size_t k = 0; k < sizeof names / sizeof *names; k++)
     if (ptx_is(in, names[k])) return true;
@@ -176,9 +179,9 @@ static const char *entry_line(Translator *t, int number) {
     param_bytes = (unsigned)(last->offset + last->bytes);
   }
   return format(
-      t, "{\"%s\",kernel%d,%d,offsets%d,sizes%d,%u,%u,%u,%u,shared%d,%u,%u,sizeof(struct Save%d),%u,sites%d,%d},\n",
+      t, "{\"%s\",kernel%d,%d,offsets%d,sizes%d,%u,%u,%u,%u,shared%d,%u,%u,%u,sizeof(struct Save%d),%u,sites%d,%d},\n",
       function->name, number, function->n_params, number, number, param_bytes, (unsigned)real_shared(t),
-      (unsigned)t->shared_end, align, number, n_shared, (unsigned)t->local_bytes, number,
+      (unsigned)t->shared_end, align, number, n_shared, (unsigned)t->local_bytes, (unsigned)t->frame_end, number,
       function->max_threads ? function->max_threads : 1024, number, function->n_code);
 }
 

@@ -27,7 +27,7 @@ typedef struct Translator {
   uint64_t *live_out; // bits of registers, n_words for each instruction that yields (by its resume point)
   int n_words;
   const PtxInstruction *in;
-  uint64_t local_bytes, shared_end;
+  uint64_t local_bytes, frame_end, shared_end;
 } Translator;
 
 extern const PtxType U8, U16, U32, U64, S16, S32, S64, B16, B32, B64, F32, F64, PRED;

@@ -67,7 +67,7 @@ bool translate_control(Translator *t) {
   } else if (ptx_is(in, "ret") || ptx_is(in, "exit")) {
     allow(t, "uni");
     emit(t, "T->wait=WAIT_EXITED;return;");
-  } else if (ptx_is(in, "trap")) {
+  } else if (ptx_is(in, "trap") || ptx_is(in, "brkpt")) {
     emit(t, "B->api->fault(T,B,FAULT_TRAP,0,0,%d);", t->at);
   } else if (ptx_is(in, "call")) {
     call(t);

@@ -138,6 +138,17 @@ static void dot(Translator *t) {
                              : ",0");
 }
 
+static void differences(Translator *t) {
+  const PtxInstruction *in = t->in;
+  const PtxOperand *o = in->operands;
+  PtxType a, b;
+  allow(t, "add");
+  want_operands(t, 4, 4);
+  if (in->n_parts < 4 || !ptx_type(in->parts[2], &a) || !ptx_type(in->parts[3], &b)) unknown(t);
+  assign(t, &o[0], U32, "vabsdiff4(%s,%s,%s,%d,%d,%d)", value(t, &o[1], U32), value(t, &o[2], U32),
+         value(t, &o[3], U32), a.kind == 's', b.kind == 's', ptx_has(in, "add"));
+}
+
 static bool is_bitwise(const PtxInstruction *in) { return ptx_is(in, "and") || ptx_is(in, "or") || ptx_is(in, "xor"); }
 
 static void add_or_sub(Translator *t, PtxType type) {
@@ -267,7 +278,14 @@ bool translate_integer(Translator *t) {
     allow(t, "");
     want_operands(t, 4, 4);
     assign(t, &o[0], U32, "fns(%s,%s,%s)", value(t, &o[1], U32), value(t, &o[2], U32), value(t, &o[3], S32));
-  } else if (ptx_is(in, "dp4a") || ptx_is(in, "dp2a")) dot(t);
+  } else if (ptx_is(in, "bmsk") || ptx_is(in, "szext")) {
+    allow(t, "clamp wrap");
+    want_operands(t, 3, 3);
+    const char *a = value(t, &o[1], U32), *b = value(t, &o[2], U32), *wraps = ptx_has(in, "wrap") ? "1" : "0";
+    if (ptx_is(in, "bmsk")) assign(t, &o[0], U32, "bmsk(%s,%s,%s)", a, b, wraps);
+    else assign(t, &o[0], U32, "szext(%s,%s,%d,%s)", a, b, type.kind == 's', wraps);
+  } else if (ptx_is(in, "vabsdiff4")) differences(t);
+  else if (ptx_is(in, "dp4a") || ptx_is(in, "dp2a")) dot(t);
   else return unary(t, type) || shifts(t, type);
   return true;
 }

@@ -37,6 +37,18 @@ static int put_fragment(Translator *t, const PtxOperand *operand, int first, boo
   return n * (is_double ? 2 : 1);
 }
 
+static int element_bits(const char *word) {
+  PtxType type = {0};
+  ptx_type(word, &type);
+  return word[0] == 't' ? 32 : type.bits;
+}
+
+// A fragment must have as many registers as the manual says for a matrix of that many elements.
+static void want_registers(Translator *t, const PtxOperand *operand, int elements, const char *type, bool is_doubled) {
+  int n = operand->kind == OPERAND_VECTOR ? operand->n_elements : 1, bits = element_bits(type);
+  if (n * 32 * (bits == 64 ? 64 : 32) != elements * bits * (is_doubled ? 2 : 1)) unknown(t);
+}
+
 static void get_fragment(Translator *t, const PtxOperand *operand, bool is_double) {
   int n = operand->kind == OPERAND_VECTOR ? operand->n_elements : 1;
   if (n * (is_double ? 2 : 1) > 16) unknown(t);
@@ -67,6 +79,11 @@ static void multiply(Translator *t) {
   if (n_types == 2) types[3] = types[1], types[1] = types[2] = "f16";
   else if (n_types != 4) unknown(t);
   if (!is_wmma && (strcmp(layouts[0], "row") || strcmp(layouts[1], "col"))) unknown(t);
+  bool twice = is_wmma && !strcmp(types[1], "f16"); // wmma of halves keeps each element of a and b in two lanes
+  want_registers(t, &o[0], m * n, types[0], false);
+  want_registers(t, &o[1], m * k, types[1], twice);
+  want_registers(t, &o[2], k * n, types[2], twice);
+  want_registers(t, &o[3], m * n, types[3], false);
   bool a_double = !strcmp(types[1], "f64"), d_double = !strcmp(types[0], "f64");
   emit(t,
        "{static const SimMatrix x={.m=%d,.n=%d,.k=%d,.a=%s,.b=%s,.c=%s,.d=%s,.is_wmma=%d,.a_columns=%d,.b_columns=%d,"

@@ -1,0 +1,61 @@
+#!/bin/sh
+# The CUDA back end on a GPU, a real one or the simulated one: all.sh BUILD_DIR quick|whole. Sums go to $TALLY.
+#
+# quick  golden operations and a network's inference and gradient on sm_80; counters of one network; planted faults
+# whole  everything on every architecture, blocks and threads in varied order, races looked for; all networks' counters
+set -u
+build=$1 part=$2
+data=tests/golden/data
+skip() {
+  echo "skipped gpu: $1"
+  echo "0 0 1" >>"$TALLY"
+  exit 0
+}
+if ! "$build/sgc" doctor 2>/dev/null | grep -q '^nvrtc  *[^ ]*: [0-9]'; then skip "no NVRTC"; fi
+if "$build/sgc" doctor 2>/dev/null | grep -q '^cuda:0 '; then
+  architectures=real
+elif [ -f "$build/libsimgpu.so" ]; then
+  library=$PWD/$build/libsimgpu.so
+  export SGC_CUDA="$library" SGC_CUBLASLT="$library" SGC_NCCL="$library" SGC_CUDA_CODE=ptx
+  export SIMGPU_CACHE="${SIMGPU_CACHE:-$PWD/$build/simgpu-cache}"
+  architectures=80
+  [ "$part" = whole ] && architectures="75 80 90 100"
+else
+  skip "no GPU, and no headers of CUDA for a simulated one"
+fi
+
+# golden NAME ENVIRONMENT CASE...: the cases (parts of names) with that environment
+golden() {
+  name=$1 environment=$2 out=$build/golden-gpu-$1
+  shift 2
+  rm -rf "$out"
+  mkdir -p "$out"
+  for case in "$@"; do
+    env $environment "$build/golden" $data "$out" --target=cuda --case "$case" >>"$out/log" 2>&1
+  done
+  sh tests/golden/judge.sh "gpu $name" $data "$out"
+}
+
+# counted COMMAND...: a program that ends with "...: N passed, N failed[, N skipped]"
+counted() {
+  "$@" >"$build/gpu.log" 2>&1
+  grep -E '^(FAILED|skipped)|passed' "$build/gpu.log"
+  tail -1 "$build/gpu.log" | sed -n 's/.*: \([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*.*/\1 \2 0\4/p' >>"$TALLY"
+}
+
+for architecture in $architectures; do
+  setting=SIMGPU_COMPUTE=$architecture
+  if [ "$part" = quick ]; then
+    golden "$architecture" "$setting" ops meta_rgb_eval_64x96 meta_d_gradeval_64x96_b2_a
+  else
+    golden "$architecture" "$setting SIMGPU_ORDER=shuffled SIMGPU_SEED=$architecture" ops eval_64x96 gradeval train
+  fi
+done
+if [ "$part" = whole ]; then
+  [ "$architectures" = real ] || golden races "SIMGPU_RACES=1" ops
+  golden fits "SIMGPU_COMPUTE=80" fit
+  counted python3 tests/gpu/budget.py "$build/sgc" tests/gpu/budget.tsv
+else
+  counted python3 tests/gpu/budget.py "$build/sgc" tests/gpu/budget.tsv meta_unet
+fi
+counted python3 tests/faults/plant.py "$build" tests/faults/*.txt

@@ -1,0 +1,71 @@
+#!/bin/sh
+# The commands with a GPU, real or simulated, and without one.
+. "$(dirname "$0")/lib.sh"
+cp "$root/tests/tools/tiny.net" .
+simulated=$(dirname "$SGC")/libsimgpu.so
+
+# None: what is missing, where it was looked for, and the remedy; nothing else of the programs minds.
+expect 5 'SGC_CUDA names: .*nowhere' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGRUN" bench tiny.net --device cuda:0
+expect 5 'SGC_CUDA names: .*nowhere' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGC" compile tiny.net --target=cuda
+expect 0 'driver  *cannot open' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGC" doctor
+expect 5 'lacks .cuInit.*SGC_CUDA' env SGC_CUDA=libm.so.6 "$SGRUN" bench tiny.net --device cuda
+expect 2 "no device 'gpu0'; there are cpu, cuda" "$SGRUN" bench tiny.net --device gpu0
+expect 2 'do not run on --device cpu' "$SGRUN" bench tiny.net --device cpu --target=cuda:sm_80
+expect 2 "no target 'cuda:sm_79'" "$SGC" compile tiny.net --target=cuda:sm_79
+
+if ! "$SGC" doctor | grep -q '^nvrtc .*: [0-9]*\.[0-9]*, makes'; then
+  skipped=$((skipped + 1))
+  echo 'skipped: kernels for GPUs: no NVRTC'
+  report tools/gpu
+  exit
+fi
+
+# Compiling needs no GPU.
+none='env SGC_CUDA=/nowhere/libcuda.so.1'
+expect 0 'tiny for cuda-sm_80: [0-9]* kernels' $none "$SGC" compile tiny.net --target=cuda:sm_80
+expect 0 '^\.target sm_80' $none "$SGC" compile tiny.net --target=cuda:sm_80 --emit=ptx
+expect 0 '' $none "$SGC" compile tiny.net --target=cuda:sm_90 --emit=cubin -o tiny.cubin
+check 'a cubin is an ELF file' grep -q '^.ELF' tiny.cubin
+expect 2 'SGC_CUDA_CODE is .sass' env SGC_CUDA_CODE=sass "$SGC" compile tiny.net --target=cuda:sm_80
+expect 0 'launches for' $none "$SGC" explain tiny.net --target=cuda:sm_80
+
+if ! "$SGC" doctor | grep -q '^cuda:0' && [ -f "$simulated" ]; then
+  export SGC_CUDA="$simulated" SGC_CUBLASLT="$simulated" SGC_NCCL="$simulated" SGC_CUDA_CODE=ptx
+fi
+if ! "$SGC" doctor | grep -q '^cuda:0'; then
+  skipped=$((skipped + 1))
+  echo 'skipped: running on a GPU: there is none, and no simulated one'
+  report tools/gpu
+  exit
+fi
+
+expect 0 '^cuda:0 .*: sm_[0-9]*, .* multiprocessors, [0-9]* MB' "$SGC" doctor
+expect 5 'no cuda:77; ' "$SGRUN" bench tiny.net --device cuda:77
+expect 0 'us  *GFLOP' "$SGRUN" bench tiny.net --dim H=64,W=64 --device cuda:0 --per-kernel --runs 3
+
+# Training: the same bits each time, stopped and resumed, as a graph or kernel by kernel; near what the CPU computes.
+train="$SGRUN train tiny.net -q --set rooms=8 --device"
+same() { check "$1" cmp "$2/weights.safetensors" "$3/weights.safetensors"; }
+expect 0 'threshold accuracy' $train cuda:0 -o whole
+expect 0 'threshold accuracy' $train cuda:0 -o again
+same 'two equal runs give equal bits' whole again
+expect 75 'saved after step' $train cuda:0 -o parts --until 1
+expect 0 'threshold accuracy' $train cuda:0 -o parts --resume
+same 'a resumed run gives the bits of a whole one' whole parts
+expect 0 '' env SGC_CUDA_GRAPH=0 $train cuda:0 -o plain
+same 'graphs give the bits of single launches' whole plain
+expect 0 '' $train cpu -o cpu
+check 'losses on GPU and CPU agree' python3 - <<'P'
+import json
+gpu, cpu = ([json.loads(line)["loss"] for line in open(run + "/log.jsonl") if "grad_norm" in line] for run in ("whole", "cpu"))
+assert len(gpu) == len(cpu) == 8 and all(abs(a - b) < 1e-4 * b for a, b in zip(gpu, cpu)), (gpu, cpu)
+P
+expect 0 'delta1' "$SGRUN" eval whole/weights.safetensors --device cuda:0 --set rooms=8
+
+# A step that is not finite is kept with its own batch, although the next one is on the device already.
+sed 's/loss silog(depth, gt)/loss log(0 - silog(depth, gt))/' tiny.net >nan.net
+expect 6 'lies in -4' "$SGRUN" train nan.net -q -o nan --set rooms=16 --device cuda:0
+expect 6 'lies in -4' "$SGRUN" train nan.net -q -o nan_cpu --set rooms=16
+check 'the batch is the one that failed' cmp nan/diverged/batch.safetensors nan_cpu/diverged/batch.safetensors
+expect 6 'nan.net:[0-9]+.*the result of log' "$SGRUN" replay nan/diverged --device cuda:0
+report tools/gpu
