@@ -13,7 +13,7 @@ typedef struct Shard {
   int count;            // devices
   int64_t batch;        // samples of all: the first axis of the inputs that hold samples
   int64_t samples;      // of this one
-  int64_t bucket_bytes; // gradients are all-reduced in buckets of about so much
+  int64_t bucket_bytes; // gradients are all-reduced in buckets of about so much at most
 } Shard;
 enum { SHARD_BUCKET_BYTES = 4 << 20 };
 
