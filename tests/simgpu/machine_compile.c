@@ -22,18 +22,11 @@ static void unique(char out[40]) {
   snprintf(out, 40, "%d.%u", (int)getpid(), __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
 }
 
-static const char *const flags[] = {"-std=gnu11",
-                                    "-O1",
-                                    "-fcaller-saves",
-                                    "-w",
-                                    "-shared",
-                                    "-fPIC",
-                                    "-march=native",
-                                    "-ffp-contract=off",
-                                    "-fwrapv",
-                                    "-fno-math-errno",
-                                    "-fno-trapping-math",
-                                    "-fno-strict-aliasing"};
+static const char *effort(int mode) { return mode >> 2 ? "-O1" : "-Og"; }
+static const char *const flags[] = {
+    "-std=gnu11",          "-fcaller-saves",    "-w",      "-shared",         "-fPIC",
+    "-march=native",       "-ffp-contract=off", "-fwrapv", "-fno-math-errno", "-fno-trapping-math",
+    "-fno-strict-aliasing"};
 enum { N_FLAGS = sizeof flags / sizeof *flags };
 
 static void make_directories(const char *path) {
@@ -119,6 +112,7 @@ static void name_files(const char *text, int mode, const char *directory, char h
   Hash hash = hash_combine(hash_combine(hash_bytes(text, strlen(text)), header_hash), host_hash());
   for (int k = 0; k < N_FLAGS; k++) hash = hash_combine(hash, hash_bytes(flags[k], strlen(flags[k])));
   hash = hash_combine(hash, hash_bytes(compiler(), strlen(compiler())));
+  hash = hash_combine(hash, hash_bytes(effort(mode), strlen(effort(mode))));
   hash = hash_combine(hash, hash_bytes(&mode, sizeof mode));
   hash_text(hash, name);
   snprintf(path, 512, "%s/%s.so", directory, name);
@@ -156,10 +150,11 @@ bool compile_cached(const char *text, int mode, char path[512], char *why, size_
   snprintf(races, sizeof races, "-DSIM_RACES=%d", mode & 1);
   snprintf(counts, sizeof counts, "-DSIM_COUNTS=%d", mode >> 1 & 1);
   snprintf(quick, sizeof quick, "-DSIM_QUICK=%d", !(mode >> 2));
-  const char *arguments[N_FLAGS + 10] = {compiler()};
+  const char *arguments[N_FLAGS + 12] = {compiler()};
   int n = 1;
   for (int k = 0; k < N_FLAGS; k++) arguments[n++] = flags[k];
-  const char *rest[] = {races, counts, quick, include, source, "-o", temporary, "-lm"};
+  const char *rest[] = {
+      mode >> 2 ? "-O1" : "-Og", "-fcaller-saves", races, counts, quick, include, source, "-o", temporary, "-lm"};
   for (size_t k = 0; k < sizeof rest / sizeof *rest; k++) arguments[n++] = rest[k];
   bool good = run_compiler((char *const *)arguments, log);
   if (good) good = !rename(temporary, path);
