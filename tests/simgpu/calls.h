@@ -19,29 +19,30 @@
   X(cuCtxGetApiVersion)                                                                                                \
   X(cuCtxGetCurrent)                                                                                                   \
   X(cuCtxGetDevice)                                                                                                    \
-  X(cuCtxGetFlags) X(cuCtxGetStreamPriorityRange) X(cuCtxPopCurrent) X(cuCtxPushCurrent) X(cuCtxSetCurrent) X(         \
-      cuCtxSynchronize) X(cuDeviceCanAccessPeer) X(cuDeviceGet) X(cuDeviceGetAttribute) X(cuDeviceGetByPCIBusId)       \
-      X(cuDeviceGetCount) X(cuDeviceGetDefaultMemPool) X(cuDeviceGetMemPool) X(cuDeviceGetName) X(                     \
-          cuDeviceGetP2PAttribute) X(cuDeviceGetPCIBusId) X(cuDeviceGetUuid) X(cuDevicePrimaryCtxGetState)             \
-          X(cuDevicePrimaryCtxRelease) X(cuDevicePrimaryCtxReset) X(cuDevicePrimaryCtxRetain) X(                       \
-              cuDevicePrimaryCtxSetFlags) X(cuDeviceTotalMem) X(cuDriverGetVersion) X(cuEventCreate) X(cuEventDestroy) \
-              X(cuEventElapsedTime) X(cuEventQuery) X(cuEventRecord) X(cuEventRecordWithFlags) X(                      \
-                  cuEventSynchronize) X(cuFuncGetAttribute) X(cuFuncGetName) X(cuFuncGetParamInfo)                     \
-                  X(cuFuncSetAttribute) X(cuFuncSetCacheConfig) X(cuGetErrorName) X(cuGetErrorString) X(               \
-                      cuGetProcAddress) X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphExecDestroy) X(cuGraphExecUpdate)  \
-                      X(cuGraphGetEdges) X(cuGraphGetNodes) X(cuGraphGetRootNodes) X(cuGraphInstantiateWithFlags) X(   \
-                          cuGraphInstantiateWithParams) X(cuGraphLaunch) X(cuGraphNodeGetDependencies)                 \
-                          X(cuGraphNodeGetType) X(cuGraphUpload) X(cuInit) X(cuLaunchHostFunc) X(cuLaunchKernel) X(    \
-                              cuLaunchKernelEx) X(cuMemAlloc) X(cuMemAllocAsync) X(cuMemAllocHost) X(cuMemFree)        \
-                              X(cuMemFreeAsync) X(cuMemFreeHost) X(cuMemGetAddressRange) X(cuMemGetInfo) X(            \
-                                  cuMemHostAlloc) X(cuMemHostGetDevicePointer) X(cuMemHostGetFlags)                    \
-                                  X(cuMemHostRegister) X(cuMemHostUnregister) X(cuMemPoolGetAttribute) X(              \
-                                      cuMemPoolSetAttribute) X(cuMemPoolTrimTo) X(cuMemcpy) X(cuMemcpyAsync)           \
-                                      X(cuMemcpyDtoD) X(cuMemcpyDtoDAsync) X(cuMemcpyDtoH) X(cuMemcpyDtoHAsync) X(     \
-                                          cuMemcpyHtoD) X(cuMemcpyHtoDAsync) X(cuMemcpyPeer) X(cuMemcpyPeerAsync)      \
-                                          X(cuMemsetD16) X(cuMemsetD16Async) X(cuMemsetD32) X(cuMemsetD32Async) X(     \
-                                              cuMemsetD8) X(cuMemsetD8Async) X(cuModuleEnumerateFunctions)             \
-                                              X(cuModuleGetFunction) X(cuModuleGetFunctionCount) X(cuModuleGetGlobal)  \
+  X(cuCtxGetFlags)                                                                                                     \
+  X(cuCtxGetStreamPriorityRange) X(cuCtxPopCurrent) X(cuCtxPushCurrent) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(      \
+      cuDeviceCanAccessPeer) X(cuDeviceGet) X(cuDeviceGetAttribute) X(cuDeviceGetByPCIBusId) X(cuDeviceGetCount)       \
+      X(cuDeviceGetDefaultMemPool) X(cuDeviceGetMemPool) X(cuDeviceGetName) X(cuDeviceGetP2PAttribute) X(              \
+          cuDeviceGetPCIBusId) X(cuDeviceGetUuid) X(cuDevicePrimaryCtxGetState) X(cuDevicePrimaryCtxRelease)           \
+          X(cuDevicePrimaryCtxReset) X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxSetFlags) X(cuDeviceTotalMem) X(  \
+              cuDriverGetVersion) X(cuEventCreate) X(cuEventDestroy) X(cuEventElapsedTime) X(cuEventQuery)             \
+              X(cuEventRecord) X(cuEventRecordWithFlags) X(cuEventSynchronize) X(cuFuncGetAttribute) X(cuFuncGetName)  \
+                  X(cuFuncGetParamInfo) X(cuFuncSetAttribute) X(cuFuncSetCacheConfig) X(cuGetErrorName) X(             \
+                      cuGetErrorString) X(cuGetProcAddress) X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphExecDestroy)   \
+                      X(cuGraphExecUpdate) X(cuGraphGetEdges) X(cuGraphGetNodes) X(cuGraphGetRootNodes) X(             \
+                          cuGraphInstantiateWithFlags) X(cuGraphInstantiateWithParams) X(cuGraphLaunch)                \
+                          X(cuGraphNodeGetDependencies) X(cuGraphNodeGetType) X(cuGraphUpload) X(cuInit) X(            \
+                              cuLaunchHostFunc) X(cuLaunchKernel) X(cuLaunchKernelEx) X(cuMemAlloc) X(cuMemAllocAsync) \
+                              X(cuMemAllocHost) X(cuMemFree) X(cuMemFreeAsync) X(cuMemFreeHost) X(                     \
+                                  cuMemGetAddressRange) X(cuMemGetInfo) X(cuMemHostAlloc) X(cuMemHostGetDevicePointer) \
+                                  X(cuMemHostGetFlags) X(cuMemHostRegister) X(cuMemHostUnregister) X(                  \
+                                      cuMemPoolGetAttribute) X(cuMemPoolSetAttribute) X(cuMemPoolTrimTo) X(cuMemcpy)   \
+                                      X(cuMemcpyAsync) X(cuMemcpyDtoD) X(cuMemcpyDtoDAsync) X(cuMemcpyDtoH) X(         \
+                                          cuMemcpyDtoHAsync) X(cuMemcpyHtoD) X(cuMemcpyHtoDAsync) X(cuMemcpyPeer)      \
+                                          X(cuMemcpyPeerAsync) X(cuMemsetD16) X(cuMemsetD16Async) X(cuMemsetD32) X(    \
+                                              cuMemsetD32Async) X(cuMemsetD8) X(cuMemsetD8Async)                       \
+                                              X(cuModuleEnumerateFunctions) X(cuModuleGetFunction) X(                  \
+                                                  cuModuleGetFunctionCount) X(cuModuleGetGlobal)                       \
                                                   X(cuModuleGetLoadingMode) X(cuModuleLoad) X(cuModuleLoadData) X(     \
                                                       cuModuleLoadDataEx) X(cuModuleLoadFatBinary) X(cuModuleUnload)   \
                                                       X(cuOccupancyMaxActiveBlocksPerMultiprocessor) X(                \

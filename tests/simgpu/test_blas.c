@@ -10,7 +10,8 @@
   X(cublasLtDestroy)                                                                                                   \
   X(cublasLtGetVersion)                                                                                                \
   X(cublasLtGetCudartVersion)                                                                                          \
-  X(cublasLtGetStatusName) X(cublasLtGetStatusString) X(cublasLtMatmulDescCreate) X(cublasLtMatmulDescDestroy)         \
+  X(cublasLtGetStatusName)                                                                                             \
+  X(cublasLtGetStatusString) X(cublasLtMatmulDescCreate) X(cublasLtMatmulDescDestroy)                                  \
       X(cublasLtMatmulDescSetAttribute) X(cublasLtMatmulDescGetAttribute) X(cublasLtMatmulDescInit_internal)           \
           X(cublasLtMatrixLayoutCreate) X(cublasLtMatrixLayoutDestroy) X(cublasLtMatrixLayoutSetAttribute)             \
               X(cublasLtMatrixLayoutGetAttribute) X(cublasLtMatrixLayoutInit_internal)                                 \

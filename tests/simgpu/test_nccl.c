@@ -13,10 +13,11 @@
   X(ncclCommInitRank)                                                                                                  \
   X(ncclCommInitRankConfig)                                                                                            \
   X(ncclCommInitAll)                                                                                                   \
-  X(ncclCommFinalize) X(ncclCommDestroy) X(ncclCommAbort) X(ncclGetErrorString) X(ncclGetLastError)                    \
-      X(ncclCommGetAsyncError) X(ncclCommCount) X(ncclCommCuDevice) X(ncclCommUserRank) X(ncclReduce) X(ncclBcast)     \
-          X(ncclBroadcast) X(ncclAllReduce) X(ncclReduceScatter) X(ncclAllGather) X(ncclSend) X(ncclRecv)              \
-              X(ncclGroupStart) X(ncclGroupEnd)
+  X(ncclCommFinalize)                                                                                                  \
+  X(ncclCommDestroy) X(ncclCommAbort) X(ncclGetErrorString) X(ncclGetLastError) X(ncclCommGetAsyncError)               \
+      X(ncclCommCount) X(ncclCommCuDevice) X(ncclCommUserRank) X(ncclReduce) X(ncclBcast) X(ncclBroadcast)             \
+          X(ncclAllReduce) X(ncclReduceScatter) X(ncclAllGather) X(ncclSend) X(ncclRecv) X(ncclGroupStart)             \
+              X(ncclGroupEnd)
 
 static struct {
 #define FIELD(name) __typeof__(name) *name;
