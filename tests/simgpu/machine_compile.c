@@ -22,18 +22,11 @@ static void unique(char out[40]) {
   snprintf(out, 40, "%d.%u", (int)getpid(), __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
 }
 
-static const char *const flags[] = {"-std=gnu11",
-                                    "-O1",
-                                    "-fcaller-saves",
-                                    "-w",
-                                    "-shared",
-                                    "-fPIC",
-                                    "-march=native",
-                                    "-ffp-contract=off",
-                                    "-fwrapv",
-                                    "-fno-math-errno",
-                                    "-fno-trapping-math",
-                                    "-fno-strict-aliasing"};
+static const char *effort(int mode) { return mode >> 2 ? "-O1" : "-Og"; }
+static const char *const flags[] = {
+    "-std=gnu11",          "-fcaller-saves",    "-w",      "-shared",         "-fPIC",
+    "-march=native",       "-ffp-contract=off", "-fwrapv", "-fno-math-errno", "-fno-trapping-math",
+    "-fno-strict-aliasing"};
 enum { N_FLAGS = sizeof flags / sizeof *flags };
 
 static void make_directories(const char *path) {
@@ -85,8 +78,8 @@ static bool write_file(const char *path, const char *text) {
   return good && !rename(temporary, path);
 }
 
-// Runs the compiler; its messages go to `log`.
-static bool run_compiler(char *const *arguments, const char *log) {
+// Starts the compiler; its messages go to `log`. 0 if it cannot be started.
+static pid_t start_compiler(char *const *arguments, const char *log) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
@@ -94,8 +87,12 @@ static bool run_compiler(char *const *arguments, const char *log) {
   pid_t child;
   int error = posix_spawnp(&child, arguments[0], &actions, NULL, arguments, environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error) return false;
+  return error ? 0 : child;
+}
+
+static bool await_compiler(pid_t child) {
   int status;
+  if (!child) return false;
   while (waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return false;
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -108,8 +105,9 @@ static void first_line(const char *path, char *out, size_t n_out) {
   if (file) fclose(file);
 }
 
-// Names the cached library of a text in a mode, and the folder of the headers it includes.
-static void name_files(const char *text, int mode, const char *directory, char headers[460], char path[512]) {
+// Names the cached libraries of a text in a mode, without their endings, and the folder of the headers it includes.
+static void name_files(const char *text, int mode, int n_parts, const char *directory, char headers[460],
+                       char path[480]) {
   char name[HASH_TEXT];
   Hash header_hash = hash_bytes("", 0);
   for (int k = 0; k < SIM_HEADERS; k++)
@@ -119,9 +117,11 @@ static void name_files(const char *text, int mode, const char *directory, char h
   Hash hash = hash_combine(hash_combine(hash_bytes(text, strlen(text)), header_hash), host_hash());
   for (int k = 0; k < N_FLAGS; k++) hash = hash_combine(hash, hash_bytes(flags[k], strlen(flags[k])));
   hash = hash_combine(hash, hash_bytes(compiler(), strlen(compiler())));
+  hash = hash_combine(hash, hash_bytes(effort(mode), strlen(effort(mode))));
   hash = hash_combine(hash, hash_bytes(&mode, sizeof mode));
+  hash = hash_combine(hash, hash_bytes(&n_parts, sizeof n_parts));
   hash_text(hash, name);
-  snprintf(path, 512, "%s/%s.so", directory, name);
+  snprintf(path, 480, "%s/%s", directory, name);
 }
 
 static bool write_headers(const char *headers, char *why, size_t n_why) {
@@ -137,39 +137,75 @@ static bool write_headers(const char *headers, char *why, size_t n_why) {
   return true;
 }
 
-bool compile_cached(const char *text, int mode, char path[512], char *why, size_t n_why) {
-  char directory[400], headers[460], source[560], temporary[560], log[560], mine[40];
-  cache_directory(directory);
-  name_files(text, mode, directory, headers, path);
-  if (!access(path, R_OK)) return true;
-  if (!write_headers(headers, why, n_why)) return false;
-  unique(mine);
-  snprintf(source, sizeof source, "%s.%s.c", path, mine);
-  snprintf(temporary, sizeof temporary, "%s.%s.tmp", path, mine);
-  snprintf(log, sizeof log, "%s.%s.log", path, mine);
-  if (!write_file(source, text)) {
-    snprintf(why, n_why, "cannot write %s: %s", source, strerror(errno));
-    return false;
-  }
-  char include[480], races[32], counts[32], quick[32];
+int compile_parts(int n_kernels) {
+  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  int n = n_kernels / 6 + 1;
+  if (n > processors) n = (int)processors;
+  return n < 1 ? 1 : n > MAX_PARTS ? MAX_PARTS : n;
+}
+
+typedef struct Job { // one part in the making
+  pid_t child;
+  char path[512], temporary[560], log[560];
+} Job;
+
+static void start_part(Job *job, int mode, int part, int n_parts, const char *headers, const char *source) {
+  char include[480], races[32], counts[32], quick[32], parts[64], number[32];
   snprintf(include, sizeof include, "-I%s", headers);
   snprintf(races, sizeof races, "-DSIM_RACES=%d", mode & 1);
   snprintf(counts, sizeof counts, "-DSIM_COUNTS=%d", mode >> 1 & 1);
   snprintf(quick, sizeof quick, "-DSIM_QUICK=%d", !(mode >> 2));
-  const char *arguments[N_FLAGS + 10] = {compiler()};
+  snprintf(parts, sizeof parts, "-DSIM_PARTS=%d", n_parts);
+  snprintf(number, sizeof number, "-DSIM_PART=%d", part);
+  const char *rest[] = {effort(mode), races,  counts, quick,          parts, number,
+                        include,      source, "-o",   job->temporary, "-lm"};
+  const char *arguments[N_FLAGS + sizeof rest / sizeof *rest + 2] = {compiler()};
   int n = 1;
   for (int k = 0; k < N_FLAGS; k++) arguments[n++] = flags[k];
-  const char *rest[] = {races, counts, quick, include, source, "-o", temporary, "-lm"};
   for (size_t k = 0; k < sizeof rest / sizeof *rest; k++) arguments[n++] = rest[k];
-  bool good = run_compiler((char *const *)arguments, log);
-  if (good) good = !rename(temporary, path);
+  job->child = start_compiler((char *const *)arguments, job->log);
+}
+
+static bool finish_part(Job *job, const char *source, char *why, size_t n_why) {
+  bool good = await_compiler(job->child) && !rename(job->temporary, job->path);
   if (!good) {
     char message[300];
-    first_line(log, message, sizeof message);
+    first_line(job->log, message, sizeof message);
     snprintf(why, n_why, "%s failed on %s: %s", compiler(), source, message);
-  } else if (!getenv("SIMGPU_KEEP")) {
-    unlink(source);
   }
-  unlink(log);
+  unlink(job->log);
+  return good;
+}
+
+bool compile_cached(const char *text, int mode, int n_parts, char paths[][512], char *why, size_t n_why) {
+  char directory[400], headers[460], base[480], source[560], mine[40];
+  Job *jobs = calloc((size_t)n_parts, sizeof *jobs);
+  bool good = true, any = false;
+  if (!jobs) abort();
+  cache_directory(directory);
+  name_files(text, mode, n_parts, directory, headers, base);
+  unique(mine);
+  snprintf(source, sizeof source, "%s.%s.c", base, mine);
+  for (int k = 0; k < n_parts; k++) {
+    snprintf(paths[k], 512, "%s.%d.so", base, k);
+    any |= access(paths[k], R_OK) != 0;
+  }
+  if (any && !write_headers(headers, why, n_why)) {
+    good = false;
+  } else if (any && !write_file(source, text)) {
+    snprintf(why, n_why, "cannot write %s: %s", source, strerror(errno));
+    good = false;
+  }
+  for (int k = 0; good && any && k < n_parts; k++) {
+    snprintf(jobs[k].path, sizeof jobs[k].path, "%s", paths[k]);
+    snprintf(jobs[k].temporary, sizeof jobs[k].temporary, "%s.%d.%s.tmp", base, k, mine);
+    snprintf(jobs[k].log, sizeof jobs[k].log, "%s.%d.%s.log", base, k, mine);
+    start_part(&jobs[k], mode, k, n_parts, headers, source);
+  }
+  bool all = true;
+  for (int k = 0; good && any && k < n_parts; k++) all &= finish_part(&jobs[k], source, why, n_why);
+  good &= all;
+  if (any && good && !getenv("SIMGPU_KEEP")) unlink(source);
+  free(jobs);
   return good;
 }

@@ -7,19 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+// The first part of a module's code in a mode; the others are loaded with it. NULL and the reason if that fails.
 static const SimLibrary *library(SimModule *module, int mode, char *why, size_t n_why) {
-  char path[512];
-  if (module->code[mode]) return module->code[mode];
-  if (!compile_cached(module->text, mode, path, why, n_why)) return NULL;
-  module->libraries[mode] = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  const SimLibrary *code = module->libraries[mode] ? dlsym(module->libraries[mode], "sim_library") : NULL;
-  if (!code) snprintf(why, n_why, "cannot load %s: %s", path, dlerror());
-  return module->code[mode] = code;
+  char paths[MAX_PARTS][512];
+  if (module->code[mode][0]) return module->code[mode][0];
+  if (!compile_cached(module->text, mode, module->n_parts, paths, why, n_why)) return NULL;
+  for (int k = module->n_parts - 1; k >= 0; k--) {
+    void *opened = module->libraries[mode][k] = dlopen(paths[k], RTLD_NOW | RTLD_LOCAL);
+    module->code[mode][k] = opened ? dlsym(opened, "sim_library") : NULL;
+    if (!module->code[mode][k]) {
+      snprintf(why, n_why, "cannot load %s: %s", paths[k], dlerror());
+      return NULL;
+    }
+  }
+  return module->code[mode][0];
 }
 
 // ---- modules
 
-static char *translated(const char *ptx, char *why, size_t n_why) {
+static char *translated(const char *ptx, int *n_kernels, char *why, size_t n_why) {
   Arena *arena = arena_new();
   PtxFailure *failure = arena_alloc(arena, sizeof *failure);
   Text *text = arena_alloc(arena, sizeof *text);
@@ -31,7 +37,7 @@ static char *translated(const char *ptx, char *why, size_t n_why) {
     PtxModule *module = ptx_parse(arena, failure, ptx);
     if (module->target > sim_options.compute)
       ptx_fail(failure, 1, "the PTX is for sm_%d, the device is sm_%d", module->target, sim_options.compute);
-    translate_module(arena, failure, module, text);
+    *n_kernels = translate_module(arena, failure, module, text);
     out = text_take(text);
   }
   arena_free(arena);
@@ -47,12 +53,15 @@ static int mode_of_options(const SimModule *module) {
 }
 
 SimModule *sim_module_load(const char *ptx, char *why, size_t n_why) {
-  char *text = translated(ptx, why, n_why);
+  int n_kernels = 0;
+  char *text = translated(ptx, &n_kernels, why, n_why);
   if (!text) return NULL;
   SimModule *module = calloc(1, sizeof *module);
   if (!module) abort();
   module->text = text;
-  const SimLibrary *code = library(module, mode_of_options(module), why, n_why);
+  module->n_parts = compile_parts(n_kernels);
+  int mode = mode_of_options(module);
+  const SimLibrary *code = library(module, mode, why, n_why);
   if (!code) {
     sim_module_unload(module);
     return NULL;
@@ -62,7 +71,7 @@ SimModule *sim_module_load(const char *ptx, char *why, size_t n_why) {
   module->kernels = calloc((size_t)code->n_entries + 1, sizeof *module->kernels);
   if (!module->kernels) abort();
   for (int k = 0; k < code->n_entries; k++) {
-    const SimEntry *entry = &code->entries[k];
+    const SimEntry *entry = &module->code[mode][k % module->n_parts]->entries[k];
     module->kernels[k].known = (SimKernel){.name = entry->name,
                                            .module = module,
                                            .static_shared = entry->static_shared,
@@ -83,7 +92,8 @@ void sim_module_unload(SimModule *module) {
     free(module->symbols[d]);
   }
   for (int mode = 0; mode < MODES; mode++)
-    if (module->libraries[mode]) dlclose(module->libraries[mode]);
+    for (int k = 0; k < MAX_PARTS; k++)
+      if (module->libraries[mode][k]) dlclose(module->libraries[mode][k]);
   free(module->kernels);
   free(module->text);
   free(module);
@@ -102,13 +112,15 @@ const SimKernel *sim_module_at(const SimModule *module, int k) {
 }
 
 const SimEntry *module_entry(const SimKernel *kernel, char *why, size_t n_why) {
-  const SimLibrary *code = library(kernel->module, mode_of_options(kernel->module), why, n_why);
-  return code ? &code->entries[(const Kernel *)kernel - kernel->module->kernels] : NULL;
+  SimModule *module = kernel->module;
+  int mode = mode_of_options(module), k = (int)((const Kernel *)kernel - module->kernels);
+  if (!library(module, mode, why, n_why)) return NULL;
+  return &module->code[mode][k % module->n_parts]->entries[k];
 }
 
 static const SimLibrary *any_code(const SimModule *module) {
   for (int mode = 0; mode < MODES; mode++)
-    if (module->code[mode]) return module->code[mode];
+    if (module->code[mode][0]) return module->code[mode][0];
   return NULL;
 }
 

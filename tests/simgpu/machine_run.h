@@ -9,14 +9,15 @@
 #include <pthread.h>
 #include <setjmp.h>
 
-enum { WARP = 32, MAX_BARRIERS = 16, MODES = 8 };
+enum { WARP = 32, MAX_BARRIERS = 16, MODES = 8, MAX_PARTS = 8 };
 
 struct SimModule {
   char *text; // C
   int n_kernels, n_symbols;
   struct Kernel *kernels;
-  void *libraries[MODES]; // dlopened, by mode: +1 races, +2 counts, +4 optimised
-  const SimLibrary *code[MODES];
+  int n_parts;                       // kernel k is in part k modulo n_parts
+  void *libraries[MODES][MAX_PARTS]; // dlopened, by mode (+1 races, +2 counts, +4 optimised) and part
+  const SimLibrary *code[MODES][MAX_PARTS];
   double seconds;                 // that its kernels have run
   uint64_t *symbols[SIM_DEVICES]; // addresses, NULL before the first use on the device
 };
@@ -25,8 +26,10 @@ typedef struct Kernel {
   SimKernel known; // first: a SimKernel is a Kernel
 } Kernel;
 
-// machine_compile.c: path of the shared library of a C text; compiles it where the cache (SIMGPU_CACHE) has none.
-bool compile_cached(const char *text, int mode, char path[512], char *why, size_t n_why);
+// machine_compile.c: in how many parts a module of so many kernels is compiled at once, and the paths of the shared
+// libraries of a C text; compiles them where the cache (SIMGPU_CACHE) has none.
+int compile_parts(int n_kernels);
+bool compile_cached(const char *text, int mode, int n_parts, char paths[][512], char *why, size_t n_why);
 
 // The code of a kernel as sim_options ask for it; compiles it where that was not done yet. NULL and the reason if it
 // cannot be done.

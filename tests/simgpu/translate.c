@@ -267,7 +267,7 @@ static void emit_symbols(Translator *t) {
   emit(t, "{0}};\n");
 }
 
-void translate_module(Arena *arena, PtxFailure *failure, PtxModule *module, Text *out) {
+int translate_module(Arena *arena, PtxFailure *failure, PtxModule *module, Text *out) {
   int number = 0;
   const char **lines = ARENA_ARRAY(arena, const char *, module->n_functions + 1);
   text_put(out, "#include \"kernel_memory.h\"\n#include \"kernel_integer.h\"\n#include \"kernel_float.h\"\n");
@@ -276,12 +276,16 @@ void translate_module(Arena *arena, PtxFailure *failure, PtxModule *module, Text
     if (!function->is_entry || !function->has_body) continue;
     ptx_inline(arena, failure, module, function);
     Translator translator = {.arena = arena, .failure = failure, .module = module, .function = function, .out = out};
+    text_printf(out, "#if SIM_PART==%d%%SIM_PARTS\n", number);
     lines[number] = translate_kernel(&translator, number);
+    text_put(out, "#endif\n");
     number++;
   }
   Translator translator = {.arena = arena, .failure = failure, .module = module, .out = out};
   emit_symbols(&translator);
   text_put(out, "static const SimEntry entries[]={\n");
-  for (int k = 0; k < number; k++) text_put(out, lines[k]);
+  for (int k = 0; k < number; k++)
+    text_printf(out, "#if SIM_PART==%d%%SIM_PARTS\n%s#else\n{0},\n#endif\n", k, lines[k]);
   text_printf(out, "{0}};\nconst SimLibrary sim_library={entries,%d,symbols,%d};\n", number, module->n_variables);
+  return number;
 }

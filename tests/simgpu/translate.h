@@ -9,7 +9,9 @@
 #include "tests/simgpu/ptx.h"
 
 // Writes the C text of a module; jumps to failure->jump with the PTX line where an instruction is not known.
-void translate_module(Arena *arena, PtxFailure *failure, PtxModule *module, Text *out);
+// Returns how many kernels there are. Kernel k belongs to part k modulo SIM_PARTS: the text is compiled once for each
+// part, with SIM_PART saying which.
+int translate_module(Arena *arena, PtxFailure *failure, PtxModule *module, Text *out);
 
 // ---- between the files of the translator
 

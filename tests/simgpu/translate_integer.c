@@ -215,7 +215,13 @@ static bool shifts(Translator *t, PtxType type) {
   const PtxInstruction *in = t->in;
   const PtxOperand *o = in->operands;
   PtxType u = {'u', type.bits, 1};
-  if (ptx_is(in, "shl")) {
+  bool is_left = ptx_is(in, "shl");
+  if ((is_left || ptx_is(in, "shr")) && in->n_operands == 3 && o[2].kind == OPERAND_INTEGER && o[2].value >= 0 &&
+      o[2].value < type.bits) { // most of them
+    PtxType as = is_left || type.kind != 's' ? u : type;
+    allow(t, "");
+    assign(t, &o[0], as, "(%s)%s%s%d", c_type(t, as), value(t, &o[1], as), is_left ? "<<" : ">>", (int)o[2].value);
+  } else if (is_left) {
     allow(t, "");
     want_operands(t, 3, 3);
     assign(t, &o[0], u, "shl_u%d(%s,%s)", type.bits, value(t, &o[1], u), value(t, &o[2], U32));

@@ -66,8 +66,9 @@ static PtxType word_type(Translator *t, PtxType type) {
   return word;
 }
 
-static const char *load_name(Translator *t, PtxType type) {
-  return format(t, "%c%d", type.kind == 'f' ? 'f' : 'u', ptx_bits(type));
+// The C type of the word in memory.
+static const char *memory_type(Translator *t, PtxType type) {
+  return type.kind == 'f' ? c_type(t, type) : format(t, "uint%d_t", ptx_bits(type));
 }
 
 static void load(Translator *t) {
@@ -89,8 +90,8 @@ static void load(Translator *t) {
   for (int k = 0; k < n; k++) {
     unsigned at = (unsigned)k * bytes;
     const PtxOperand *to = o[0].kind == OPERAND_VECTOR ? &o[0].elements[k] : &o[0];
-    assign(t, to, type, "%sload_%s(p%u+%u)", type.kind == 's' ? format(t, "(%s)", c_type(t, type)) : "",
-           load_name(t, type), at / piece * piece, at % piece);
+    assign(t, to, type, "%s*(const %s*)(p%u+%u)", type.kind == 's' ? format(t, "(%s)", c_type(t, type)) : "",
+           memory_type(t, type), at / piece * piece, at % piece);
   }
   if (ptx_has(in, "acquire")) emit(t, "if(SIM_RACES)B->api->fence(T,B,0);");
   emit(t, "}");
@@ -119,7 +120,7 @@ static void store(Translator *t) {
     if (type.kind == 'b' && from->kind == OPERAND_REGISTER && t->function->registers[from->reg].is_float &&
         t->function->registers[from->reg].bits == ptx_bits(type))
       as = ptx_bits(type) == 32 ? F32 : F64;
-    emit(t, "store_%s(p%u+%u,%s);", load_name(t, as), at / piece * piece, at % piece, value(t, from, as));
+    emit(t, "*(%s*)(p%u+%u)=%s;", memory_type(t, as), at / piece * piece, at % piece, value(t, from, as));
   }
   emit(t, "}");
 }
