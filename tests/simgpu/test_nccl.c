@@ -14,10 +14,10 @@
   X(ncclCommInitRankConfig)                                                                                            \
   X(ncclCommInitAll)                                                                                                   \
   X(ncclCommFinalize)                                                                                                  \
-  X(ncclCommDestroy) X(ncclCommAbort) X(ncclGetErrorString) X(ncclGetLastError) X(ncclCommGetAsyncError)               \
-      X(ncclCommCount) X(ncclCommCuDevice) X(ncclCommUserRank) X(ncclReduce) X(ncclBcast) X(ncclBroadcast)             \
-          X(ncclAllReduce) X(ncclReduceScatter) X(ncclAllGather) X(ncclSend) X(ncclRecv) X(ncclGroupStart)             \
-              X(ncclGroupEnd)
+  X(ncclCommDestroy)                                                                                                   \
+  X(ncclCommAbort) X(ncclGetErrorString) X(ncclGetLastError) X(ncclCommGetAsyncError) X(ncclCommCount)                 \
+      X(ncclCommCuDevice) X(ncclCommUserRank) X(ncclReduce) X(ncclBcast) X(ncclBroadcast) X(ncclAllReduce)             \
+          X(ncclReduceScatter) X(ncclAllGather) X(ncclSend) X(ncclRecv) X(ncclGroupStart) X(ncclGroupEnd)
 
 static struct {
 #define FIELD(name) __typeof__(name) *name;
