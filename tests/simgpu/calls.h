@@ -20,13 +20,14 @@
   X(cuCtxGetCurrent)                                                                                                   \
   X(cuCtxGetDevice)                                                                                                    \
   X(cuCtxGetFlags)                                                                                                     \
-  X(cuCtxGetStreamPriorityRange) X(cuCtxPopCurrent) X(cuCtxPushCurrent) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(      \
-      cuDeviceCanAccessPeer) X(cuDeviceGet) X(cuDeviceGetAttribute) X(cuDeviceGetByPCIBusId) X(cuDeviceGetCount)       \
-      X(cuDeviceGetDefaultMemPool) X(cuDeviceGetMemPool) X(cuDeviceGetName) X(cuDeviceGetP2PAttribute) X(              \
-          cuDeviceGetPCIBusId) X(cuDeviceGetUuid) X(cuDevicePrimaryCtxGetState) X(cuDevicePrimaryCtxRelease)           \
-          X(cuDevicePrimaryCtxReset) X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxSetFlags) X(cuDeviceTotalMem) X(  \
-              cuDriverGetVersion) X(cuEventCreate) X(cuEventDestroy) X(cuEventElapsedTime) X(cuEventQuery)             \
-              X(cuEventRecord) X(cuEventRecordWithFlags) X(cuEventSynchronize) X(cuFuncGetAttribute) X(cuFuncGetName)  \
+  X(cuCtxGetStreamPriorityRange)                                                                                       \
+  X(cuCtxPopCurrent) X(cuCtxPushCurrent) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuDeviceCanAccessPeer) X(            \
+      cuDeviceGet) X(cuDeviceGetAttribute) X(cuDeviceGetByPCIBusId) X(cuDeviceGetCount) X(cuDeviceGetDefaultMemPool)   \
+      X(cuDeviceGetMemPool) X(cuDeviceGetName) X(cuDeviceGetP2PAttribute) X(cuDeviceGetPCIBusId) X(cuDeviceGetUuid)    \
+          X(cuDevicePrimaryCtxGetState) X(cuDevicePrimaryCtxRelease) X(cuDevicePrimaryCtxReset) X(                     \
+              cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxSetFlags) X(cuDeviceTotalMem) X(cuDriverGetVersion)        \
+              X(cuEventCreate) X(cuEventDestroy) X(cuEventElapsedTime) X(cuEventQuery) X(cuEventRecord) X(             \
+                  cuEventRecordWithFlags) X(cuEventSynchronize) X(cuFuncGetAttribute) X(cuFuncGetName)                 \
                   X(cuFuncGetParamInfo) X(cuFuncSetAttribute) X(cuFuncSetCacheConfig) X(cuGetErrorName) X(             \
                       cuGetErrorString) X(cuGetProcAddress) X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphExecDestroy)   \
                       X(cuGraphExecUpdate) X(cuGraphGetEdges) X(cuGraphGetNodes) X(cuGraphGetRootNodes) X(             \

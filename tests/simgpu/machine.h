@@ -25,8 +25,8 @@ extern SimOptions sim_options;
 
 typedef struct SimModule SimModule;
 
-// Modules are first compiled in a way that takes little time; one whose kernels have run for so many seconds is
-// compiled anew, so that it runs well. The results are the same bits.
+// Modules are first compiled in a way that takes little time; one whose kernels have run for this many times as long as
+// compiling them well is expected to take is compiled anew, so that it runs well. The results are the same bits.
 extern double sim_optimise_after;
 
 typedef struct SimKernel {

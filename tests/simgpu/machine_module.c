@@ -46,9 +46,12 @@ static char *translated(const char *ptx, int *n_kernels, char *why, size_t n_why
 
 double sim_optimise_after = 1;
 
-// Races cost so much that better code would not show.
+// What compiling well takes, about. Races cost so much that better code would not show.
+static double cost_of(const SimModule *module) { return 4e-6 * (double)module->n_text; }
+
 static int mode_of_options(const SimModule *module) {
-  bool is_worth = module->seconds >= sim_optimise_after && !sim_options.finds_races && !sim_options.counts;
+  bool is_worth =
+      module->seconds >= sim_optimise_after * cost_of(module) && !sim_options.finds_races && !sim_options.counts;
   return (sim_options.finds_races ? 1 : 0) + (sim_options.counts ? 2 : 0) + (is_worth ? 4 : 0);
 }
 
@@ -59,6 +62,7 @@ SimModule *sim_module_load(const char *ptx, char *why, size_t n_why) {
   SimModule *module = calloc(1, sizeof *module);
   if (!module) abort();
   module->text = text;
+  module->n_text = strlen(text);
   module->n_parts = compile_parts(n_kernels);
   int mode = mode_of_options(module);
   const SimLibrary *code = library(module, mode, why, n_why);

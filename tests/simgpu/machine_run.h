@@ -13,6 +13,7 @@ enum { WARP = 32, MAX_BARRIERS = 16, MODES = 8, MAX_PARTS = 8 };
 
 struct SimModule {
   char *text; // C
+  size_t n_text;
   int n_kernels, n_symbols;
   struct Kernel *kernels;
   int n_parts;                       // kernel k is in part k modulo n_parts

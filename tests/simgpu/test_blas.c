@@ -11,14 +11,14 @@
   X(cublasLtGetVersion)                                                                                                \
   X(cublasLtGetCudartVersion)                                                                                          \
   X(cublasLtGetStatusName)                                                                                             \
-  X(cublasLtGetStatusString) X(cublasLtMatmulDescCreate) X(cublasLtMatmulDescDestroy)                                  \
-      X(cublasLtMatmulDescSetAttribute) X(cublasLtMatmulDescGetAttribute) X(cublasLtMatmulDescInit_internal)           \
-          X(cublasLtMatrixLayoutCreate) X(cublasLtMatrixLayoutDestroy) X(cublasLtMatrixLayoutSetAttribute)             \
-              X(cublasLtMatrixLayoutGetAttribute) X(cublasLtMatrixLayoutInit_internal)                                 \
-                  X(cublasLtMatmulPreferenceCreate) X(cublasLtMatmulPreferenceDestroy)                                 \
-                      X(cublasLtMatmulPreferenceSetAttribute) X(cublasLtMatmulPreferenceGetAttribute)                  \
-                          X(cublasLtMatmulPreferenceInit_internal) X(cublasLtMatmulAlgoGetHeuristic)                   \
-                              X(cublasLtMatmulAlgoCheck) X(cublasLtMatmul)
+  X(cublasLtGetStatusString)                                                                                           \
+  X(cublasLtMatmulDescCreate) X(cublasLtMatmulDescDestroy) X(cublasLtMatmulDescSetAttribute)                           \
+      X(cublasLtMatmulDescGetAttribute) X(cublasLtMatmulDescInit_internal) X(cublasLtMatrixLayoutCreate)               \
+          X(cublasLtMatrixLayoutDestroy) X(cublasLtMatrixLayoutSetAttribute) X(cublasLtMatrixLayoutGetAttribute)       \
+              X(cublasLtMatrixLayoutInit_internal) X(cublasLtMatmulPreferenceCreate)                                   \
+                  X(cublasLtMatmulPreferenceDestroy) X(cublasLtMatmulPreferenceSetAttribute)                           \
+                      X(cublasLtMatmulPreferenceGetAttribute) X(cublasLtMatmulPreferenceInit_internal)                 \
+                          X(cublasLtMatmulAlgoGetHeuristic) X(cublasLtMatmulAlgoCheck) X(cublasLtMatmul)
 
 static struct {
 #define FIELD(name) __typeof__(name) *name;
