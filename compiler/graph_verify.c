@@ -11,7 +11,7 @@
 //    9  module indices exist, and a module's parent stands before it
 //   10  a layout's segments add up to the size of its channel axis
 //   11  a value kept inside another is either an input of it, a concat, that lies in the same layout and fits, or a
-//       view: a reshape, relayout or slice of it
+//       view: a reshape, relayout or slice of it; or a reshape that is an input of a concat keeps its operand
 //   12  a setup node depends on parameters, states, constants and setup nodes only
 #include <string.h>
 
@@ -136,6 +136,7 @@ static bool check_into(const Graph *graph, const Node *node, Text *why) {
   if (!into) return true;
   if (!is_member(graph, into)) return broken(why, 11, node, "kept in a node that is not in the graph");
   if (is_view_of(node, into) && node->op != OP_slice) return true;
+  if (is_view_of(into, node) && into->op == OP_reshape) return true; // seen as a row that stands in a concat
   if (!is_view_of(node, into) && !is_input_of(node, into)) {
     return broken(why, 11, node, "kept in %%%d, which it is neither an input nor a view of", into->id);
   }

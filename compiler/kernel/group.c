@@ -3,7 +3,10 @@
 
 #include "runtime/base/status.h"
 
-bool node_is_view(const Node *node) { return node->into && node->n_in == 1 && node->into == node->in[0]; }
+bool node_is_view(const Node *node) {
+  if (!node->into || node->n_in != 1) return false;
+  return node->into == node->in[0] || node->in[0]->into == node; // or what it shows is kept in it
+}
 
 bool node_is_number(const Node *node) { return node->op == OP_fill; }
 

@@ -4,7 +4,7 @@
 
 #include "compiler/kernel/kernel.h"
 
-// The value is another's, seen in another shape or layout: node->into is its operand.
+// The value is another's, seen in another shape or layout: node->into is its operand, or its operand is kept in it.
 bool node_is_view(const Node *node);
 
 // Whether a kernel has to compute the node: not for leaves and views, nor for a concat of which nothing is to be

@@ -49,12 +49,30 @@ static bool can_stand(const GroupIndex *index, const Node *concat, const Node *i
   return (is_blocked(in) && in->shape.dim[0] == 1) || !has_tight_view(index, in);
 }
 
+// Input `in` is a value seen as a row, and is used so alone: a gradient in its bucket. The row stands in the concat and
+// the value in the row, where its kernel writes it.
+static bool place_row(const GroupIndex *index, Node *concat, Node *in, int at) {
+  if (in->op != OP_reshape || !node_is_view(in) || is_blocked(concat) || index->is_result[in->id]) return false;
+  Node *value = in->in[0];
+  int uses = index->first[value->id + 1] - index->first[value->id],
+      row_uses = index->first[in->id + 1] - index->first[in->id];
+  if (uses != 1 || row_uses != 1 || value->into || index->is_result[value->id]) return false;
+  if (!node_needs_kernel(value) || value->op == OP_random || value->is_setup != concat->is_setup) return false;
+  if (!layout_equal(value->layout, concat->layout)) return false;
+  value->into = in;
+  in->into = concat;
+  in->into_offset = at;
+  return true;
+}
+
 static bool place_inputs(const GroupIndex *index, Node *concat) {
   bool changed = false;
   int64_t at = 0;
   for (int k = 0; k < concat->n_in; at += room_of(concat, k++)) {
     Node *in = concat->in[k];
-    if (at > INT32_MAX || !can_stand(index, concat, in)) continue;
+    if (at > INT32_MAX) continue;
+    if (place_row(index, concat, in, (int)at)) changed = true;
+    if (in->into == concat || !can_stand(index, concat, in)) continue;
     in->into = concat;
     in->into_offset = (int)at;
     changed = true;

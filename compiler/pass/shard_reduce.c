@@ -26,8 +26,10 @@ struct ShardReduces {
   Sharder *sharder;
   Bucket *buckets;
   int n, cap;
-  int *bucket_of; // by id: its number, or -1
-  Node **whole;   // by id
+  int64_t most;            // bytes after which a bucket that is not urgent goes off
+  int open[SHARD_MAX + 1]; // by kind: the number of the last such bucket, or -1
+  int *bucket_of;          // by id: its number, or -1
+  Node **whole;            // by id
 };
 
 // by id: whether anything that has a part on each device depends on the whole value of the node.
@@ -43,7 +45,7 @@ static bool *find_urgent(const Sharder *sharder) {
 
 static bool fits(const ShardReduces *reduces, const Bucket *bucket, const Bucket *one) {
   if (bucket->kind != one->kind || bucket->is_urgent != one->is_urgent) return false;
-  if (!one->is_urgent) return 4 * bucket->elements < reduces->sharder->shard->bucket_bytes;
+  if (!one->is_urgent) return 4 * bucket->elements < reduces->most;
   // of one level: none can depend on another
   return bucket->level == one->level && one->member[0] - bucket->member[bucket->n - 1] <= NEAR &&
          bucket->elements + one->elements <= SMALL;
@@ -52,7 +54,9 @@ static bool fits(const ShardReduces *reduces, const Bucket *bucket, const Bucket
 // The bucket that takes the node in: the latest that fits, or a new one.
 static int find_bucket(ShardReduces *reduces, const Bucket *one) {
   enum { OPEN = 16 }; // buckets looked back at
-  for (int i = reduces->n - 1; i >= 0 && i >= reduces->n - OPEN; i--) {
+  int last = one->is_urgent ? -1 : reduces->open[one->kind];
+  if (last >= 0 && fits(reduces, &reduces->buckets[last], one)) return last;
+  for (int i = reduces->n - 1; i >= 0 && i >= reduces->n - OPEN && one->is_urgent; i--) {
     if (fits(reduces, &reduces->buckets[i], one)) return i;
   }
   ARENA_PUSH(reduces->sharder->scratch, reduces->buckets, reduces->n, reduces->cap, *one);
@@ -60,7 +64,20 @@ static int find_bucket(ShardReduces *reduces, const Bucket *one) {
   reduces->buckets[reduces->n - 1].elements = 0;
   reduces->buckets[reduces->n - 1].member = NULL;
   reduces->buckets[reduces->n - 1].cap = 0;
+  if (!one->is_urgent) reduces->open[one->kind] = reduces->n - 1;
   return reduces->n - 1;
+}
+
+// Buckets of a sixteenth of all that is to be summed, so that small networks have several, too: the last one cannot go
+// beside the backward pass.
+static int64_t bucket_bytes(const Sharder *sharder, const bool *is_urgent) {
+  enum { LEAST = 128 << 10, PARTS = 16 };
+  int64_t bytes = 0, most = sharder->shard->bucket_bytes;
+  for (int i = 0; i < sharder->n; i++) {
+    if (sharder->value[i].is_reduced && !is_urgent[i]) bytes += 4 * shape_elements(sharder->graph->nodes[i]->shape);
+  }
+  if (bytes / PARTS >= most || most <= LEAST) return most;
+  return bytes / PARTS > LEAST ? bytes / PARTS : LEAST;
 }
 
 ShardReduces *shard_reduces_new(Sharder *sharder) {
@@ -69,6 +86,8 @@ ShardReduces *shard_reduces_new(Sharder *sharder) {
                             .bucket_of = ARENA_ARRAY(sharder->scratch, int, sharder->n + 1),
                             .whole = ARENA_ARRAY(sharder->scratch, Node *, sharder->n + 1)};
   const bool *is_urgent = find_urgent(sharder);
+  for (int kind = 0; kind <= SHARD_MAX; kind++) reduces->open[kind] = -1;
+  reduces->most = bucket_bytes(sharder, is_urgent);
   for (int i = 0; i < sharder->n; i++) {
     reduces->bucket_of[i] = -1;
     const ShardValue *value = &sharder->value[i];
@@ -97,8 +116,11 @@ Node *shard_whole(ShardReduces *reduces, const Node *node) {
 static void build_bucket(ShardReduces *reduces, const Bucket *bucket, Node *const *members) {
   Graph *graph = reduces->sharder->graph;
   Node **flat = ARENA_ARRAY(reduces->sharder->scratch, Node *, bucket->n);
-  for (int i = 0; i < bucket->n; i++)
-    flat[i] = graph_reshape(graph, members[i], SHAPE(shape_elements(members[i]->shape)));
+  for (int i = 0; i < bucket->n; i++) {
+    Node *value = members[i];
+    while (value->op == OP_reshape) value = value->in[0]; // its kernel can then write into the bucket
+    flat[i] = graph_reshape(graph, value, SHAPE(shape_elements(value->shape)));
+  }
   Node *all = build_concat(graph, flat, bucket->n, 0);
   AttrValue attrs[OP_MAX_ATTRS] = {0};
   attrs[op_attr_index(OP_all_reduce, "which")].i = bucket->kind == SHARD_MAX;

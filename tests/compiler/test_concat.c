@@ -118,8 +118,33 @@ static void test_images(void) {
   CHECK(storage_offset(abs) == 2 * 8 * 8 * 8, "offset %lld", (long long)storage_offset(abs));
 }
 
+// Gradients as rows of a bucket: their kernels write into it. One that somebody else reads, too, is copied.
+static void test_rows(void) {
+  Graph *graph = placed("graph rows\n"
+                        "%0 = input \"x\" : [2, 4, 8, 8]\n"
+                        "%1 = input \"g\" : [2, 8, 8, 8]\n"
+                        "%2 = conv2d_dw(%0, %1) stride=1 padding=1 dilation=1 groups=1 kh=3 kw=3 : [8, 4, 3, 3]\n"
+                        "%3 = reshape(%2) shape=[288] : [288]\n"
+                        "%4 = sum(%1) axes=[0, 2, 3] : [8]\n"
+                        "%5 = sum(%0) axes=[0, 2] : [4, 8]\n"
+                        "%6 = reshape(%5) shape=[32] : [32]\n"
+                        "%7 = concat(%4, %3, %6) axis=0 : [328]\n"
+                        "%8 = all_reduce(%7) which=sum : [328]\n"
+                        "%9 = abs(%5) : [4, 8]\n"
+                        "output \"y\" = %8\n"
+                        "output \"z\" = %9\n");
+  if (!graph) return;
+  const Node *bucket = find_op(graph, OP_concat, 0), *dw = find_op(graph, OP_conv2d_dw, 0);
+  CHECK(storage_root(dw) == bucket && storage_offset(dw) == 8, "the weight's gradient stands behind the bias's\n%s",
+        plan_text(arena, graph));
+  CHECK(storage_root(find_op(graph, OP_sum, 0)) == bucket, "the bias's gradient stands in the bucket");
+  CHECK(storage_root(find_op(graph, OP_sum, 1)) != bucket, "one with another reader stays where it is");
+  CHECK(plan_count(graph, OP_concat) == 1, "that one is copied");
+}
+
 int main(void) {
   arena = arena_new();
+  test_rows();
   test_nested();
   test_copies();
   test_refusals();

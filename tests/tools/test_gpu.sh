@@ -30,7 +30,7 @@ expect 2 'SGC_CUDA_CODE is .sass' env SGC_CUDA_CODE=sass "$SGC" compile tiny.net
 expect 0 'launches for' $none "$SGC" explain tiny.net --target=cuda:sm_80
 
 if ! "$SGC" doctor | grep -q '^cuda:0' && [ -f "$simulated" ]; then
-  export SGC_CUDA="$simulated" SGC_CUBLASLT="$simulated" SGC_NCCL="$simulated" SGC_CUDA_CODE=ptx
+  export SGC_CUDA="$simulated" SGC_CUBLASLT="$simulated" SGC_NCCL="$simulated" SGC_CUDA_CODE=ptx SGC_CUDA_TUNE=0
 fi
 if ! "$SGC" doctor | grep -q '^cuda:0'; then
   skipped=$((skipped + 1))
@@ -60,6 +60,21 @@ import json
 gpu, cpu = ([json.loads(line)["loss"] for line in open(run + "/log.jsonl") if "grad_norm" in line] for run in ("whole", "cpu"))
 assert len(gpu) == len(cpu) == 8 and all(abs(a - b) < 1e-4 * b for a, b in zip(gpu, cpu)), (gpu, cpu)
 P
+
+# Two GPUs share the batch: the same losses but for rounding.
+export SIMGPU_DEVICES=2
+if "$SGC" doctor | grep -q '^cuda:1'; then
+  expect 0 'threshold accuracy' "$SGRUN" train tiny.net -q --set rooms=8 --devices cuda:0-1 -o two
+  check 'losses on one GPU and two agree' python3 - <<'P'
+import json
+one, two = ([json.loads(line)["loss"] for line in open(run + "/log.jsonl") if "grad_norm" in line] for run in ("whole", "two"))
+assert len(one) == len(two) == 8 and all(abs(a - b) < 1e-3 * b for a, b in zip(one, two)), (one, two)
+P
+else
+  skipped=$((skipped + 2))
+fi
+unset SIMGPU_DEVICES
+
 expect 0 'delta1' "$SGRUN" eval whole/weights.safetensors --device cuda:0 --set rooms=8
 
 # A step that is not finite is kept with its own batch, although the next one is on the device already.
