@@ -2,7 +2,8 @@
 //
 // Greedy and deterministic. Each node, in order, tries to join the kernels that compute its operands; then a depthwise
 // convolution tries to take in the resize and concat in front of it; then kernels that read the same values or work on
-// the same small space are put side by side. Whether the code generator can is asked of a predicate; whether it is
+// the same small space are put side by side; on CUDA, what follows from reductions then goes into their kernels too,
+// where the lanes of a row can do both. Whether the code generator can is asked of a predicate; whether it is
 // worth while is decided here; that no cycle arises is seen to by fuse_sets.
 #include "compiler/pass/fuse.h"
 

@@ -274,8 +274,9 @@ static Node *rewrite(Rewriter *rewriter, Node *node) {
 
 bool pass_layout(const PassContext *context, Graph *graph) {
   if (context->target->kind == TARGET_CUDA) { // all values stay row by row
-    bool is_flat = layout_flatten_sums(graph);
-    return layout_mark_views(graph, true) > 0 || is_flat;
+    bool is_changed = layout_split_concats(graph);
+    is_changed |= layout_flatten_sums(graph);
+    return layout_mark_views(graph, true) > 0 || is_changed;
   }
   if (context->target->kind != TARGET_CPU) return false;
   bool is_prepared = layout_unpad_pointwise(graph);
