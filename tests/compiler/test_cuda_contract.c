@@ -285,10 +285,10 @@ static void add_all(KernelCases *cases, bool is_exact, size_t first, size_t step
   for (size_t i = first; i < sizeof products / sizeof *products; i += step) add_product(cases, &products[i]);
 }
 
-// With the argument "all" every case in every precision; without, some of each.
+// Where TEST_WHOLE is set every case in every precision; else some of each.
 int main(int argc, char **argv) {
   CudaTest test;
-  bool is_whole = argc > 1 && !strcmp(argv[1], "all");
+  bool is_whole = getenv("TEST_WHOLE") != NULL;
   if (argc < 1 || !gpu_find(argv[0]) || !cuda_test_begin(&test)) return check_report("cuda_contract");
   KernelCases cases;
   cases_begin(&cases, target_cuda(test.compute));
