@@ -373,11 +373,12 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
   }
   for (int i = 0; i < graph->n_nodes; i++) {
     if (is_depthwise(graph->nodes[i])) join_front(&fuser, graph->nodes[i]);
-    if (context->target->kind == TARGET_CUDA && graph->nodes[i]->op == OP_matmul)
-      join_attention(&fuser, graph->nodes[i]);
   }
   for (int i = 0; i < graph->n_nodes; i++) join_readers(&fuser, graph->nodes[i]);
   if (context->target->kind == TARGET_CUDA) join_rows(&fuser);
+  for (int i = 0; context->target->kind == TARGET_CUDA && i < graph->n_nodes; i++) {
+    if (graph->nodes[i]->op == OP_matmul) join_attention(&fuser, graph->nodes[i]);
+  }
   join_small(&fuser);
   number_groups(&fuser);
   if (context->explain) explain(&fuser, context->explain);
