@@ -14,7 +14,7 @@ static bool is_well(const char *name, Status status) {
 static void print_gpu(int number) {
   CudaGpu gpu;
   CudaCode code;
-  char name[16];
+  char name[32];
   snprintf(name, sizeof name, "cuda:%d", number);
   if (!is_well(name, cuda_gpu(number, &gpu))) return;
   int64_t available = 0;
