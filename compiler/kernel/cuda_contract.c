@@ -162,6 +162,10 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
     if (shape_elements(group->ins[i]->shape) == 0) return refuse(why, "an empty value");
   }
   if (!out->core) return refuse(why, "no contraction");
+  if (cuda_attention_match(group, &out->attention)) {
+    out->form = CUDA_ATTENTION;
+    return true;
+  }
   out->form = form_of(out->core);
   if (is_depthwise(out->core) && !fits(out->core))
     return refuse(why, "a depthwise gradient with that stride and dilation");
@@ -179,6 +183,7 @@ void cuda_contract_schedule(Lower *lower, const CudaContract *contract) {
   switch (contract->form) {
   case CUDA_GEMM: cuda_schedule_gemm(lower, contract); return;
   case CUDA_DEPTHWISE: cuda_schedule_depthwise(lower, contract); return;
+  case CUDA_ATTENTION: cuda_attention_schedule(lower, &contract->attention); return;
   case CUDA_DEPTHWISE_DW: cuda_schedule_depthwise_dw(lower, contract); return;
   }
 }
@@ -187,4 +192,5 @@ void cuda_contract_preamble(const Target *target, Text *source) {
   cuda_preamble_gemm(source);
   cuda_preamble_mma(target->precision, source);
   cuda_preamble_depthwise(source);
+  cuda_attention_preamble(source);
 }

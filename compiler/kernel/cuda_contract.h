@@ -8,12 +8,14 @@
 #define SG_CUDA_CONTRACT_H
 
 #include "compiler/kernel/compute.h"
+#include "compiler/kernel/cuda_attention.h"
 #include "compiler/kernel/emit.h"
 
 typedef enum CudaForm {
   CUDA_GEMM,         // tiles of a matrix product
   CUDA_DEPTHWISE,    // conv2d of one channel each
   CUDA_DEPTHWISE_DW, // its gradient by the weight
+  CUDA_ATTENTION,    // two products with a softmax between
 } CudaForm;
 
 typedef struct CudaContract {
@@ -21,6 +23,7 @@ typedef struct CudaContract {
   const Group *group;
   CudaForm form;
   const Node *core; // the contraction whose sums are made; others are computed while operands are loaded
+  CudaAttention attention;
 } CudaContract;
 
 // Recognises the group, or returns false and appends the reason to `why` (if not NULL).

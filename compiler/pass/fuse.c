@@ -229,6 +229,23 @@ static void join_front(Fuser *fuser, const Node *depthwise) {
   }
 }
 
+// Attention: a product of weights that are a softmax of another product's values.
+static void join_attention(Fuser *fuser, const Node *product) {
+  const Node *weights = product->in[0];
+  if (weights->op != OP_div || weights->in[0]->op != OP_exp || weights->in[0]->in[0]->op != OP_sub) return;
+  const Node *scores = weights->in[0]->in[0]->in[0];
+  int set[3] = {fuse_set_of(fuser->sets, weights), fuse_set_of(fuser->sets, scores), fuse_set_of(fuser->sets, product)};
+  if (!is_read_once(fuser, weights) || set[0] == set[1] || fuser->index->is_result[scores->id]) return;
+  for (int i = fuser->index->first[scores->id]; i < fuser->index->first[scores->id + 1]; i++)
+    if (fuse_set_of(fuser->sets, fuser->index->user[i]) != set[0]) return;
+  if (!is_possible(fuser, set, 3)) return;
+  int whole = set[0];
+  for (int i = 1; i < 3; i++) {
+    if (!fuse_sets_can_merge(fuser->sets, whole, set[i])) BUG("a value that is read in one place closes a cycle");
+    whole = fuse_sets_merge(fuser->sets, whole, set[i]);
+  }
+}
+
 // ---- kernels side by side
 // ---------------------------------------------------------------------------------------------
 
@@ -360,6 +377,9 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
   }
   for (int i = 0; i < graph->n_nodes; i++) join_readers(&fuser, graph->nodes[i]);
   if (context->target->kind == TARGET_CUDA) join_rows(&fuser);
+  for (int i = 0; context->target->kind == TARGET_CUDA && i < graph->n_nodes; i++) {
+    if (graph->nodes[i]->op == OP_matmul) join_attention(&fuser, graph->nodes[i]);
+  }
   join_small(&fuser);
   number_groups(&fuser);
   if (context->explain) explain(&fuser, context->explain);

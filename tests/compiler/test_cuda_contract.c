@@ -1,5 +1,6 @@
 // Tests of the contractions on CUDA: every form at odd sizes, strides, dilations, groups, several images, with what may
 // be fused in front of and behind it. Needs a device, real or simulated.
+#include "compiler/ops/build.h"
 #include "tests/compiler/cuda_case.h"
 
 static void set_int(AttrValue *attrs, Op op, const char *name, int64_t value) {
@@ -264,6 +265,37 @@ static const Product products[] = {
     {{16, 3000}, {3000, 24}, false, false, false},
 };
 
+// ---- attention
+
+typedef struct Attention {
+  const char *name;
+  int images, heads, queries, keys, width, values;
+  bool has_scale; // of the scores, else of the queries
+} Attention;
+
+static const Attention attentions[] = {
+    {"attention of one token more than a tile", 1, 2, 17, 17, 16, 16, false},
+    {"attention as AdaBins'", 1, 4, 132, 132, 32, 32, false},
+    {"attention across, wide values", 2, 3, 21, 70, 24, 50, true},
+};
+
+static void add_attention(KernelCases *cases, const Attention *c) {
+  Graph *graph = graph_new(cases->arena, c->name);
+  Node *q = graph_input(graph, "q", SHAPE(c->images, c->heads, c->queries, c->width));
+  Node *k = graph_input(graph, "k", SHAPE(c->images, c->heads, c->keys, c->width));
+  Node *v = graph_input(graph, "v", SHAPE(c->images, c->heads, c->keys, c->values));
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  set_int(attrs, OP_matmul, "transpose_b", 1);
+  if (!c->has_scale) q = graph_binary(graph, OP_mul, q, graph_scalar(graph, 0.5));
+  Node *scores = graph_add(graph, OP_matmul, (Node *[]){q, k}, 2, attrs);
+  if (c->has_scale) scores = graph_binary(graph, OP_mul, scores, graph_scalar(graph, 1.5));
+  Node *e = graph_unary(graph, OP_exp, graph_binary(graph, OP_sub, scores, build_max(graph, scores, 3)));
+  Node *weights = graph_binary(graph, OP_div, e, graph_sum(graph, e, (int[]){3}, 1, true));
+  set_int(attrs, OP_matmul, "transpose_b", 0);
+  graph_output(graph, "y", graph_add(graph, OP_matmul, (Node *[]){weights, v}, 2, attrs), false);
+  cases_add(cases, graph, c->name, 1e-5);
+}
+
 // ---- all
 
 // Of every `step` cases one.
@@ -285,14 +317,15 @@ static void add_all(KernelCases *cases, bool is_exact, size_t first, size_t step
   for (size_t i = first; i < sizeof products / sizeof *products; i += step) add_product(cases, &products[i]);
 }
 
-// With the argument "all" every case in every precision; without, some of each.
+// Where TEST_WHOLE is set every case in every precision; else some of each.
 int main(int argc, char **argv) {
   CudaTest test;
-  bool is_whole = argc > 1 && !strcmp(argv[1], "all");
+  bool is_whole = getenv("TEST_WHOLE") != NULL;
   if (argc < 1 || !gpu_find(argv[0]) || !cuda_test_begin(&test)) return check_report("cuda_contract");
   KernelCases cases;
   cases_begin(&cases, target_cuda(test.compute));
   add_all(&cases, false, 0, is_whole ? 1 : 3);
+  for (size_t i = 0; i < sizeof attentions / sizeof *attentions; i++) add_attention(&cases, &attentions[i]);
   cuda_cases_run(&test, &cases);
   // Tensor cores, with factors that rounding leaves alone.
   test.is_coarse = true;
