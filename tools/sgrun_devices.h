@@ -15,7 +15,7 @@ typedef struct Devices {
   Team *team;
   int n; // of this process
   Device **device;
-  Collective **joined; // of GPUs, by NCCL; else NULL
+  Collective **joined, **guarded; // of GPUs: NCCL's, and the same under the world's watch; else NULL
 } Devices;
 
 // Opens what --devices says, joins the other processes that mpirun, srun, torchrun or sgrun itself started (by what the

@@ -218,6 +218,32 @@ static Status check(Collective *collective, double waited) {
 
 Collective *world_collective(World *world, int device) { return world ? &world->seats[device].collective : NULL; }
 
+// ---- guarding those of others ---------------------------------------------------------------------------------------
+
+typedef struct Guard {
+  Collective collective, *inner;
+  World *world;
+} Guard;
+
+static Status guarded_all_reduce(Collective *collective, bool is_max, const float *from, float *to, int64_t floats,
+                                 void *queue) {
+  Collective *inner = ((Guard *)collective)->inner;
+  return inner->all_reduce(inner, is_max, from, to, floats, queue);
+}
+
+static Status guarded_check(Collective *collective, double waited) {
+  const Guard *guard = (const Guard *)collective;
+  TRY(world_check(guard->world));
+  return guard->inner->check ? guard->inner->check(guard->inner, waited) : STATUS_OK;
+}
+
+Collective *world_guard(World *world, Collective *inner) {
+  Guard *guard = malloc(sizeof *guard);
+  if (!guard) BUG("out of memory");
+  *guard = (Guard){{guarded_all_reduce, guarded_check, inner->is_capturable, NULL, NULL}, inner, world};
+  return &guard->collective;
+}
+
 // ---- what the main thread asks for ----------------------------------------------------------------------------------
 
 static Status call(World *world, CallKind kind, void *data, size_t size) {
