@@ -16,8 +16,8 @@ void program_free(Program *program) {
 }
 
 bool program_is_step_state(const char *name) {
-  static const char *const prefixes[] = {"adamw.", "accumulated.", "ema."};
-  for (int i = 0; i < 3; i++)
+  static const char *const prefixes[] = {"adamw.", "accumulated.", "ema.", "scaling."};
+  for (int i = 0; i < 4; i++)
     if (!strncmp(name, prefixes[i], strlen(prefixes[i]))) return true;
   return false;
 }

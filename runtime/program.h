@@ -118,7 +118,7 @@ typedef enum StepHyper {
   HYPER_COUNT
 } StepHyper;
 
-// Whether a state is one that the training step adds to a model: "adamw.*", "accumulated.*", "ema.*".
+// Whether a state is one that the training step adds to a model: "adamw.*", "accumulated.*", "ema.*", "scaling.*".
 bool program_is_step_state(const char *name);
 
 // Where one kernel's text begins in Program.source, so that the kernels can be shared out over several compilations;

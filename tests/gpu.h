@@ -27,6 +27,7 @@ static inline bool gpu_find(const char *program) {
       setenv("SGC_CUBLASLT", path, 1);
       setenv("SGC_NCCL", path, 1);
       setenv("SGC_CUDA_CODE", "ptx", 1);
+      if (!getenv("SGC_CUDA_TUNE")) setenv("SGC_CUDA_TUNE", "0", 1); // times mean nothing there
     }
     status_free(real);
   }

@@ -212,9 +212,16 @@ Graph *model_loss_graph(const Cli *cli, Model *model) {
   return NULL;
 }
 
+bool model_scales_loss(const Cli *cli) {
+  const char *precision = cli_option(cli, "precision");
+  return precision && !strcmp(precision, "f16");
+}
+
 Graph *model_step_graph(const Cli *cli, Model *model, const StepOptions *options) {
   Graph *graph = model_loss_graph(cli, model);
-  if (!graph || step_build(graph, options, model->diag)) return graph;
+  StepOptions of_precision = *options;
+  of_precision.scales = model_scales_loss(cli);
+  if (!graph || step_build(graph, &of_precision, model->diag)) return graph;
   model_print_diag(model);
   return NULL;
 }

@@ -77,6 +77,7 @@ ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
   model_bind(model, "W", "%.0f", training->settings.width);
   model_bind(model, "N", "%.0f", training->settings.batch / training->settings.accumulate);
   StepOptions options = step_options(training);
+  options.scales = model_scales_loss(cli);
   Graph *graph = model_loss_graph(cli, model);
   if (!graph) return EXIT_MODEL;
   ExitCode code = check_graph(cli, graph, "loss");
@@ -205,6 +206,10 @@ const char *training_configuration(const Cli *cli, const Training *training) {
   if (cli_option(cli, "data-val")) {
     text_put(&text, ",\"data_val\":");
     text_put_json(&text, cli_option(cli, "data-val"));
+  }
+  if (cli_option(cli, "precision")) {
+    text_put(&text, ",\"precision\":");
+    text_put_json(&text, cli_option(cli, "precision"));
   }
   text_put(&text, ",\"settings\":");
   settings_format(&training->settings, &text);

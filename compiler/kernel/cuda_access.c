@@ -197,8 +197,16 @@ static void follow_loop(Follower *f, const IrStmt *s, uint32_t active, double we
   }
 }
 
+// Of blocks that share a result, the last one alone goes on: one of how many.
+static double share_of_last(Follower *f, const IrExpr *condition) {
+  if (condition->kind != IR_CALL || strncmp(condition->name, "LAST_", 5)) return 1;
+  Value blocks = evaluate(f, condition->arg[condition->n_args - 1]);
+  return blocks.is_known && blocks.lane[0] > 0 ? 1.0 / (double)blocks.lane[0] : 1;
+}
+
 static void follow_if(Follower *f, const IrStmt *s, uint32_t active, double weight) {
   Value condition = evaluate(f, s->value);
+  weight *= share_of_last(f, s->value);
   follow_expr(f, s->value, active, weight);
   uint32_t mask = condition.is_known ? lanes_where(&condition) : UINT32_MAX;
   if (active & mask) follow(f, s->body[0], active & mask, weight);
@@ -242,7 +250,7 @@ static int samples(int64_t n, int64_t *out) {
   return count;
 }
 
-CudaAccess cuda_access(Ir *ir) {
+CudaAccess cuda_access(Ir *ir, int64_t row_floats) {
   const IrFunction *function = ir->function;
   CudaAccess access = {0};
   int64_t warps = (function->block + LANES - 1) / LANES, block[SAMPLES], warp[SAMPLES];
@@ -256,11 +264,11 @@ CudaAccess cuda_access(Ir *ir) {
       uint32_t active = 0;
       Value *task = &f.var[function->task->id], *thread = &f.var[function->thread->id];
       task->is_known = thread->is_known = true;
-      if (function->has_rows) { // a row in the middle of its table, all of it full
+      if (function->has_rows) { // as if the table had this row alone
         f.var[function->piece->id].is_known = f.var[function->row_floats->id].is_known = true;
         for (int l = 0; l < LANES; l++) {
           f.var[function->piece->id].lane[l] = block[b];
-          f.var[function->row_floats->id].lane[l] = function->row_floats->hi;
+          f.var[function->row_floats->id].lane[l] = row_floats;
         }
       }
       for (int l = 0; l < LANES; l++) {

@@ -14,6 +14,7 @@ typedef struct CudaAccess {
   double unknown;       // requests at indices that are not known
 } CudaAccess;
 
-CudaAccess cuda_access(Ir *ir);
+// `row_floats`: of a kernel that takes rows, the floats of its row.
+CudaAccess cuda_access(Ir *ir, int64_t row_floats);
 
 #endif

@@ -1,10 +1,11 @@
 // Template of matrix products on CUDA: C[m, n] = sum over k of A[m, k] * B[k, n].
 //
 // A block makes a tile of BM x BN results, BK products of each at a time. While it multiplies what stands in one half
-// of the shared memory, the operands of the next step are on their way to registers, from where they go to the other
-// half: one barrier a step. Operands stand there as [k][c], so that a thread reads its rows and columns four at a time,
-// without two threads of a warp meeting in a bank. Finished sums pass through shared memory once more, so that
-// neighbouring threads store neighbouring columns, whatever the sums' places in registers were.
+// of the shared memory, the operands of the next step are on their way to the other half, through registers or, from
+// sm_80 on, past them where they need not be changed: one barrier a step. Operands stand there as [k][c], so that a
+// thread reads its rows and columns four at a time, without two threads of a warp meeting in a bank. Finished sums pass
+// through shared memory once more, so that neighbouring threads store neighbouring columns, whatever the sums' places
+// in registers were.
 
 #include "compiler/kernel/cuda_contract.h"
 #include "runtime/kernel_abi.h"
@@ -28,11 +29,26 @@ static const char operands[] =
     "}\n";
 
 static const char tile[] =
+    // One or four floats on their way to shared memory, without registers.
+    "template <int N> INLINE void sg_copy_async(float *to, const float *from) {\n"
+    "#if __CUDA_ARCH__ >= 800\n"
+    "  const unsigned at = (unsigned)__cvta_generic_to_shared(to);\n"
+    "  if constexpr (N == 4) asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" ::\"r\"(at), \"l\"(from) : "
+    "\"memory\");\n"
+    "  else asm volatile(\"cp.async.ca.shared.global [%0], [%1], 4;\" ::\"r\"(at), \"l\"(from) : \"memory\");\n"
+    "#endif\n"
+    "}\n"
+    "INLINE void sg_wait_async() {\n"
+    "#if __CUDA_ARCH__ >= 800\n"
+    "  asm volatile(\"cp.async.wait_all;\" ::: \"memory\");\n"
+    "#endif\n"
+    "}\n"
     // A tile of BM x BN by multiply-adds, BK deep: a warp has 4 x 8 threads of TM x TN results each.
     "template <int BM_, int BN_, int BK_, int TM, int TN> struct SgTile {\n"
     "  static constexpr int BM = BM_, BN = BN_, BK = BK_, KP = 1, PAD = 4, WM = 4 * TM, WN = 8 * TN, COUNT = TM * TN;\n"
     "  static constexpr int WARPS_N = BN / WN, WARPS = BM / WM * WARPS_N, THREADS = 32 * WARPS, ROWS = 4;\n"
     "  static constexpr int PASSES = TM, LINE = WN, GM = TM < 4 ? TM : 4, GN = TN < 4 ? TN : 4;\n"
+    "  static constexpr bool IS_PLAIN = true; // words are the operands' floats\n"
     "  using Word = float;\n"
     "  static SG_METHOD Word word(float low, float) { return low; }\n"
     "  static SG_METHOD int row(int pass, int r) { return pass / GM * 4 * GM + r * GM + pass % GM; }\n"
@@ -74,7 +90,12 @@ static const char stage[] =
     "VC;\n"
     "  static constexpr int PIECES = DEEP * WIDE, N = (PIECES + T::THREADS - 1) / T::THREADS;\n"
     "  static constexpr bool IS_COSTLY = O::FORM == 2;\n"
-    "  alignas(16) float value[IS_COSTLY ? 1 : N][VK * VC];\n"
+    "#if __CUDA_ARCH__ >= 800\n"
+    "  static constexpr bool IS_ASYNC = T::IS_PLAIN && (O::FORM == 1 || (O::FORM == 4 && !O::ALONG_K));\n"
+    "#else\n"
+    "  static constexpr bool IS_ASYNC = false;\n"
+    "#endif\n"
+    "  alignas(16) float value[IS_COSTLY || IS_ASYNC ? 1 : N][VK * VC];\n"
     "  static SG_METHOD int column(int piece) { return O::ALONG_K ? piece / DEEP : piece % WIDE * VC; }\n"
     "  static SG_METHOD int depth(int piece) { return (O::ALONG_K ? piece % DEEP : piece / WIDE) * VK; }\n"
     "  SG_METHOD void load_piece(const O &operand, int c0, int k0, int piece, float *to) {\n"
@@ -113,8 +134,24 @@ static const char stage[] =
     "      sg_copy<VC>(at, w);\n"
     "    }\n"
     "  }\n"
-    "  SG_METHOD void load(const O &operand, int c0, int k0) {\n"
-    "    if constexpr (!IS_COSTLY) {\n"
+    // To where its place in shared memory is, which is free by now.
+    "  SG_METHOD void copy_piece(const O &operand, int c0, int k0, int piece, float *to) {\n"
+    "    const int c = c0 + column(piece), k = k0 + depth(piece);\n"
+    "    if (PIECES % T::THREADS != 0 && piece >= PIECES) return;\n"
+    "    const bool is_here = (C % TILE == 0 || c < C) && (K % BK == 0 || k < K);\n"
+    "    const float *from = is_here ? operand.at(c, k) : nullptr;\n"
+    "    float *at = to + depth(piece) * STRIDE + column(piece);\n"
+    "    if (from) sg_copy_async<V>(at, from);\n"
+    "#pragma unroll\n"
+    "    for (int i = 0; i < V; i++)\n"
+    "      if (!from) at[i] = 0.0f;\n"
+    "  }\n"
+    // Begins to bring the step from k0 on to registers, or to shared memory itself.
+    "  SG_METHOD void load(const O &operand, int c0, int k0, typename T::Word *to) {\n"
+    "    if constexpr (IS_ASYNC) {\n"
+    "#pragma unroll\n"
+    "      for (int i = 0; i < N; i++) copy_piece(operand, c0, k0, threadIdx.x + i * T::THREADS, (float *)to);\n"
+    "    } else if constexpr (!IS_COSTLY) {\n"
     "#pragma unroll\n"
     "      for (int i = 0; i < N; i++) load_piece(operand, c0, k0, threadIdx.x + i * T::THREADS, value[i]);\n"
     "    }\n"
@@ -127,7 +164,7 @@ static const char stage[] =
     "        load_piece(operand, c0, k0, piece, value[0]);\n"
     "        store_piece(piece, value[0], to);\n"
     "      }\n"
-    "    } else {\n"
+    "    } else if constexpr (!IS_ASYNC) {\n"
     "#pragma unroll\n"
     "      for (int i = 0; i < N; i++) store_piece(threadIdx.x + i * T::THREADS, value[i], to);\n"
     "    }\n"
@@ -157,22 +194,24 @@ static const char product[] =
     "    const int begin = SPLITS == 1 ? 0 : split * PART, end = SPLITS == 1 || begin + PART > K ? K : begin + PART;\n"
     "    StageA stage_a;\n"
     "    StageB stage_b;\n"
-    "    stage_a.load(a, m0, begin);\n"
-    "    stage_b.load(b, n0, begin);\n"
+    "    stage_a.load(a, m0, begin, shared);\n"
+    "    stage_b.load(b, n0, begin, shared + A_WORDS);\n"
     "    stage_a.store(a, m0, begin, shared);\n"
     "    stage_b.store(b, n0, begin, shared + A_WORDS);\n"
+    "    sg_wait_async();\n"
     "    __syncthreads();\n"
     "    Word *now = shared, *next = shared + SIZE;\n"
     "#pragma unroll 1\n"
     "    for (int k = begin + T::BK;; k += T::BK) {\n"
     "      if (k < end) {\n"
-    "        stage_a.load(a, m0, k);\n"
-    "        stage_b.load(b, n0, k);\n"
+    "        stage_a.load(a, m0, k, next);\n"
+    "        stage_b.load(b, n0, k, next + A_WORDS);\n"
     "      }\n"
     "      T::multiply(now + wm, now + A_WORDS + wn, sum);\n"
     "      if (k >= end) break;\n"
     "      stage_a.store(a, m0, k, next);\n"
     "      stage_b.store(b, n0, k, next + A_WORDS);\n"
+    "      sg_wait_async();\n"
     "      __syncthreads();\n"
     "      Word *free = now;\n"
     "      now = next;\n"

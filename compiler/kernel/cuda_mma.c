@@ -43,6 +43,7 @@ static const char tile[] =
     "  static constexpr int MM = WM / 16, NN = WN / 8, COUNT = MM * NN * 4, WARPS_N = BN / WN, WARPS = BM / WM * "
     "WARPS_N;\n"
     "  static constexpr int THREADS = 32 * WARPS, ROWS = 8, PASSES = 2 * MM, LINE = WN + 8;\n"
+    "  static constexpr bool IS_PLAIN = false;\n"
     "  using Word = unsigned;\n"
     "  static SG_METHOD Word word(float low, float high) {\n"
     "    Word w;\n"

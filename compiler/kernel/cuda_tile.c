@@ -88,11 +88,13 @@ static int singles(const CudaOperand *operand, int c, const CudaTile *tile) {
   return has_few ? 0 : c * tile->bk / cuda_tile_threads(tile);
 }
 
-// Whether these fit beside the sums.
+// Whether these fit beside the sums, of which large blocks leave each thread the least room for anything else.
 static bool has_room(const CudaOperand *a, const CudaOperand *b, const CudaTile *tile) {
   enum { ROOM = 8, LARGE = 64 };
   int of_a = singles(a, tile->bm, tile), of_b = singles(b, tile->bn, tile);
-  return of_a <= ROOM && of_b <= ROOM && (tile->tm * tile->tn < LARGE || of_a + of_b <= ROOM);
+  if (of_a > ROOM || of_b > ROOM) return false;
+  if (tile->tm * tile->tn < LARGE) return true;
+  return cuda_tile_threads(tile) > 128 ? of_a + of_b == 0 : of_a + of_b <= ROOM;
 }
 
 static double time_of(const Target *target, const CudaTile *tile, const CudaProduct *p, const CudaOperand *a,

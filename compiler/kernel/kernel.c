@@ -181,7 +181,7 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
   info->block = target->kind == TARGET_CUDA ? ir->function->block : 0;
   info->shared = ir_dynamic_shared(ir->function);
   if (target->kind == TARGET_CUDA) {
-    CudaAccess access = cuda_access(ir);
+    CudaAccess access = cuda_access(ir, info->row_floats);
     info->requests = access.requests;
     info->sectors = access.sectors;
     info->ideal_sectors = access.ideal_sectors;

@@ -106,12 +106,17 @@ typedef struct StepOptions {
   int n_rules;
   bool accumulates; // the gradients of several runs are averaged, and the last of these runs makes the step
   bool averages;    // moving averages of the trained parameters are kept
+  // The loss is scaled before it is differentiated, so that small gradients are not lost where factors are rounded to
+  // f16, and the gradients back again; the scale finds itself.
+  bool scales;
 } StepOptions;
 
 // Turns a graph with the scalar output "loss" into one training step: gradients of all parameters that are not
 // frozen, global-norm clipping, AdamW. New leaves: input "hyper" (StepHyper in runtime/program.h); states
 // "adamw.m.<param>", "adamw.v.<param>", and where they are wanted "accumulated.<param>" (the sum of the gradients of
-// this step's runs so far) and "ema.<param>". New outputs: "grad_norm" (of the averaged gradient, before clipping).
+// this step's runs so far), "ema.<param>", and "scaling.scale" and "scaling.sound" (the runs since it last changed).
+// New outputs: "grad_norm" (of the averaged gradient, before clipping), and where the loss is scaled "loss_scale" (of
+// this run).
 //
 // A run whose loss or gradient norm is not finite changes nothing: parameters, moments, averages and running statistics
 // keep their values.

@@ -16,6 +16,7 @@ typedef struct Builder {
   Node *keep, *share, *apply, *renew;
   Node *is_sound; // 1 where loss and gradient norm are finite
   Node *is_step;  // 1 where this run changes the parameters
+  Node *scale;    // of the loss, or NULL
 } Builder;
 
 static Node *add(Graph *graph, Node *a, Node *b) { return graph_binary(graph, OP_add, a, b); }
@@ -92,6 +93,38 @@ static Node *new_state(Graph *graph, const char *prefix, const Node *param) {
   return graph_state(graph, name, param->shape, (Init){.kind = INIT_CONSTANT, .a = 0});
 }
 
+// ---- scaling of the loss (Micikevicius et al., Mixed precision training, 2018): up after many sound runs, down after
+// each one that is not. The scale is a power of two, so that it changes no bit but what under- or overflows.
+
+enum { SCALE_FIRST = 1 << 16, SCALE_MOST = 1 << 24, SCALE_PATIENCE = 2000 };
+
+static Node *scaling_state(Graph *graph, const char *name, double value) {
+  return graph_state(graph, name, (Shape){0}, (Init){.kind = INIT_CONSTANT, .a = value});
+}
+
+static void unscale(Builder *step, Node **grads, int n) {
+  Node *inverse = quotient(step->graph, graph_scalar(step->graph, 1), step->scale);
+  for (int i = 0; i < n; i++) {
+    graph_at(step->graph, grads[i]);
+    grads[i] = mul(step->graph, grads[i], inverse);
+  }
+}
+
+static void rescale(Builder *step) {
+  Graph *graph = step->graph;
+  Node *zero = graph_scalar(graph, 0), *sound = scaling_state(graph, "scaling.sound", 0);
+  Node *count = add(graph, sound, graph_scalar(graph, 1));
+  Node *is_long = graph_binary(graph, OP_less_equal, graph_scalar(graph, SCALE_PATIENCE), count);
+  Node *more = graph_binary(graph, OP_minimum, build_scale(graph, step->scale, 2), graph_scalar(graph, SCALE_MOST));
+  Node *less = graph_binary(graph, OP_maximum, build_scale(graph, step->scale, 0.5), graph_scalar(graph, 1));
+  Node *kept = graph_select(graph, is_long, more, step->scale);
+  graph_update(graph, step->scale, graph_select(graph, step->is_sound, kept, less));
+  graph_update(graph, sound, graph_select(graph, step->is_sound, graph_select(graph, is_long, zero, count), zero));
+  graph_output(graph, "loss_scale", mul(graph, step->scale, graph_scalar(graph, 1)), false);
+}
+
+// ---- parts of the step
+
 // The gradients become the mean over the runs of this step so far, times the share of those runs: in the last run, the
 // mean over all. Returns the states with their new values.
 static GraphUpdate *accumulate(Builder *step, Node *const *params, Node **grads, int n) {
@@ -161,12 +194,13 @@ static bool names_are_free(const Graph *graph, Diag *diag) {
     const Node *node = graph->nodes[i];
     if (!op_is_leaf(node->op) || !node->name) continue;
     bool is_ours = !strcmp(node->name, "hyper") || !strncmp(node->name, "adamw.", 6) ||
-                   !strncmp(node->name, "accumulated.", 12) || !strncmp(node->name, "ema.", 4);
+                   !strncmp(node->name, "accumulated.", 12) || !strncmp(node->name, "ema.", 4) ||
+                   !strncmp(node->name, "scaling.", 8);
     if (is_ours) taken = node;
   }
   if (!taken) return true;
   diag_error(diag, taken->loc,
-             "the names hyper, grad_norm, adamw.*, accumulated.* and ema.* belong to the training step");
+             "the names hyper, grad_norm, adamw.*, accumulated.*, ema.* and scaling.* belong to the training step");
   diag_hint(diag, "call it something else");
   return false;
 }
@@ -201,10 +235,14 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
     nothing_to_train(graph, loss, diag);
     return false;
   }
-  if (!grad_build(graph, loss, params, n, grads, diag)) return false;
   graph_at(graph, loss);
   Builder step = {.graph = graph, .options = options};
+  if (options->scales) step.scale = scaling_state(graph, "scaling.scale", SCALE_FIRST);
+  Node *top = options->scales ? mul(graph, loss, step.scale) : loss;
+  if (!grad_build(graph, top, params, n, grads, diag)) return false;
+  graph_at(graph, loss);
   read_hyper(&step);
+  if (options->scales) unscale(&step, grads, n);
   GraphUpdate *sums = options->accumulates ? accumulate(&step, params, grads, n) : NULL;
   graph_at(graph, loss);
   Node *norm = clip_build(graph, grads, n, options->clip);
@@ -213,10 +251,14 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
   step.is_sound = mul(graph, is_finite(graph, loss), is_finite(graph, norm));
   step.is_step = sums ? mul(graph, step.is_sound, step.apply) : step.is_sound;
   guard_updates(&step);
+  if (options->scales) rescale(&step);
   for (int i = 0; i < n; i++) {
     Node *new_param = adamw_update(&step, params[i], grads[i]);
     if (options->averages) average(&step, params[i], new_param);
-    if (sums) update_if(graph, step.is_sound, sums[i].leaf, sums[i].value);
+    if (sums && !options->scales) update_if(graph, step.is_sound, sums[i].leaf, sums[i].value);
+    if (sums && options->scales) // a run that is left out leaves what the step has so far
+      graph_update(graph, sums[i].leaf,
+                   graph_select(graph, step.is_sound, sums[i].value, mul(graph, step.keep, sums[i].leaf)));
   }
   graph_sort(graph);
   return true;

@@ -261,6 +261,13 @@ static Status one_part(Run *run, int part, Batch *batch) {
   return team_finish(parts->team, parts->step);
 }
 
+// Whether the loss was scaled so much that a gradient may have overflowed: the step is left out, and the next one's
+// scale is smaller.
+static bool is_rescaled(const Exec *exec) {
+  const float *scale = exec_output(exec, "loss_scale");
+  return scale && *scale > 1;
+}
+
 static Status one_step(Run *run) {
   const TrainOptions *options = run->options;
   const TrainParts *parts = run->parts;
@@ -273,7 +280,8 @@ static Status one_step(Run *run) {
     event.grad_norm = (double)*exec_output(exec, "grad_norm");
     if (isnan(loss)) loss = (double)NAN; // of one sign, for messages
     if (isnan(event.grad_norm)) event.grad_norm = (double)NAN;
-    if (!isfinite(loss) || !isfinite(event.grad_norm)) return diverged(run, &batch, part, loss, event.grad_norm);
+    if (!isfinite(loss) || (!isfinite(event.grad_norm) && !is_rescaled(exec)))
+      return diverged(run, &batch, part, loss, event.grad_norm);
     event.loss += loss / run->accumulate;
   }
   schedule_at(&options->schedule, run->step, &event.lr, &event.beta1);

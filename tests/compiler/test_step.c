@@ -318,6 +318,52 @@ static void check_sound(const Target *target, bool accumulates, double clip) {
   machine_close(&machine);
 }
 
+// A scaled loss gives the same bits, as its scale is a power of two; the scale falls after a bad run and rises after
+// many good ones.
+static void check_scaled(const Target *target) {
+  StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1, .clip = 0.5};
+  Machine plain = machine_open(target, options);
+  options.scales = true;
+  Machine scaled = machine_open(target, options);
+  double scale = 65536;
+  for (int t = 1; t <= 4; t++) {
+    if (t > 1) machine_run(&scaled, t, 0, 1, 3, NAN); // left out
+    if (t > 1) scale /= 2;
+    CHECK_NEAR(machine_get(&scaled, "scaling.scale", 0), scale, 0, "%s: scale before step %d", target->name, t);
+    machine_run(&plain, t, 0, 1, (uint64_t)t, 0.25f);
+    machine_run(&scaled, t, 0, 1, (uint64_t)t, 0.25f);
+    CHECK_NEAR((double)*exec_output(scaled.exec, "loss_scale"), scale, 0, "%s: the scale is said", target->name);
+    CHECK_NEAR((double)*exec_output(scaled.exec, "grad_norm"), (double)*exec_output(plain.exec, "grad_norm"), 0,
+               "%s: norm of the gradient itself", target->name);
+    for (int i = 0; i < N; i++)
+      CHECK_NEAR(machine_get(&scaled, "p", i), machine_get(&plain, "p", i), 0, "%s: p[%d] after step %d", target->name,
+                 i, t);
+  }
+  for (int run = 1; run < 2000; run++) machine_run(&scaled, 5, 0, 1, 7, 0);
+  CHECK_NEAR(machine_get(&scaled, "scaling.scale", 0), 2 * scale, 0, "%s: scale after many runs", target->name);
+  machine_close(&plain);
+  machine_close(&scaled);
+}
+
+// A run that is left out takes no part in the step's mean.
+static void check_scaled_parts(const Target *target) {
+  StepOptions options = {
+      .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1, .clip = 0.5, .accumulates = true, .scales = true};
+  Machine good = machine_open(target, options), bad = machine_open(target, options);
+  for (int t = 1; t <= 2; t++) {
+    machine_run(&good, t, 0, 2, (uint64_t)t, 0);
+    machine_run(&good, t, 1, 2, 9, 0);
+    machine_run(&bad, t, 0, 3, 5, INFINITY);
+    machine_run(&bad, t, 1, 2, (uint64_t)t, 0);
+    machine_run(&bad, t, 1, 2, 9, 0);
+  }
+  for (int i = 0; i < N; i++)
+    CHECK_NEAR(machine_get(&bad, "accumulated.p", i), machine_get(&good, "accumulated.p", i), 0,
+               "%s: sum without the bad run", target->name);
+  machine_close(&good);
+  machine_close(&bad);
+}
+
 // Two runs make the step of their mean gradient; the average begins with the parameters and has no bias.
 static void check_accumulate(const Target *target) {
   StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1, .clip = 0.5};
@@ -400,6 +446,8 @@ int main(void) {
     check_sound(targets[i], false, 0.5);
     check_sound(targets[i], true, 0.5);
     check_accumulate(targets[i]);
+    check_scaled(targets[i]);
+    check_scaled_parts(targets[i]);
   }
   check_faults();
   return check_report("step");

@@ -16,7 +16,7 @@ if "$build/sgc" doctor 2>/dev/null | grep -q '^cuda:0 '; then
   architectures=real
 elif [ -f "$build/libsimgpu.so" ]; then
   library=$PWD/$build/libsimgpu.so
-  export SGC_CUDA="$library" SGC_CUBLASLT="$library" SGC_NCCL="$library" SGC_CUDA_CODE=ptx
+  export SGC_CUDA="$library" SGC_CUBLASLT="$library" SGC_NCCL="$library" SGC_CUDA_CODE=ptx SGC_CUDA_TUNE=0
   export SIMGPU_CACHE="${SIMGPU_CACHE:-$PWD/$build/simgpu-cache}"
   architectures=80
   [ "$part" = whole ] && architectures="75 80 90 100"

@@ -206,10 +206,10 @@ static void check_choice(const char *target) {
   char place[] = "/tmp/sgc_gemm_XXXXXX";
   if (!mkdtemp(place)) return;
   setenv("SGC_CACHE", place, 1);
-  static const char *const tunes[] = {NULL, NULL, "0"};
+  unsetenv("SGC_CUDA_TUNE");
   for (int i = 0; i < 4; i++) {
     Device *device = NULL;
-    if (i < 3 && tunes[i]) setenv("SGC_CUDA_TUNE", tunes[i], 1);
+    if (i == 2) setenv("SGC_CUDA_TUNE", "0", 1);
     char *library = getenv("SGC_CUBLASLT") ? strdup(getenv("SGC_CUBLASLT")) : NULL;
     if (i == 3) setenv("SGC_CUBLASLT", "none", 1);
     Status status = device_open_cuda(0, &device);
@@ -221,7 +221,6 @@ static void check_choice(const char *target) {
     if (i == 3 && library) setenv("SGC_CUBLASLT", library, 1);
     free(library);
   }
-  unsetenv("SGC_CUDA_TUNE");
   Command remove = {0};
   Text said = {0};
   command_add_words(&remove, "rm -rf");

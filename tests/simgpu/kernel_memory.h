@@ -11,6 +11,20 @@
 #define SIM_COUNTS 0
 #endif
 
+// Quick to compile (accesses are calls, registers that live across a wait stay in memory) or quick to run.
+#ifndef SIM_QUICK
+#define SIM_QUICK 0
+#endif
+#if SIM_QUICK
+#define SIM_ACCESS static __attribute__((noinline, unused))
+#define SAVE(k)
+#define BACK(k)
+#else
+#define SIM_ACCESS SIM_INLINE
+#define SAVE(k)    S->m##k = r##k;
+#define BACK(k)    r##k = S->m##k;
+#endif
+
 // Whether any of n bytes is not SIM_WRITTEN (3).
 SIM_INLINE bool is_not_written(const uint8_t *state, const unsigned n) {
   uint64_t low, high;
@@ -28,7 +42,7 @@ SIM_INLINE bool is_not_written(const uint8_t *state, const unsigned n) {
   }
 }
 
-SIM_INLINE uint8_t *global_at(SimThread *T, SimBlock *B, uint64_t address, const unsigned n, const int access,
+SIM_ACCESS uint8_t *global_at(SimThread *T, SimBlock *B, uint64_t address, const unsigned n, const int access,
                               unsigned site) {
   uint64_t offset = address - B->global_base;
   uint8_t *at = B->global + offset;
@@ -39,7 +53,7 @@ SIM_INLINE uint8_t *global_at(SimThread *T, SimBlock *B, uint64_t address, const
   return at;
 }
 
-SIM_INLINE uint8_t *shared_at(SimThread *T, SimBlock *B, uint64_t address, const unsigned n, const int access,
+SIM_ACCESS uint8_t *shared_at(SimThread *T, SimBlock *B, uint64_t address, const unsigned n, const int access,
                               unsigned site) {
   uint8_t *at = B->shared + address;
   if (SIM_UNLIKELY(address & (~(SIM_SHARED_SPAN - 1) | (n - 1))) ||
@@ -52,7 +66,7 @@ SIM_INLINE uint8_t *shared_at(SimThread *T, SimBlock *B, uint64_t address, const
 
 enum { FAULT_LOCAL_BOUNDS = 100, FAULT_LOCAL_ALIGNMENT, FAULT_PARAM_BOUNDS, FAULT_FUEL, FAULT_TRAP, FAULT_BRANCH };
 
-SIM_INLINE uint8_t *local_at(SimThread *T, SimBlock *B, uint64_t address, const unsigned n, unsigned site) {
+SIM_ACCESS uint8_t *local_at(SimThread *T, SimBlock *B, uint64_t address, const unsigned n, unsigned site) {
   if (SIM_UNLIKELY(address + n > B->local_bytes || address > B->local_bytes))
     B->api->fault(T, B, FAULT_LOCAL_BOUNDS, address, n, site);
   if (SIM_UNLIKELY(address & (n - 1))) B->api->fault(T, B, FAULT_LOCAL_ALIGNMENT, address, n, site);
@@ -65,7 +79,7 @@ SIM_INLINE uint8_t *param_at(SimThread *T, SimBlock *B, uint64_t address, const 
   return (uint8_t *)B->params + address;
 }
 
-SIM_INLINE uint8_t *generic_at(SimThread *T, SimBlock *B, uint64_t address, const unsigned n, const int access,
+SIM_ACCESS uint8_t *generic_at(SimThread *T, SimBlock *B, uint64_t address, const unsigned n, const int access,
                                unsigned site) {
   switch (address >> 48) {
   case 2: return shared_at(T, B, address ^ SIM_SHARED_WINDOW, n, access, site);

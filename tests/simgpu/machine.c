@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 SimOptions sim_options = {.compute = 80, .threads = 1, .order = SIM_FORWARDS, .seed = 1, .max_steps = 1ull << 32};
 
@@ -200,13 +201,18 @@ static void run_workers(Launch *run) {
   for (int k = 0; k < n; k++) worker_free(workers[k]);
 }
 
+static double seconds_now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
 bool sim_machine_run(const SimKernel *kernel, const SimLaunch *launch, SimFault *fault) {
   char why[400];
   *fault = (SimFault){.kind = SIM_OK};
   if (refuse(kernel, launch, fault)) return false;
-  int mode = (sim_options.finds_races ? 1 : 0) + (sim_options.counts ? 2 : 0);
   Launch run = {.kernel = kernel, .launch = launch, .fault = fault};
-  run.entry = module_entry(kernel, mode, why, sizeof why);
+  run.entry = module_entry(kernel, why, sizeof why);
   run.symbols = run.entry ? module_symbols(kernel->module, launch->device, why, sizeof why) : NULL;
   if (!run.symbols || !sim_memory_arena(launch->device)) {
     fault->kind = SIM_UNSUPPORTED;
@@ -216,7 +222,9 @@ bool sim_machine_run(const SimKernel *kernel, const SimLaunch *launch, SimFault 
   run.n_blocks = launch->grid[0] * launch->grid[1] * launch->grid[2];
   run.n_threads = launch->block[0] * launch->block[1] * launch->block[2];
   pthread_mutex_init(&run.lock, NULL);
+  double begin = seconds_now();
   run_workers(&run);
+  kernel->module->seconds += seconds_now() - begin;
   pthread_mutex_destroy(&run.lock);
   return fault->kind == SIM_OK;
 }

@@ -25,6 +25,10 @@ extern SimOptions sim_options;
 
 typedef struct SimModule SimModule;
 
+// Modules are first compiled in a way that takes little time; one whose kernels have run for so many seconds is
+// compiled anew, so that it runs well. The results are the same bits.
+extern double sim_optimise_after;
+
 typedef struct SimKernel {
   const char *name;
   SimModule *module;

@@ -151,14 +151,15 @@ bool compile_cached(const char *text, int mode, char path[512], char *why, size_
     snprintf(why, n_why, "cannot write %s: %s", source, strerror(errno));
     return false;
   }
-  char include[480], races[32], counts[32];
+  char include[480], races[32], counts[32], quick[32];
   snprintf(include, sizeof include, "-I%s", headers);
   snprintf(races, sizeof races, "-DSIM_RACES=%d", mode & 1);
-  snprintf(counts, sizeof counts, "-DSIM_COUNTS=%d", mode >> 1);
+  snprintf(counts, sizeof counts, "-DSIM_COUNTS=%d", mode >> 1 & 1);
+  snprintf(quick, sizeof quick, "-DSIM_QUICK=%d", !(mode >> 2));
   const char *arguments[N_FLAGS + 10] = {compiler()};
   int n = 1;
   for (int k = 0; k < N_FLAGS; k++) arguments[n++] = flags[k];
-  const char *rest[] = {races, counts, include, source, "-o", temporary, "-lm"};
+  const char *rest[] = {races, counts, quick, include, source, "-o", temporary, "-lm"};
   for (size_t k = 0; k < sizeof rest / sizeof *rest; k++) arguments[n++] = rest[k];
   bool good = run_compiler((char *const *)arguments, log);
   if (good) good = !rename(temporary, path);

@@ -38,7 +38,13 @@ static char *translated(const char *ptx, char *why, size_t n_why) {
   return out;
 }
 
-static int mode_of_options(void) { return (sim_options.finds_races ? 1 : 0) + (sim_options.counts ? 2 : 0); }
+double sim_optimise_after = 1;
+
+// Races cost so much that better code would not show.
+static int mode_of_options(const SimModule *module) {
+  bool is_worth = module->seconds >= sim_optimise_after && !sim_options.finds_races && !sim_options.counts;
+  return (sim_options.finds_races ? 1 : 0) + (sim_options.counts ? 2 : 0) + (is_worth ? 4 : 0);
+}
 
 SimModule *sim_module_load(const char *ptx, char *why, size_t n_why) {
   char *text = translated(ptx, why, n_why);
@@ -46,7 +52,7 @@ SimModule *sim_module_load(const char *ptx, char *why, size_t n_why) {
   SimModule *module = calloc(1, sizeof *module);
   if (!module) abort();
   module->text = text;
-  const SimLibrary *code = library(module, mode_of_options(), why, n_why);
+  const SimLibrary *code = library(module, mode_of_options(module), why, n_why);
   if (!code) {
     sim_module_unload(module);
     return NULL;
@@ -95,8 +101,8 @@ const SimKernel *sim_module_at(const SimModule *module, int k) {
   return k >= 0 && k < module->n_kernels ? &module->kernels[k].known : NULL;
 }
 
-const SimEntry *module_entry(const SimKernel *kernel, int mode, char *why, size_t n_why) {
-  const SimLibrary *code = library(kernel->module, mode, why, n_why);
+const SimEntry *module_entry(const SimKernel *kernel, char *why, size_t n_why) {
+  const SimLibrary *code = library(kernel->module, mode_of_options(kernel->module), why, n_why);
   return code ? &code->entries[(const Kernel *)kernel - kernel->module->kernels] : NULL;
 }
 

@@ -9,14 +9,15 @@
 #include <pthread.h>
 #include <setjmp.h>
 
-enum { WARP = 32, MAX_BARRIERS = 16, MODES = 4 };
+enum { WARP = 32, MAX_BARRIERS = 16, MODES = 8 };
 
 struct SimModule {
   char *text; // C
   int n_kernels, n_symbols;
   struct Kernel *kernels;
-  void *libraries[MODES]; // dlopened, by mode: +1 races, +2 counts
+  void *libraries[MODES]; // dlopened, by mode: +1 races, +2 counts, +4 optimised
   const SimLibrary *code[MODES];
+  double seconds;                 // that its kernels have run
   uint64_t *symbols[SIM_DEVICES]; // addresses, NULL before the first use on the device
 };
 
@@ -27,8 +28,9 @@ typedef struct Kernel {
 // machine_compile.c: path of the shared library of a C text; compiles it where the cache (SIMGPU_CACHE) has none.
 bool compile_cached(const char *text, int mode, char path[512], char *why, size_t n_why);
 
-// The code of a kernel in a mode; compiles it where that was not done yet. NULL and the reason if it cannot be done.
-const SimEntry *module_entry(const SimKernel *kernel, int mode, char *why, size_t n_why);
+// The code of a kernel as sim_options ask for it; compiles it where that was not done yet. NULL and the reason if it
+// cannot be done.
+const SimEntry *module_entry(const SimKernel *kernel, char *why, size_t n_why);
 // Addresses of a module's variables on a device; NULL and the reason if memory is short.
 const uint64_t *module_symbols(SimModule *module, int device, char *why, size_t n_why);
 

@@ -100,8 +100,9 @@ __attribute__((no_sanitize("undefined"), optimize("wrapv"))) static void check_i
   X(log10)                                                                                                             \
   X(sin)                                                                                                               \
   X(cos)                                                                                                               \
-  X(tan) X(asin) X(acos) X(atan) X(sinh) X(cosh) X(tanh) X(erf) X(erfc) X(cbrt) X(sqrt) X(floor) X(ceil) X(trunc)      \
-      X(round) X(rint) X(fabs)
+  X(tan)                                                                                                               \
+  X(asin) X(acos) X(atan) X(sinh) X(cosh) X(tanh) X(erf) X(erfc) X(cbrt) X(sqrt) X(floor) X(ceil) X(trunc) X(round)    \
+      X(rint) X(fabs)
 #define F_CUDA(name) "  y[k++] = " #name "f(v);\n"
 #define D_CUDA(name) "  z[m++] = " #name "(w);\n"
 #define F_HOST(name) {#name "f", name##f, name},

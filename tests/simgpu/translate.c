@@ -97,10 +97,10 @@ void emit_yield(Translator *t, const char *wait) {
   int n = t->function->n_registers, yield = t->in->yield;
   emit(t, "T->wait=%s;T->site=%d;T->pc=%d;", wait, t->at, yield);
   for (int reg = 0; reg < n; reg++)
-    if (!t->is_vote && is_live(t, yield, reg)) emit(t, "S->r%d=r%d;", reg, reg);
+    if (!t->is_vote && is_live(t, yield, reg)) emit(t, "SAVE(%d)", reg);
   emit(t, "return;R%d:;", yield);
   for (int reg = 0; reg < n; reg++)
-    if (!t->is_vote && is_live(t, yield, reg)) emit(t, "r%d=S->r%d;", reg, reg);
+    if (!t->is_vote && is_live(t, yield, reg)) emit(t, "BACK(%d)", reg);
 }
 
 // Instructions are asked for their values once without output: what reads and writes a register says whether floats
@@ -196,18 +196,28 @@ static const char *translate_kernel(Translator *t, int number) {
   unsigned char *used = ARENA_ARRAY(t->arena, unsigned char, n + 1);
   for (int k = 0; k < function->n_code; k++) visit_registers(&function->code[k], mark, used);
   emit_tables(t, number);
+  unsigned char *crosses = ARENA_ARRAY(t->arena, unsigned char, n + 1); // lives while the thread waits
+  for (int reg = 0; reg < n; reg++)
+    for (int yield = 1; yield <= t->n_yields; yield++) crosses[reg] |= is_live(t, yield, reg);
   emit(t, "struct Save%d{char none;", number);
   for (int reg = 0; reg < n; reg++)
-    for (int yield = 1; yield <= t->n_yields; yield++)
-      if (is_live(t, yield, reg)) {
-        emit(t, "%s r%d;", register_c_type(&function->registers[reg]), reg);
-        break;
-      }
+    if (crosses[reg]) emit(t, "%s m%d;", register_c_type(&function->registers[reg]), reg);
   emit(t, "};\n// %s\nstatic void kernel%d(SimThread *T,SimBlock *B){\n", function->name, number);
   if (t->n_yields) emit(t, "struct Save%d*const S=T->save;", number);
   for (int reg = 0; reg < n; reg++)
-    if (used[reg])
+    if (used[reg] && !crosses[reg])
       emit(t, "%s r%d%s;", register_c_type(&function->registers[reg]), reg, is_live(t, 0, reg) ? "=0" : "");
+  // Compiled quickly, such registers stay in the record; compiled well, they are saved and fetched back.
+  emit(t, "\n#if SIM_QUICK\n");
+  for (int reg = 0; reg < n; reg++)
+    if (crosses[reg]) emit(t, "#define r%d S->m%d\n", reg, reg);
+  for (int reg = 0; reg < n; reg++)
+    if (crosses[reg] && is_live(t, 0, reg)) emit(t, "if(!T->pc)r%d=0;", reg);
+  emit(t, "\n#else\n");
+  for (int reg = 0; reg < n; reg++)
+    if (crosses[reg])
+      emit(t, "%s r%d%s;", register_c_type(&function->registers[reg]), reg, is_live(t, 0, reg) ? "=0" : "");
+  emit(t, "\n#endif\n");
   emit(t, "uint32_t CF=0;(void)CF;\n");
   if (t->n_yields) {
     emit(t, "switch(T->pc){");
@@ -215,7 +225,10 @@ static const char *translate_kernel(Translator *t, int number) {
     emit(t, "}\n");
   }
   translate_body(t);
-  emit(t, "T->wait=WAIT_EXITED;}\n");
+  emit(t, "T->wait=WAIT_EXITED;}\n#if SIM_QUICK\n");
+  for (int reg = 0; reg < n; reg++)
+    if (crosses[reg]) emit(t, "#undef r%d\n", reg);
+  emit(t, "#endif\n");
   return entry_line(t, number);
 }
 
