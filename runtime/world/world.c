@@ -4,6 +4,7 @@
 // network too where there are other processes. The main thread's broadcasts go the same way.
 #include "runtime/world/world.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -233,14 +234,20 @@ static Status guarded_all_reduce(Collective *collective, bool is_max, const floa
 
 static Status guarded_check(Collective *collective, double waited) {
   const Guard *guard = (const Guard *)collective;
-  TRY(world_check(guard->world));
-  return guard->inner->check ? guard->inner->check(guard->inner, waited) : STATUS_OK;
+  Status status = world_check(guard->world);
+  if (!guard->inner->check) return status;
+  if (!status) return guard->inner->check(guard->inner, waited);
+  status_free(guard->inner->check(guard->inner, INFINITY)); // it gives up what it has in the queue
+  return status;
 }
 
 Collective *world_guard(World *world, Collective *inner) {
   Guard *guard = malloc(sizeof *guard);
   if (!guard) BUG("out of memory");
-  *guard = (Guard){{guarded_all_reduce, guarded_check, inner->is_capturable, NULL, NULL}, inner, world};
+  *guard = (Guard){
+      .collective = {.all_reduce = guarded_all_reduce, .check = guarded_check, .is_capturable = inner->is_capturable},
+      .inner = inner,
+      .world = world};
   return &guard->collective;
 }
 

@@ -42,7 +42,8 @@ int world_first(const World *world);     // number of this process's first devic
 // the same operations in the same order. They run on a thread of the world's, beside the computation.
 Collective *world_collective(World *world, int device);
 
-// One that is formed elsewhere (`inner`: NCCL's, of a GPU), but whose waiting ends once a process of the world fails.
+// One that is formed elsewhere (`inner`: NCCL's, of a GPU), but whose waiting ends once a process of the world fails:
+// `inner` is then asked with an endless time waited, so that it gives up.
 // It is the caller's to free(); `inner` outlives it.
 Collective *world_guard(World *world, Collective *inner);
 
