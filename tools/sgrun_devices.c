@@ -186,13 +186,15 @@ static ExitCode join_devices(const Cli *cli, Devices *devices, const DeviceList 
   if (!devices->world) return EXIT_DONE;
   if (list->is_cuda) {
     devices->joined = calloc((size_t)devices->n, sizeof(Collective *));
-    if (!devices->joined) BUG("out of memory");
+    devices->guarded = calloc((size_t)devices->n, sizeof(Collective *));
+    if (!devices->joined || !devices->guarded) BUG("out of memory");
     double timeout = 10 * cli_number(cli, "timeout", WORLD_TIMEOUT, 0.5, 86400);
     ExitCode code = cli_status(cli, join_gpus(devices, timeout));
     if (code) return code;
+    for (int i = 0; i < devices->n; i++) devices->guarded[i] = world_guard(devices->world, devices->joined[i]);
   }
   for (int i = 0; i < devices->n; i++)
-    devices->device[i]->collective = list->is_cuda ? devices->joined[i] : world_collective(devices->world, i);
+    devices->device[i]->collective = list->is_cuda ? devices->guarded[i] : world_collective(devices->world, i);
   return EXIT_DONE;
 }
 
@@ -223,10 +225,14 @@ void devices_close(Devices *devices, ExitCode code) {
   snprintf(why, sizeof why, "it ended with exit status %d", (int)code);
   if (is_own) world_fail(devices->world, why);
   team_close(devices->team);
-  for (int i = 0; devices->joined && i < devices->n; i++) cuda_nccl_close(devices->joined[i]);
+  for (int i = 0; devices->joined && i < devices->n; i++) {
+    free(devices->guarded[i]);
+    cuda_nccl_close(devices->joined[i]);
+  }
   world_close(devices->world);
   for (int i = 0; devices->device && i < devices->n; i++) device_close(devices->device[i]);
   free(devices->joined);
+  free(devices->guarded);
   free(devices->device);
   *devices = (Devices){0};
 }

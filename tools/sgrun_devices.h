@@ -6,7 +6,8 @@
 #include "tools/sgrun.h"
 
 #define TEAM_OPTIONS                                                                                                   \
-  {"devices", 0, "LIST", "cpu (default), cpu:0-3, cuda, cuda:0,2: the batch is shared out among them"}, {              \
+  {"devices", 0, "LIST", "cpu (default), cpu:0-3, cuda, cuda:0,2: the batch is shared out among them"},                \
+      {"bucket", 0, "MB", "of gradients that are summed over the devices at once, at most (default 4)"}, {             \
     "timeout", 0, "SECONDS", "without a sign of life until another process counts as lost (default 30)"                \
   }
 
@@ -15,7 +16,7 @@ typedef struct Devices {
   Team *team;
   int n; // of this process
   Device **device;
-  Collective **joined; // of GPUs, by NCCL; else NULL
+  Collective **joined, **guarded; // of GPUs: NCCL's, and the same under the world's watch; else NULL
 } Devices;
 
 // Opens what --devices says, joins the other processes that mpirun, srun, torchrun or sgrun itself started (by what the

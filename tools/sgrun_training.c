@@ -103,7 +103,8 @@ static ExitCode compile_share(const Cli *cli, Training *training, bool is_step, 
   if (code) return code;
   CompileOptions options;
   code = model_compile_options(cli, out->graph->arena, &options);
-  Shard shard = {world_size(training->devices.world), training->batch, samples, SHARD_BUCKET_BYTES};
+  Shard shard = {world_size(training->devices.world), training->batch, samples,
+                 (int64_t)(1e6 * cli_number(cli, "bucket", 1e-6 * SHARD_BUCKET_BYTES, 1e-3, 1e6))};
   options.is_training = is_step;
   options.shard = shard.count > 1 ? &shard : NULL;
   options.diag = training->model.diag;

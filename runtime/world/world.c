@@ -4,6 +4,7 @@
 // network too where there are other processes. The main thread's broadcasts go the same way.
 #include "runtime/world/world.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -217,6 +218,38 @@ static Status check(Collective *collective, double waited) {
 }
 
 Collective *world_collective(World *world, int device) { return world ? &world->seats[device].collective : NULL; }
+
+// ---- guarding those of others ---------------------------------------------------------------------------------------
+
+typedef struct Guard {
+  Collective collective, *inner;
+  World *world;
+} Guard;
+
+static Status guarded_all_reduce(Collective *collective, bool is_max, const float *from, float *to, int64_t floats,
+                                 void *queue) {
+  Collective *inner = ((Guard *)collective)->inner;
+  return inner->all_reduce(inner, is_max, from, to, floats, queue);
+}
+
+static Status guarded_check(Collective *collective, double waited) {
+  const Guard *guard = (const Guard *)collective;
+  Status status = world_check(guard->world);
+  if (!guard->inner->check) return status;
+  if (!status) return guard->inner->check(guard->inner, waited);
+  status_free(guard->inner->check(guard->inner, INFINITY)); // it gives up what it has in the queue
+  return status;
+}
+
+Collective *world_guard(World *world, Collective *inner) {
+  Guard *guard = malloc(sizeof *guard);
+  if (!guard) BUG("out of memory");
+  *guard = (Guard){
+      .collective = {.all_reduce = guarded_all_reduce, .check = guarded_check, .is_capturable = inner->is_capturable},
+      .inner = inner,
+      .world = world};
+  return &guard->collective;
+}
 
 // ---- what the main thread asks for ----------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ typedef struct WorldOptions {
   double patience; // seconds until all processes must have come
 } WorldOptions;
 
-enum { WORLD_TIMEOUT = 30, WORLD_PATIENCE = 300, WORLD_STALL = 600 };
+enum { WORLD_TIMEOUT = 30, WORLD_PATIENCE = 300, WORLD_STALL = 1800 };
 
 // Meets the other processes. EXIT_PEER, naming those that are missing, where they do not all come.
 Status world_open(const WorldOptions *options, World **out);
@@ -41,6 +41,11 @@ int world_first(const World *world);     // number of this process's first devic
 // What the i-th device of this process takes part in all-reduces by (Device.collective). Each of the devices begins
 // the same operations in the same order. They run on a thread of the world's, beside the computation.
 Collective *world_collective(World *world, int device);
+
+// One that is formed elsewhere (`inner`: NCCL's, of a GPU), but whose waiting ends once a process of the world fails:
+// `inner` is then asked with an endless time waited, so that it gives up.
+// It is the caller's to free(); `inner` outlives it.
+Collective *world_guard(World *world, Collective *inner);
 
 // The following are called by one thread of each process, at the same points of the program, while no all-reduce runs.
 // Bytes of process 0 to all.

@@ -298,7 +298,42 @@ static void check_strangers(void) {
   job_end(&job);
 }
 
+// ---- one that is formed elsewhere -----------------------------------------------------------------------------------
+
+static double asked_with; // seconds waited
+
+static Status doubled(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue) {
+  (void)collective, (void)is_max, (void)queue;
+  for (int64_t i = 0; i < floats; i++) to[i] = 2 * from[i];
+  return STATUS_OK;
+}
+
+static Status patient(Collective *collective, double waited) {
+  (void)collective;
+  asked_with = waited;
+  return waited > 100 ? status_make(EXIT_PEER, "no answer") : STATUS_OK;
+}
+
+static void check_guard(void) {
+  World *world = NULL;
+  Status status = world_open(&(WorldOptions){.devices = 2}, &world);
+  Collective inner = {.all_reduce = doubled, .check = patient, .is_capturable = true},
+             *guard = world_guard(world, &inner);
+  float x = 3;
+  CHECK(!status && !guard->all_reduce(guard, false, &x, &x, 1, NULL) && x == 6, "passed on");
+  CHECK(guard->is_capturable && !guard->begin, "what it can do");
+  CHECK(!guard->check(guard, 7) && asked_with == 7, "asked");
+  world_fail(world, "a test");
+  status = guard->check(guard, 8);
+  CHECK(status_code(status) == EXIT_PEER && strstr(status_message(status), "a test"), "'%s'", status_message(status));
+  CHECK(isinf(asked_with), "it is told to give up");
+  status_free(status);
+  free(guard);
+  world_close(world);
+}
+
 int main(void) {
+  check_guard();
   check_threads();
   check_spreads();
   check_strangers();

@@ -27,7 +27,7 @@ fi
 
 expect 0 'threshold accuracy' $train -o one
 expect 0 'threshold accuracy' $train -o 1x8 --devices cpu:0-7
-expect 0 '' $train -o tcp4x2 --ranks 4 --devices cpu:0,1
+expect 0 '' $train -o tcp4x2 --ranks 4 --devices cpu:0,1 --bucket 0.001
 same '1x8 and 4x2 devices' 1x8 tcp4x2
 if [ -n "$mpi" ]; then
   expect 0 'threshold accuracy' $mpi -n 2 $train -o 2x4 --devices cpu:0-3
