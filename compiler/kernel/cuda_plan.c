@@ -208,21 +208,6 @@ static bool stores_fit(const Map *map) {
   return true;
 }
 
-// What the nodes cost apart, each element computed once.
-static int64_t cost_apart(const Group *group) {
-  int64_t total = 0;
-  for (int k = 0; k < group->n_nodes; k++) {
-    const Node *node = group->nodes[k];
-    int64_t n = shape_elements(node->shape);
-    for (int i = 0; i < node->n_in; i++) {
-      int64_t n_in = shape_elements(node->in[i]->shape);
-      if (n_in > n) n = n_in;
-    }
-    total += n * (map_op_price(node->op) + COST_LOAD * (node->n_in + 1));
-  }
-  return total;
-}
-
 // The most elements that one thread goes through.
 static int64_t longest_thread(const CudaPlan *plan, const CudaReductions *r) {
   int64_t turns = (plan->n_inner + plan->lanes - 1) / plan->lanes;
@@ -249,7 +234,7 @@ bool cuda_can_fuse(const Target *target, const Group *group, Text *why) {
   int64_t cost = map_price(&map), thread = longest_thread(&plan, &r), n_blocks = plan.n_blocks;
   arena_free(arena);
   if (!fits) return refuse(why, "the results have different shapes");
-  if (cost > LAUNCH && cost > 3 * cost_apart(group)) return refuse(why, "values would be computed more than once");
+  if (cost > LAUNCH && cost > 3 * map_price_apart(group)) return refuse(why, "values would be computed more than once");
   if (thread > PATIENCE && n_blocks < FULL / 2) {
     if (why)
       text_printf(why, "together they would not be parallel: %lld elements a thread in %lld blocks", (long long)thread,

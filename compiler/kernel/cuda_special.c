@@ -3,6 +3,7 @@
 
 #include "compiler/kernel/cuda_map.h"
 #include "compiler/kernel/group.h"
+#include "compiler/kernel/schedule_special.h"
 #include "runtime/base/status.h"
 
 static void set_blocks(Ir *ir, int threads, int64_t n_blocks) {
@@ -30,22 +31,6 @@ typedef struct Copy {
   int64_t first_block;
 } Copy;
 
-static void copy_input(Lower *lower, Node *node, int k, int64_t start, Map *out) {
-  Ir *ir = lower->ir;
-  Node *in = node->in[k];
-  int64_t axis = node_attr(node, "axis").i;
-  MapLoop loop[MAP_LOOPS];
-  IrExpr *from[MAX_RANK], *to[MAX_RANK];
-  for (int i = 0; i < in->shape.rank; i++) {
-    IrVar *var = ir_var(ir, IR_INDEX, lower_axis_name(in->shape.rank, i), 0, in->shape.dim[i] - 1);
-    loop[i] = (MapLoop){var, in->shape.dim[i], 1};
-    from[i] = to[i] = ir_ref(ir, var);
-  }
-  to[axis] = ir_offset(ir, to[axis], start);
-  MapStore store = {lower->out[0], lower_offset(lower, node, to), lower_value(lower, in, from), NULL};
-  map_stores(out, lower, in->shape.rank, loop, 1, &store);
-}
-
 static void schedule_concat(Lower *lower, Node *node) {
   Ir *ir = lower->ir;
   Copy *copies = ARENA_ARRAY(ir->arena, Copy, node->n_in);
@@ -55,7 +40,7 @@ static void schedule_concat(Lower *lower, Node *node) {
     if (!concat_is_in_place(node, k)) {
       Copy *copy = &copies[n++];
       copy->first_block = n_blocks;
-      copy_input(lower, node, k, start, &copy->map);
+      concat_copy(lower, node, k, start, &copy->map);
       cuda_plan(&copy->map, &copy->plan);
       n_blocks += copy->plan.n_blocks;
     }

@@ -16,23 +16,6 @@
 
 // ---- which groups
 
-// What the nodes cost apart, each element computed once.
-static int64_t cost_apart(const Group *group) {
-  int64_t total = 0;
-  for (int k = 0; k < group->n_nodes; k++) {
-    const Node *node = group->nodes[k];
-    int64_t n = shape_elements(node->shape);
-    for (int i = 0; i < node->n_in; i++) {
-      int64_t n_in = shape_elements(node->in[i]->shape);
-      if (n_in > n) n = n_in;
-    }
-    int64_t loads = node->n_in + 1;
-    if (op_info(node->op)->cls == CLASS_SPATIAL) loads *= 4; // neighbours
-    total += n * (map_op_price(node->op) + COST_LOAD * loads);
-  }
-  return total;
-}
-
 static bool refuse(Text *why, const char *reason) {
   if (why) text_put(why, reason);
   return false;
@@ -59,7 +42,7 @@ static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
   arena_free(arena);
   if (cost <= SMALL) return true;
   if (!is_vector) return refuse(why, "together they would not be vectors");
-  if (cost > 3 * cost_apart(group)) return refuse(why, "values would be computed more than once");
+  if (cost > 3 * map_price_apart(group)) return refuse(why, "values would be computed more than once");
   if (n_tasks == 1 && cost > 16 * SMALL) return refuse(why, "together they would not be parallel");
   return true;
 }

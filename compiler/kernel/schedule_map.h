@@ -61,6 +61,8 @@ void map_substitute(Map *map, const IrVar *var, IrExpr *by);
 
 // Operations of the whole nest.
 int64_t map_price(Map *map);
+// Operations of the group's nodes apart, each element computed once.
+int64_t map_price_apart(const Group *group);
 // Operations that one value of an elementwise op counts for.
 int64_t map_op_price(Op op);
 

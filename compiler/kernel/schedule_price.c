@@ -85,3 +85,19 @@ int64_t map_price(Map *map) {
   for (int k = 0; k < map->n_stores; k++) add_price(&p, map->store[k].value);
   return p.total;
 }
+
+int64_t map_price_apart(const Group *group) {
+  int64_t total = 0;
+  for (int k = 0; k < group->n_nodes; k++) {
+    const Node *node = group->nodes[k];
+    int64_t n = shape_elements(node->shape);
+    for (int i = 0; i < node->n_in; i++) {
+      int64_t n_in = shape_elements(node->in[i]->shape);
+      if (n_in > n) n = n_in;
+    }
+    int64_t loads = node->n_in + 1;
+    if (op_info(node->op)->cls == CLASS_SPATIAL) loads *= 4; // neighbours
+    total += n * (map_op_price(node->op) + COST_LOAD * loads);
+  }
+  return total;
+}

@@ -16,7 +16,7 @@ static MapLoop axis_loop(Ir *ir, Shape shape, int k) {
   return (MapLoop){ir_var(ir, IR_INDEX, lower_axis_name(shape.rank, k), 0, shape.dim[k] - 1), shape.dim[k], 1};
 }
 
-static void copy_input(Lower *lower, Node *node, int k, int64_t start, Map *out) {
+void concat_copy(Lower *lower, Node *node, int k, int64_t start, Map *out) {
   Ir *ir = lower->ir;
   Node *in = node->in[k];
   int64_t axis = node_attr(node, "axis").i;
@@ -40,7 +40,7 @@ static void schedule_concat(Lower *lower, Node *node) {
   for (int k = 0; k < node->n_in; k++) {
     if (!concat_is_in_place(node, k)) {
       copies[n].first_task = n_tasks;
-      copy_input(lower, node, k, start, &copies[n].map);
+      concat_copy(lower, node, k, start, &copies[n].map);
       n_tasks += copies[n++].map.n_tasks;
     }
     start += node->in[k]->shape.dim[node_attr(node, "axis").i];
