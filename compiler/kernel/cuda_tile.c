@@ -135,7 +135,7 @@ static void choose(const Target *target, const CudaProduct *product, const CudaO
     CudaTile tile = list[i];
     if (tile.pack && target->precision != PRECISION_TF32) {
       tile.pack = 2;
-      tile.bk *= 2;
+      if (tile.tm * tile.tn < 64) tile.bk *= 2; // else the operands' share of registers would be too large
     }
     if (!has_room(a, b, &tile)) continue;
     int64_t results = product->batches * ceil_div(product->m, tile.bm) * ceil_div(product->n, tile.bn);
