@@ -298,9 +298,54 @@ static void test_together(void) {
   status_free(status);
 }
 
+// Several loaders that share batches make the samples of one, in training as in validation, whose last batch is short.
+static void test_shared(void) {
+  static const int shares[3][2] = {{0, 3}, {3, 2}, {5, 2}}; // first, how many
+  for (int is_training = 0; is_training < 2; is_training++) {
+    Fake fake = fake_of(39);
+    LoaderOptions options = options_of(2);
+    options.batch = 7;
+    options.is_shuffled = options.drops_last = is_training;
+    Loader *whole = open_loader(&fake, options), *part[3];
+    for (int i = 0; i < 3; i++) {
+      LoaderOptions own = options;
+      own.whole = 7;
+      own.first = shares[i][0];
+      own.batch = shares[i][1];
+      part[i] = open_loader(&fake, own);
+      CHECK(loader_batches(part[i]) == loader_batches(whole), "as many batches");
+    }
+    for (int64_t k = 0; k < 2 * loader_batches(whole); k++) {
+      Batch all = next(whole);
+      for (int i = 0; i < 3; i++) {
+        Batch own = next(part[i]);
+        int first = shares[i][0], left = all.n - first, n = left < 0 ? 0 : left < shares[i][1] ? left : shares[i][1];
+        CHECK(own.n == n && own.epoch == all.epoch && own.index == all.index, "batch %lld: %d samples", (long long)k,
+              own.n);
+        CHECK(!memcmp(own.sample, all.sample + first, sizeof *own.sample * (size_t)shares[i][1]), "batch %lld: samples",
+              (long long)k);
+        CHECK(!memcmp(own.rgb, all.rgb + 3 * 256 * first, sizeof(float) * 3 * 256 * (size_t)shares[i][1]),
+              "batch %lld: pictures", (long long)k);
+      }
+    }
+    for (int i = 0; i < 3; i++) loader_close(part[i]);
+    loader_close(whole);
+  }
+  Fake fake = fake_of(39);
+  LoaderOptions options = options_of(1);
+  Loader *loader = NULL;
+  options.batch = 4;
+  options.whole = 7;
+  options.first = 4;
+  Status status = loader_open(&fake.base, &options, &loader);
+  CHECK(status_code(status) == EXIT_USAGE, "a share beyond the batch");
+  status_free(status);
+}
+
 int main(void) {
   test_bootstrap();
   test_together();
+  test_shared();
   test_order();
   test_same_bits();
   test_complete();
