@@ -6,7 +6,7 @@
 A list holds faults as paragraphs of lines:
     fault NAME                  what is wrong, in a few words
     in FILE                     the source that is copied
-    old TEXT                    found exactly once in it; \\n stands for a new line
+    old TEXT                    found exactly once in it; \\n stands for a new line, \\\\n for these two characters
     new TEXT                    what takes its place
     test PROGRAM ARG...         a test program, relative to BUILD/tests, that must fail
     set NAME=VALUE ...          environment of that run
@@ -39,7 +39,7 @@ def read(path):
 def plant(build, fault, work):
     """Compiles the changed file and links the test program with it; the program's path, or None and the reason."""
     source = open(fault["in"]).read()
-    old, new = (fault.get(k, "").replace("\\n", "\n") for k in ("old", "new"))
+    old, new = (fault.get(k, "").replace(r"\\n", "\0").replace(r"\n", "\n").replace("\0", r"\n") for k in ("old", "new"))
     if source.count(old) != 1:
         return None, "the text to be replaced stands %d times in %s" % (source.count(old), fault["in"])
     name, words = fault["in"].replace("/", "_"), fault["test"].split()

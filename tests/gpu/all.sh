@@ -55,6 +55,7 @@ if [ "$part" = whole ]; then
   [ "$architectures" = real ] || golden races "SIMGPU_RACES=1" ops
   golden fits "SIMGPU_COMPUTE=80" fit
   counted python3 tests/gpu/budget.py "$build/sgc" tests/gpu/budget.tsv
+  [ "$architectures" = real ] || counted python3 tests/faults/plant.py "$build" tests/faults/whole/*.txt
 else
   counted python3 tests/gpu/budget.py "$build/sgc" tests/gpu/budget.tsv meta_unet
 fi
