@@ -62,7 +62,9 @@ static void put_row(Printer *p) {
 void print_cuda_head(Printer *p, const char *symbol) {
   const IrFunction *f = p->ir->function;
   text_printf(p->out, "extern \"C\" __global__ void __launch_bounds__(%d", f->block);
-  if (f->blocks_a_multiprocessor) text_printf(p->out, ", %d", f->blocks_a_multiprocessor);
+  // Rows: left to itself, ptxas saves registers around the slow path of a division to fit one block more.
+  int blocks = f->has_rows && !f->blocks_a_multiprocessor ? 1 : f->blocks_a_multiprocessor;
+  if (blocks) text_printf(p->out, ", %d", blocks);
   text_printf(p->out, ") %s(", symbol ? symbol : "");
   if (f->has_rows) text_put(p->out, "const long long *__restrict__ table, int n_rows, float *scratch");
   else put_parameters(p);
