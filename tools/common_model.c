@@ -275,11 +275,23 @@ static void print_notice(void *context, const char *text) {
   fprintf(stderr, "note: %s\n", text);
 }
 
+// EXIT_USAGE where the option names a target that there is not.
+static ExitCode check_target(const Cli *cli) {
+  const char *name = cli_option(cli, "target");
+  if (!name || !strcmp(name, "cuda") || target_find(name)) return EXIT_DONE;
+  return cli_fail(cli, EXIT_USAGE,
+                  "there is no target '%s'; there are cpu, reference, cuda (this machine's GPU), cuda:sm_75, "
+                  "cuda:sm_80 ...",
+                  name);
+}
+
 // The GPU that the command line asks for, by --device, as the first of --devices, or by a target; -1 for the CPU.
 static ExitCode gpu_asked_for(const Cli *cli, int *out) {
   const char *device = cli_option(cli, "device"), *target = cli_option(cli, "target"),
              *devices = cli_option(cli, "devices"); // checked by who opens them
   int end = 0;
+  ExitCode code = check_target(cli);
+  if (code) return code;
   if (devices) {
     *out = strncmp(devices, "cuda", 4) ? -1 : 0;
     if (sscanf(devices, "cuda:%d", &end) == 1) *out = end;
@@ -324,11 +336,7 @@ static ExitCode choose_target(const Cli *cli, const Target **out) {
     return cli_fail(cli, EXIT_USAGE, "kernels for the target '%s' do not run on --device %s", name, device);
   if (!strcmp(name, "cuda")) return target_of_gpu(cli, gpu < 0 ? 0 : gpu, out);
   *out = target_find(name);
-  if (*out) return EXIT_DONE;
-  return cli_fail(cli, EXIT_USAGE,
-                  "there is no target '%s'; there are cpu, reference, cuda (this machine's GPU), cuda:sm_75, "
-                  "cuda:sm_80 ...",
-                  name);
+  return EXIT_DONE;
 }
 
 ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *options, Program **out) {

@@ -120,7 +120,7 @@ static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoc
     int64_t most = share_of(run->batch, n, 0).n, least = share_of(run->batch, n, n - 1).n;
     text_clear(&parts);
     if (least < most) text_printf(&parts, " to %lld", (long long)most);
-    cli_say(cli, "%d devices in %d processes, %lld%s samples each", n, world_processes(run->devices.world),
+    cli_say(cli, "%d devices, processes: %d, samples each: %lld%s", n, world_processes(run->devices.world),
             (long long)least, text_get(&parts));
   }
   text_free(&parts);
