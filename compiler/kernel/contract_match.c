@@ -1,18 +1,9 @@
 // Contract match: recognises what a group around a contraction computes.
 #include "compiler/kernel/contract_match.h"
+#include "compiler/kernel/group.h"
 
 #include "compiler/kernel/lower.h"
 #include "compiler/kernel/micro.h"
-
-__attribute__((format(printf, 2, 3))) static bool refuse(Text *why, const char *format, ...) {
-  if (why) {
-    va_list args;
-    va_start(args, format);
-    text_vprintf(why, format, args);
-    va_end(args);
-  }
-  return false;
-}
 
 bool contract_is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
 
@@ -115,19 +106,20 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
   int64_t kh = w->shape.dim[2], kw = w->shape.dim[3];
   if (is_depthwise(node, x, node)) {
     *form = CONTRACT_DEPTHWISE;
-    if (!contract_is_blocked(x) || !contract_is_blocked(node)) return refuse(why, "depthwise needs blocked values");
-    if (!has_kind(w, LAYOUT_WEIGHT_DW)) return refuse(why, "the depthwise weight is not packed");
+    if (!contract_is_blocked(x) || !contract_is_blocked(node))
+      return group_refuse(why, "depthwise needs blocked values");
+    if (!has_kind(w, LAYOUT_WEIGHT_DW)) return group_refuse(why, "the depthwise weight is not packed");
     if (!maps_equal(x->layout, node->layout) || !maps_equal(w->layout, node->layout))
-      return refuse(why, "channels are cut differently");
-    if (kh != kw) return refuse(why, "the depthwise kernel is not square");
-    return x->layout->block == target->vector || refuse(why, "blocks of another size");
+      return group_refuse(why, "channels are cut differently");
+    if (kh != kw) return group_refuse(why, "the depthwise kernel is not square");
+    return x->layout->block == target->vector || group_refuse(why, "blocks of another size");
   }
-  if (node_attr(node, "groups").i != 1) return refuse(why, "grouped convolution");
-  if (!has_kind(w, LAYOUT_WEIGHT)) return refuse(why, "the weight is not packed");
+  if (node_attr(node, "groups").i != 1) return group_refuse(why, "grouped convolution");
+  if (!has_kind(w, LAYOUT_WEIGHT)) return group_refuse(why, "the weight is not packed");
   if (w->layout->block != target->vector || (contract_is_blocked(x) && x->layout->block != target->vector))
-    return refuse(why, "blocks of another size");
+    return group_refuse(why, "blocks of another size");
   if (contract_is_blocked(node) ? !maps_equal(w->layout, node->layout) : w->layout->c.n != 1)
-    return refuse(why, "the weight is packed for other channels");
+    return group_refuse(why, "the weight is packed for other channels");
   bool is_pointwise = kh == 1 && kw == 1 && node_attr(node, "stride").i == 1 && node_attr(node, "padding").i == 0;
   *form = is_pointwise && contract_is_blocked(x) ? CONTRACT_POINTWISE : CONTRACT_DENSE;
   return true;
@@ -138,36 +130,36 @@ static bool match_dx(const Target *target, const Node *node, ContractForm *form,
   if (node_attr(node, "groups").i == 1) {
     *form = CONTRACT_DX_DENSE;
     if (!contract_is_blocked(g) || !contract_is_blocked(node) || !is_plain(w))
-      return refuse(why, "dense needs blocked values and a plain weight");
+      return group_refuse(why, "dense needs blocked values and a plain weight");
     return (g->layout->block == target->vector && node->layout->block == target->vector) ||
-           refuse(why, "blocks of another size");
+           group_refuse(why, "blocks of another size");
   }
   *form = CONTRACT_DX;
-  if (!is_depthwise(node, g, node)) return refuse(why, "grouped convolution");
-  if (!contract_is_blocked(g) || !contract_is_blocked(node)) return refuse(why, "depthwise needs blocked values");
-  if (!has_kind(w, LAYOUT_WEIGHT_DW)) return refuse(why, "the depthwise weight is not packed");
+  if (!is_depthwise(node, g, node)) return group_refuse(why, "grouped convolution");
+  if (!contract_is_blocked(g) || !contract_is_blocked(node)) return group_refuse(why, "depthwise needs blocked values");
+  if (!has_kind(w, LAYOUT_WEIGHT_DW)) return group_refuse(why, "the depthwise weight is not packed");
   if (!maps_equal(g->layout, node->layout) || !maps_equal(w->layout, node->layout))
-    return refuse(why, "channels are cut differently");
+    return group_refuse(why, "channels are cut differently");
   if (w->shape.dim[2] != w->shape.dim[3] || node_attr(node, "dilation").i != 1)
-    return refuse(why, "the depthwise kernel is not square, or dilated");
-  return g->layout->block == target->vector || refuse(why, "blocks of another size");
+    return group_refuse(why, "the depthwise kernel is not square, or dilated");
+  return g->layout->block == target->vector || group_refuse(why, "blocks of another size");
 }
 
 static bool match_weight_gradient(const Target *target, const Node *node, ContractForm *form, Text *why) {
   const Node *x = node->in[0], *g = node->in[1];
-  if (!is_plain(node)) return refuse(why, "a weight gradient that is not plain");
+  if (!is_plain(node)) return group_refuse(why, "a weight gradient that is not plain");
   if ((contract_is_blocked(x) && x->layout->block != target->vector) ||
       (contract_is_blocked(g) && g->layout->block != target->vector))
-    return refuse(why, "blocks of another size");
+    return group_refuse(why, "blocks of another size");
   if (is_depthwise(node, x, g)) {
     *form = CONTRACT_DW_DEPTHWISE;
     if (!contract_is_blocked(x) || !contract_is_blocked(g) || !maps_equal(x->layout, g->layout))
-      return refuse(why, "depthwise needs equally blocked values");
-    return node->shape.dim[2] == node->shape.dim[3] || refuse(why, "the depthwise kernel is not square");
+      return group_refuse(why, "depthwise needs equally blocked values");
+    return node->shape.dim[2] == node->shape.dim[3] || group_refuse(why, "the depthwise kernel is not square");
   }
   *form = CONTRACT_DW_DENSE;
-  if (node_attr(node, "groups").i != 1) return refuse(why, "grouped convolution");
-  return contract_is_blocked(x) || contract_is_blocked(g) || refuse(why, "both values are plain");
+  if (node_attr(node, "groups").i != 1) return group_refuse(why, "grouped convolution");
+  return contract_is_blocked(x) || contract_is_blocked(g) || group_refuse(why, "both values are plain");
 }
 
 // The tables of the micro-kernels hold ints.
@@ -182,16 +174,18 @@ static bool fits_tables(const Node *node) {
 }
 
 static bool match_node(const Target *target, const Node *node, ContractForm *form, Text *why) {
-  if (shape_elements(node->shape) == 0 || shape_elements(node->in[0]->shape) == 0) return refuse(why, "an empty value");
-  if (!fits_tables(node)) return refuse(why, "values of more than 2^30 elements an image");
+  if (shape_elements(node->shape) == 0 || shape_elements(node->in[0]->shape) == 0)
+    return group_refuse(why, "an empty value");
+  if (!fits_tables(node)) return group_refuse(why, "values of more than 2^30 elements an image");
   switch (node->op) {
   case OP_matmul:
     *form = CONTRACT_MATMUL;
-    return (is_plain(node) && is_plain(node->in[0]) && is_plain(node->in[1])) || refuse(why, "matrices are not plain");
+    return (is_plain(node) && is_plain(node->in[0]) && is_plain(node->in[1])) ||
+           group_refuse(why, "matrices are not plain");
   case OP_conv2d: return match_conv2d(target, node, form, why);
   case OP_conv2d_dx: return match_dx(target, node, form, why);
   case OP_conv2d_dw: return match_weight_gradient(target, node, form, why);
-  default: return refuse(why, "no micro-kernel for %s", op_info(node->op)->name);
+  default: return group_refuse(why, "no micro-kernel for %s", op_info(node->op)->name);
   }
 }
 
@@ -220,52 +214,55 @@ static bool match_front(const Group *group, const Node *depthwise, Front *out, i
   const Node *x = depthwise->in[0];
   *out_n = 0;
   if (holds(group->ins, group->n_ins, x)) return true;
-  if (only_user(group, x) != depthwise) return refuse(why, "the depthwise input goes elsewhere too");
+  if (only_user(group, x) != depthwise) return group_refuse(why, "the depthwise input goes elsewhere too");
   bool is_concat = x->op == OP_concat && node_attr(x, "axis").i == 1;
   int n_parts = is_concat ? x->n_in : 1, segment = 0;
-  if (n_parts > FRONT_PARTS) return refuse(why, "too many parts");
+  if (n_parts > FRONT_PARTS) return group_refuse(why, "too many parts");
   *out_n = is_concat;
   int64_t first = 0;
   for (int k = 0; k < n_parts; k++) {
     const Node *part = is_concat ? x->in[k] : x;
     FrontPart *to = &out->part[out->n++];
     *to = (FrontPart){.source = part, .first = first};
-    if (!contract_is_blocked(part) || part->layout->block != x->layout->block) return refuse(why, "a plain part");
+    if (!contract_is_blocked(part) || part->layout->block != x->layout->block) return group_refuse(why, "a plain part");
     for (int i = 0; i < part->layout->c.n; i++, segment++) {
       if (segment >= x->layout->c.n || x->layout->c.segment[segment] != part->layout->c.segment[i])
-        return refuse(why, "parts are cut differently");
+        return group_refuse(why, "parts are cut differently");
     }
     first += to->blocks = channel_blocks(part->layout);
     if (part->op == OP_resize && holds(group->nodes, group->n_nodes, part)) {
       if (only_user(group, part) != (is_concat ? x : depthwise))
-        return refuse(why, "a resized value goes elsewhere too");
+        return group_refuse(why, "a resized value goes elsewhere too");
       to->resize = part;
       to->source = part->in[0];
-      if (part->shape.dim[2] < part->in[0]->shape.dim[2]) return refuse(why, "the resize makes the picture smaller");
+      if (part->shape.dim[2] < part->in[0]->shape.dim[2])
+        return group_refuse(why, "the resize makes the picture smaller");
       ++*out_n;
     }
-    if (!holds(group->ins, group->n_ins, to->source)) return refuse(why, "a part is computed inside");
-    if (!layout_equal(to->source->layout, part->layout)) return refuse(why, "a part is stored otherwise");
+    if (!holds(group->ins, group->n_ins, to->source)) return group_refuse(why, "a part is computed inside");
+    if (!layout_equal(to->source->layout, part->layout)) return group_refuse(why, "a part is stored otherwise");
   }
-  return segment == x->layout->c.n || refuse(why, "parts are cut differently");
+  return segment == x->layout->c.n || group_refuse(why, "parts are cut differently");
 }
 
 // A depthwise convolution in front of a pointwise one.
 static bool match_lead(const Target *target, const Group *group, Contract *out, Text *why) {
-  if (out->form != CONTRACT_POINTWISE) return refuse(why, "only pointwise convolutions take a producer in");
+  if (out->form != CONTRACT_POINTWISE) return group_refuse(why, "only pointwise convolutions take a producer in");
   for (int i = 0; i < group->n_nodes; i++) {
     const Node *node = group->nodes[i];
     if (!is_contraction(node) || node == out->core.node) continue;
     ContractForm form;
     if (!match_node(target, node, &form, why)) return false;
-    if (form != CONTRACT_DEPTHWISE) return refuse(why, "two convolutions of which the first is not depthwise");
+    if (form != CONTRACT_DEPTHWISE) return group_refuse(why, "two convolutions of which the first is not depthwise");
     match_stage(group, node, false, &out->lead);
     if (out->lead.top != out->core.node->in[0] || only_user(group, out->lead.top) != out->core.node)
-      return refuse(why, "the depthwise result goes elsewhere too");
-    if (!holds(group->ins, group->n_ins, node->in[1])) return refuse(why, "the depthwise weight is computed inside");
+      return group_refuse(why, "the depthwise result goes elsewhere too");
+    if (!holds(group->ins, group->n_ins, node->in[1]))
+      return group_refuse(why, "the depthwise weight is computed inside");
     // Fusing saves a way through memory only where the value between does not stay in the cache.
     int64_t size = 4 * shape_elements(node->shape) / node->shape.dim[0];
-    if (size <= target->l2) return refuse(why, "the value between fits the cache (%lld KB)", (long long)(size >> 10));
+    if (size <= target->l2)
+      return group_refuse(why, "the value between fits the cache (%lld KB)", (long long)(size >> 10));
   }
   return out->has_lead = true;
 }
@@ -275,14 +272,14 @@ static bool match_rest(const Group *group, int n_front, Contract *out, Text *why
   for (int i = 0; i < group->n_outs; i++) {
     const Node *node = group->outs[i];
     if (!shape_equal(node->shape, top->shape) || !layout_equal(node->layout, top->layout))
-      return refuse(why, "a result of another shape or layout");
+      return group_refuse(why, "a result of another shape or layout");
     if (!out->result || node == top) out->result = node;
   }
-  if (!out->result) return refuse(why, "the group has no result");
+  if (!out->result) return group_refuse(why, "the group has no result");
   int rest = group->n_nodes - stage_size(&out->core) - (out->has_lead ? stage_size(&out->lead) : 0) - n_front;
   out->has_rest = rest > 0;
   if (!out->has_rest) return true;
-  if (!contract_is_blocked(top)) return refuse(why, "nothing is computed on a plain result");
+  if (!contract_is_blocked(top)) return group_refuse(why, "nothing is computed on a plain result");
   for (int i = 0; i < group->n_outs; i++) {
     if (group->outs[i] == top) continue;
     if (!lower_can_lanes(group, group->outs[i], top->layout, 1, &top, why)) return false;
@@ -292,19 +289,20 @@ static bool match_rest(const Group *group, int n_front, Contract *out, Text *why
 
 bool contract_match(const Target *target, const Group *group, Contract *out, Text *why) {
   *out = (Contract){.target = target, .group = group};
-  if (target->kind != TARGET_CPU) return refuse(why, "not a target with micro-kernels");
+  if (target->kind != TARGET_CPU) return group_refuse(why, "not a target with micro-kernels");
   int n;
   const Node *core = find_core(group, &n);
-  if (!core) return refuse(why, "no contraction");
-  if (n > 2) return refuse(why, "more than two contractions");
+  if (!core) return group_refuse(why, "no contraction");
+  if (n > 2) return group_refuse(why, "more than two contractions");
   if (!match_node(target, core, &out->form, why)) return false;
-  if (!holds(group->ins, group->n_ins, core->in[1])) return refuse(why, "an operand is computed inside");
-  if (core->op != OP_conv2d && group->n_nodes > 1) return refuse(why, "gradients stay alone");
+  if (!holds(group->ins, group->n_ins, core->in[1])) return group_refuse(why, "an operand is computed inside");
+  if (core->op != OP_conv2d && group->n_nodes > 1) return group_refuse(why, "gradients stay alone");
   match_stage(group, core, core->op == OP_conv2d && out->form != CONTRACT_DEPTHWISE, &out->core);
   if (n == 2 && !match_lead(target, group, out, why)) return false;
   int n_front = 0;
   const Node *depthwise = out->has_lead ? out->lead.node : out->form == CONTRACT_DEPTHWISE ? core : NULL;
   if (depthwise && !match_front(group, depthwise, &out->front, &n_front, why)) return false;
-  if (!depthwise && !holds(group->ins, group->n_ins, core->in[0])) return refuse(why, "the input is computed inside");
+  if (!depthwise && !holds(group->ins, group->n_ins, core->in[0]))
+    return group_refuse(why, "the input is computed inside");
   return match_rest(group, n_front, out, why);
 }

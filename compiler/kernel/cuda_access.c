@@ -22,8 +22,6 @@ typedef struct Follower {
 
 // ---- integers -------------------------------------------------------------------------------------------------------
 
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-
 static Value evaluate(Follower *f, const IrExpr *e);
 
 static Value of_sum(Follower *f, const IrExpr *e) {
@@ -40,8 +38,8 @@ static Value of_sum(Follower *f, const IrExpr *e) {
 static int64_t combine(const IrExpr *e, int64_t a, int64_t b) {
   switch (e->kind) {
   case IR_PRODUCT: return a * b;
-  case IR_DIV: return floor_div(a, e->i);
-  case IR_MOD: return a - e->i * floor_div(a, e->i);
+  case IR_DIV: return ir_floor_div(a, e->i);
+  case IR_MOD: return a - e->i * ir_floor_div(a, e->i);
   case IR_MIN: return a < b ? a : b;
   case IR_MAX: return a > b ? a : b;
   case IR_LESS: return a < b;
@@ -120,7 +118,7 @@ static void add_request(Follower *f, const IrBuffer *buffer, const IrExpr *index
     int64_t from = start[k] > end ? start[k] : end, to = start[k] + bytes;
     if (to > from) n_bytes += to - from;
     if (to > end) end = to;
-    for (int64_t s = floor_div(start[k], SECTOR); s <= floor_div(to - 1, SECTOR); s++) {
+    for (int64_t s = ir_floor_div(start[k], SECTOR); s <= ir_floor_div(to - 1, SECTOR); s++) {
       n_sectors += s > last_sector;
       if (s > last_sector) last_sector = s;
     }

@@ -22,16 +22,6 @@ typedef struct Matcher {
   Role *role; // by member
 } Matcher;
 
-__attribute__((format(printf, 2, 3))) static bool refuse(Text *why, const char *format, ...) {
-  if (why) {
-    va_list args;
-    va_start(args, format);
-    text_vprintf(why, format, args);
-    va_end(args);
-  }
-  return false;
-}
-
 static bool is_contraction(const Node *node) { return op_info(node->op)->cls == CLASS_CONTRACT; }
 
 static int member(const Group *group, const Node *node) {
@@ -98,18 +88,19 @@ static bool check_before(Matcher *m) {
   int64_t price = 0;
   for (int i = 0; i < m->group->n_nodes; i++) {
     if (m->role[i] == ROLE_BEFORE && !compute_can(m->group->nodes[i]->op))
-      return refuse(m->why, "%s has a kernel of its own", op_info(m->group->nodes[i]->op)->name);
+      return group_refuse(m->why, "%s has a kernel of its own", op_info(m->group->nodes[i]->op)->name);
   }
   for (int k = 0; k < core->n_in; k++) {
     int64_t own = price_in_place(m, core->in[k]);
     if (own > price) price = own;
   }
   if (price <= CHEAP) return true;
-  if (price > DEAR) return refuse(m->why, "operands would cost too much to compute where they are loaded");
-  if (core->op != OP_conv2d) return refuse(m->why, "only a convolution's operands are computed while they are loaded");
+  if (price > DEAR) return group_refuse(m->why, "operands would cost too much to compute where they are loaded");
+  if (core->op != OP_conv2d)
+    return group_refuse(m->why, "only a convolution's operands are computed while they are loaded");
   Shape weight = core->in[1]->shape;
-  if (weight.dim[2] * weight.dim[3] > 1) return refuse(m->why, "operands would be computed for each tap");
-  return weight.dim[0] <= TILE || refuse(m->why, "operands would be computed for each tile");
+  if (weight.dim[2] * weight.dim[3] > 1) return group_refuse(m->why, "operands would be computed for each tap");
+  return weight.dim[0] <= TILE || group_refuse(m->why, "operands would be computed for each tile");
 }
 
 static bool check_after(Matcher *m) {
@@ -119,22 +110,22 @@ static bool check_after(Matcher *m) {
     const Node *node = m->group->nodes[i];
     if (m->role[i] == ROLE_AFTER) {
       if (op_info(node->op)->cls != CLASS_ELEMENTWISE)
-        return refuse(m->why, "only elementwise ops follow a contraction");
-      if (!shape_equal(node->shape, core->shape)) return refuse(m->why, "the contraction's value is broadcast");
+        return group_refuse(m->why, "only elementwise ops follow a contraction");
+      if (!shape_equal(node->shape, core->shape)) return group_refuse(m->why, "the contraction's value is broadcast");
     }
     if (m->role[i] == ROLE_BESIDE &&
         ((op_info(node->op)->cls != CLASS_ELEMENTWISE && op_info(node->op)->cls != CLASS_MOVEMENT) ||
          !compute_can(node->op)))
-      return refuse(m->why, "something else is computed beside the contraction");
+      return group_refuse(m->why, "something else is computed beside the contraction");
   }
   for (int i = 0; i < m->group->n_outs; i++) {
     const Node *out = m->group->outs[i];
     Role role = m->role[member(m->group, out)];
-    if (role == ROLE_BEFORE) return refuse(m->why, "an operand goes elsewhere too");
-    if (!shape_equal(out->shape, core->shape)) return refuse(m->why, "a result of another shape");
+    if (role == ROLE_BEFORE) return group_refuse(m->why, "an operand goes elsewhere too");
+    if (!shape_equal(out->shape, core->shape)) return group_refuse(m->why, "a result of another shape");
     has_result = has_result || role == ROLE_CORE || role == ROLE_AFTER;
   }
-  return has_result || refuse(m->why, "nothing needs the contraction");
+  return has_result || group_refuse(m->why, "nothing needs the contraction");
 }
 
 // What the templates of depthwise convolutions do not do.
@@ -155,26 +146,26 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
   *out = (CudaContract){.target = target, .group = group};
   for (int i = 0; i < group->n_nodes; i++) {
     const Node *node = group->nodes[i];
-    if (shape_elements(node->shape) == 0) return refuse(why, "an empty value");
+    if (shape_elements(node->shape) == 0) return group_refuse(why, "an empty value");
     if (is_contraction(node)) out->core = node;
   }
   for (int i = 0; i < group->n_ins; i++) {
-    if (shape_elements(group->ins[i]->shape) == 0) return refuse(why, "an empty value");
+    if (shape_elements(group->ins[i]->shape) == 0) return group_refuse(why, "an empty value");
   }
-  if (!out->core) return refuse(why, "no contraction");
+  if (!out->core) return group_refuse(why, "no contraction");
   if (cuda_attention_match(group, &out->attention)) {
     out->form = CUDA_ATTENTION;
     return true;
   }
   out->form = form_of(out->core);
   if (is_depthwise(out->core) && !fits(out->core))
-    return refuse(why, "a depthwise gradient with that stride and dilation");
+    return group_refuse(why, "a depthwise gradient with that stride and dilation");
   Role role[group->n_nodes];
   Matcher m = {.group = group, .out = out, .why = why, .role = role};
   find_roles(&m);
   for (int i = 0; i < group->n_nodes; i++) {
     if (is_contraction(group->nodes[i]) && role[i] != ROLE_CORE && role[i] != ROLE_BEFORE)
-      return refuse(why, "two contractions side by side");
+      return group_refuse(why, "two contractions side by side");
   }
   return check_before(&m) && check_after(&m);
 }

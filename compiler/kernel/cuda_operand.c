@@ -42,8 +42,6 @@ typedef struct Point {
   int64_t at[2];
 } Point;
 
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
-
 // The index at a point; other variables count as their least value, and what is not known as 0.
 static int64_t index_at(const IrExpr *e, const Point *point) {
   switch (e->kind) {
@@ -59,10 +57,10 @@ static int64_t index_at(const IrExpr *e, const Point *point) {
     return sum;
   }
   case IR_PRODUCT: return index_at(e->arg[0], point) * index_at(e->arg[1], point);
-  case IR_DIV: return floor_div(index_at(e->arg[0], point), e->i);
+  case IR_DIV: return ir_floor_div(index_at(e->arg[0], point), e->i);
   case IR_MOD: {
     int64_t value = index_at(e->arg[0], point);
-    return value - e->i * floor_div(value, e->i);
+    return value - e->i * ir_floor_div(value, e->i);
   }
   default: return 0;
   }

@@ -1,5 +1,6 @@
 // How blocks and threads share a map's work.
 #include "compiler/kernel/cuda_map.h"
+#include "compiler/kernel/group.h"
 
 #include "compiler/kernel/compute.h"
 #include "runtime/kernel_abi.h"
@@ -173,11 +174,6 @@ void cuda_plan(Map *map, CudaPlan *plan) {
 
 // ---- which groups
 
-static bool refuse(Text *why, const char *reason) {
-  if (why) text_put(why, reason);
-  return false;
-}
-
 // Whether results are those of the largest one's elements, or of its rows.
 static bool shapes_fit(const Group *group) {
   const Shape *most = &group->outs[0]->shape;
@@ -221,9 +217,9 @@ enum {
 
 bool cuda_can_fuse(const Target *target, const Group *group, Text *why) {
   for (int k = 0; k < group->n_nodes; k++) {
-    if (!compute_can(group->nodes[k]->op)) return refuse(why, "one of the ops has a kernel of its own");
+    if (!compute_can(group->nodes[k]->op)) return group_refuse(why, "one of the ops has a kernel of its own");
   }
-  if (!shapes_fit(group)) return refuse(why, "the results have different shapes");
+  if (!shapes_fit(group)) return group_refuse(why, "the results have different shapes");
   Arena *arena = arena_new();
   Map map;
   CudaPlan plan;
@@ -233,8 +229,9 @@ bool cuda_can_fuse(const Target *target, const Group *group, Text *why) {
   bool fits = stores_fit(&map);
   int64_t cost = map_price(&map), thread = longest_thread(&plan, &r), n_blocks = plan.n_blocks;
   arena_free(arena);
-  if (!fits) return refuse(why, "the results have different shapes");
-  if (cost > LAUNCH && cost > 3 * map_price_apart(group)) return refuse(why, "values would be computed more than once");
+  if (!fits) return group_refuse(why, "the results have different shapes");
+  if (cost > LAUNCH && cost > 3 * map_price_apart(group))
+    return group_refuse(why, "values would be computed more than once");
   if (thread > PATIENCE && n_blocks < FULL / 2) {
     if (why)
       text_printf(why, "together they would not be parallel: %lld elements a thread in %lld blocks", (long long)thread,

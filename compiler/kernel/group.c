@@ -3,6 +3,16 @@
 
 #include "runtime/base/status.h"
 
+bool group_refuse(Text *why, const char *format, ...) {
+  if (why) {
+    va_list args;
+    va_start(args, format);
+    text_vprintf(why, format, args);
+    va_end(args);
+  }
+  return false;
+}
+
 bool node_is_view(const Node *node) {
   if (!node->into || node->n_in != 1) return false;
   return node->into == node->in[0] || node->in[0]->into == node; // or what it shows is kept in it

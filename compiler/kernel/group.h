@@ -4,6 +4,9 @@
 
 #include "compiler/kernel/kernel.h"
 
+// What a question whether a group makes a kernel answers with: false, and the reason in `why` if that is given.
+bool group_refuse(Text *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 // The value is another's, seen in another shape or layout: node->into is its operand, or its operand is kept in it.
 bool node_is_view(const Node *node);
 

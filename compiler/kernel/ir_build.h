@@ -8,6 +8,8 @@
 IrExpr *ir_node(Ir *ir, IrKind kind, IrType type, int n_args);
 // The number e as the wider type (float to vector or double, vector to double vector, index to float).
 IrExpr *ir_widen(Ir *ir, IrType type, IrExpr *e);
+// The largest integer that is not above a / b.
+int64_t ir_floor_div(int64_t a, int64_t b);
 // Equal structure: the same value wherever both may be evaluated.
 bool ir_same(const IrExpr *a, const IrExpr *b);
 

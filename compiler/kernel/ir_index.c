@@ -4,7 +4,7 @@
 #include "compiler/kernel/ir.h"
 #include "compiler/kernel/ir_build.h"
 
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
+int64_t ir_floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
 
 static int64_t gcd(int64_t a, int64_t b) {
   while (b) {
@@ -166,7 +166,7 @@ static IrExpr *split(Ir *ir, IrExpr *a, int64_t d, IrExpr **out_quotient) {
     if (a->coef[k] % d == 0) sum_term(ir, &quotient, a->arg[k], a->coef[k] / d);
     else sum_term(ir, &rest, a->arg[k], a->coef[k]);
   }
-  quotient.i = floor_div(a->i, d);
+  quotient.i = ir_floor_div(a->i, d);
   rest.i = a->i - d * quotient.i;
   *out_quotient = sum_close(ir, &quotient);
   return sum_close(ir, &rest);
@@ -178,7 +178,7 @@ static int64_t common_factor(Ir *ir, IrExpr *e, int64_t d, IrExpr **out_reduced,
   for (int c = 0; e->kind == IR_SUM && c < e->n_args; c++) {
     int64_t g = gcd(d, e->coef[c]);
     if (g == 1) continue;
-    Sum reduced = {.i = floor_div(e->i, g)}, rest = {.i = e->i - g * reduced.i};
+    Sum reduced = {.i = ir_floor_div(e->i, g)}, rest = {.i = e->i - g * reduced.i};
     for (int k = 0; k < e->n_args; k++) {
       if (e->coef[k] % g == 0) sum_term(ir, &reduced, e->arg[k], e->coef[k] / g);
       else sum_term(ir, &rest, e->arg[k], e->coef[k]);
@@ -193,10 +193,10 @@ static int64_t common_factor(Ir *ir, IrExpr *e, int64_t d, IrExpr **out_reduced,
 
 IrExpr *ir_div(Ir *ir, IrExpr *a, int64_t d) {
   if (d == 1) return a;
-  if (a->kind == IR_INT) return ir_int(ir, floor_div(a->i, d));
+  if (a->kind == IR_INT) return ir_int(ir, ir_floor_div(a->i, d));
   IrExpr *quotient;
   IrExpr *rest = split(ir, a, d, &quotient);
-  int64_t first = floor_div(rest->lo, d), last = floor_div(rest->hi, d);
+  int64_t first = ir_floor_div(rest->lo, d), last = ir_floor_div(rest->hi, d);
   if (first == last) return ir_offset(ir, quotient, first);
   IrExpr *reduced, *unused;
   int64_t g = common_factor(ir, rest, d, &reduced, &unused);
@@ -212,10 +212,10 @@ IrExpr *ir_div(Ir *ir, IrExpr *a, int64_t d) {
 
 IrExpr *ir_mod(Ir *ir, IrExpr *a, int64_t d) {
   if (d == 1) return ir_int(ir, 0);
-  if (a->kind == IR_INT) return ir_int(ir, a->i - d * floor_div(a->i, d));
+  if (a->kind == IR_INT) return ir_int(ir, a->i - d * ir_floor_div(a->i, d));
   IrExpr *quotient;
   IrExpr *rest = split(ir, a, d, &quotient);
-  int64_t first = floor_div(rest->lo, d), last = floor_div(rest->hi, d);
+  int64_t first = ir_floor_div(rest->lo, d), last = ir_floor_div(rest->hi, d);
   if (first == last) return ir_offset(ir, rest, -first * d);
   IrExpr *reduced, *small;
   int64_t g = common_factor(ir, rest, d, &reduced, &small);

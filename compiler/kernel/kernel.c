@@ -16,21 +16,16 @@
 
 // ---- which groups
 
-static bool refuse(Text *why, const char *reason) {
-  if (why) text_put(why, reason);
-  return false;
-}
-
 // Whether the generic schedule makes a good kernel of several nodes.
 static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
   const Node *first = group->outs[0];
   for (int k = 0; k < group->n_nodes; k++) {
     if (!compute_can(group->nodes[k]->op) || special_is(group->nodes[k]->op))
-      return refuse(why, "one of the ops has a kernel of its own");
+      return group_refuse(why, "one of the ops has a kernel of its own");
   }
   for (int k = 1; k < group->n_outs; k++) {
     if (!shape_equal(group->outs[k]->shape, first->shape) || !layout_equal(group->outs[k]->layout, first->layout))
-      return refuse(why, "the results have different shapes");
+      return group_refuse(why, "the results have different shapes");
   }
   enum { SMALL = 1 << 14 };
   Arena *arena = arena_new();
@@ -41,14 +36,15 @@ static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
   int64_t cost = map.cost, n_tasks = map.n_tasks;
   arena_free(arena);
   if (cost <= SMALL) return true;
-  if (!is_vector) return refuse(why, "together they would not be vectors");
-  if (cost > 3 * map_price_apart(group)) return refuse(why, "values would be computed more than once");
-  if (n_tasks == 1 && cost > 16 * SMALL) return refuse(why, "together they would not be parallel");
+  if (!is_vector) return group_refuse(why, "together they would not be vectors");
+  if (cost > 3 * map_price_apart(group)) return group_refuse(why, "values would be computed more than once");
+  if (n_tasks == 1 && cost > 16 * SMALL) return group_refuse(why, "together they would not be parallel");
   return true;
 }
 
 bool kernel_can_fuse(const Target *target, const Group *group, Text *why) {
-  if (target->kind == TARGET_REFERENCE) return group->n_nodes == 1 || refuse(why, "the reference target fuses nothing");
+  if (target->kind == TARGET_REFERENCE)
+    return group->n_nodes == 1 || group_refuse(why, "the reference target fuses nothing");
   if (group->n_nodes == 1) return true;
   if (contract_is_in(group)) return contract_can_fuse(target, group, why);
   if (target->kind == TARGET_CUDA) return cuda_can_fuse(target, group, why);

@@ -14,12 +14,7 @@ static int compare_items(const void *a, const void *b) {
 }
 
 // Whether all steps that need `a` are done when the first that needs `b` begins.
-static bool is_over(const MemoryItem *a, const MemoryItem *b) {
-  for (int q = 0; q <= MAX_QUEUES; q++) {
-    if (a->end->at[q] > b->begin->at[q]) return false;
-  }
-  return true;
-}
+static bool is_over(const MemoryItem *a, const MemoryItem *b) { return queue_clock_covers(b->begin, a->end); }
 
 static bool is_live_together(const MemoryItem *a, const MemoryItem *b) {
   if (a->end && b->end) return !is_over(a, b) && !is_over(b, a);

@@ -86,13 +86,6 @@ static bool has_one_queue(const Plan *plan) {
   return true;
 }
 
-static bool is_done(const QueueClock *end, const QueueClock *now) {
-  for (int q = 0; q <= MAX_QUEUES; q++) {
-    if (end->at[q] > now->at[q]) return false;
-  }
-  return true;
-}
-
 // ---- taking over ----------------------------------------------------------------------------------------------------
 
 // Buffers that share memory, as trees; the root's item stands for all.
@@ -109,19 +102,13 @@ static bool is_shared(const PlanStep *step, int except1, int except2, int *paren
   return false;
 }
 
-static void join_ends(QueueClock *end, const QueueClock *other) {
-  for (int q = 0; q <= MAX_QUEUES; q++) {
-    if (other->at[q] > end->at[q]) end->at[q] = other->at[q];
-  }
-}
-
 // Whether the step at that place is the last that needs the memory, whatever else is running.
 static bool dies_at(const Plan *plan, const MemoryItem *item, int at, const QueueClock *clocks) {
   if (item->last != at) return false;
   if (!item->end) return true;
   QueueClock now = clocks[at];
   now.at[plan->queue[at]] = at;
-  return is_done(item->end, &now);
+  return queue_clock_covers(&now, item->end);
 }
 
 // Lets an element-wise kernel write over an operand of equal form that dies with it.
@@ -144,7 +131,7 @@ static void take_over(Plan *plan, int at, MemoryItem *items, int *parent, const 
       if (!plan_can_overwrite(group, value, operand)) continue;
       parent[out] = root;
       items[root].last = items[out].last;
-      if (items[root].end) join_ends((QueueClock *)items[root].end, items[out].end);
+      if (items[root].end) queue_clock_join((QueueClock *)items[root].end, items[out].end);
       items[out].size = 0;
       break;
     }

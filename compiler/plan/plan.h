@@ -19,6 +19,11 @@ typedef struct QueueClock {
   int at[MAX_QUEUES + 1];
 } QueueClock;
 
+// Whether everything up to `end` is certainly done by `now`.
+bool queue_clock_covers(const QueueClock *now, const QueueClock *end);
+// The later of both, queue by queue.
+void queue_clock_join(QueueClock *clock, const QueueClock *other);
+
 // A piece of memory that is needed from step `first` to step `last`, both included. Where queues run side by side that
 // is not enough: `begin` is the moment before all steps that need it, `end` the last steps that need it; NULL where
 // there is one queue.

@@ -126,7 +126,14 @@ void queues_assign(const QueueStep *steps, int n, int n_queues, Arena *arena, in
 // Whether step `before` of queue `queue` is done when a step with that clock begins.
 static bool is_covered(const QueueClock *clock, int queue, int before) { return clock->at[queue] >= before; }
 
-static void join(QueueClock *clock, const QueueClock *other) {
+bool queue_clock_covers(const QueueClock *now, const QueueClock *end) {
+  for (int q = 0; q <= MAX_QUEUES; q++) {
+    if (end->at[q] > now->at[q]) return false;
+  }
+  return true;
+}
+
+void queue_clock_join(QueueClock *clock, const QueueClock *other) {
   for (int q = 0; q <= MAX_QUEUES; q++) {
     if (other->at[q] > clock->at[q]) clock->at[q] = other->at[q];
   }
@@ -139,7 +146,7 @@ void queues_wait(const QueueStep *steps, int n, const int *queue, Arena *arena, 
   for (int i = 0; i < n; i++) {
     QueueClock *clock = &clocks[i];
     for (int q = 0; q <= MAX_QUEUES; q++) clock->at[q] = -1;
-    if (last[queue[i]] >= 0) join(clock, &clocks[last[queue[i]]]);
+    if (last[queue[i]] >= 0) queue_clock_join(clock, &clocks[last[queue[i]]]);
     if (last[queue[i]] >= 0) clock->at[queue[i]] = last[queue[i]];
     waits[i] = ARENA_ARRAY(arena, int, MAX_QUEUES + 1);
     n_waits[i] = 0;
@@ -152,7 +159,7 @@ void queues_wait(const QueueStep *steps, int n, const int *queue, Arena *arena, 
       }
       if (latest < 0) break;
       waits[i][n_waits[i]++] = latest;
-      join(clock, &clocks[latest]);
+      queue_clock_join(clock, &clocks[latest]);
       clock->at[queue[latest]] = latest;
       below = latest;
     }
