@@ -11,7 +11,7 @@ LDLIBS = -Wl,--as-needed -lpng -ljpeg -lcjson -lprotobuf-c -lsqlite3 $(hdf5_libs
 
 rooms = lang compiler runtime
 sources_lang = $(wildcard lang/*.c) $(BUILD)/lang/lex.c $(BUILD)/lang/parse.c
-sources_compiler = $(wildcard compiler/*.c compiler/*/*.c)
+sources_compiler = $(wildcard compiler/*.c compiler/*/*.c compiler/*/*/*.c)
 sources_runtime = $(wildcard runtime/*.c runtime/*/*.c) $(BUILD)/runtime/report/tensorboard.pb-c.c
 objects = $(patsubst %.c,$(BUILD)/%.o,$(patsubst $(BUILD)/%,%,$(1)))
 libraries = $(BUILD)/liblang.a $(BUILD)/libcompiler.a $(BUILD)/libruntime.a
@@ -22,7 +22,7 @@ all: $(BUILD)/sgc $(BUILD)/sgrun
 
 define library
 $(BUILD)/lib$(1).a: $(call objects,$(sources_$(1)))
-	@rm -f $$@ && ar rcs $$@ $$^
+	@rm -f $$@ && ar qcs $$@ $$^
 endef
 $(foreach room,$(rooms),$(eval $(call library,$(room))))
 

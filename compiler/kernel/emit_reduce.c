@@ -7,7 +7,7 @@
 
 #include "compiler/kernel/emit_reduce.h"
 
-#include "compiler/kernel/cuda_team.h"
+#include "compiler/kernel/cuda/team.h"
 #include "runtime/base/status.h"
 
 enum { RUN = REDUCTION_RUN, UNROLLED = 5 };

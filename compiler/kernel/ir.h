@@ -152,7 +152,7 @@ typedef struct IrFunction {
   // of the row that the block works on, `piece` numbers the block within it.
   bool has_rows;
   IrVar *row_floats, *piece;
-  // CUDA: what functions of the preamble that the body calls add to the counts of cuda_access.h; the schedule that uses
+  // CUDA: what functions of the preamble that the body calls add to the counts of cuda/access.h; the schedule that uses
   // them says it.
   double requests, sectors, ideal_sectors;
   IrStmt *body;

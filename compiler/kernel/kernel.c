@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "compiler/kernel/compute.h"
-#include "compiler/kernel/contract.h"
-#include "compiler/kernel/cuda_access.h"
-#include "compiler/kernel/cuda_map.h"
-#include "compiler/kernel/cuda_special.h"
+#include "compiler/kernel/cpu/contract.h"
+#include "compiler/kernel/cuda/access.h"
+#include "compiler/kernel/cuda/map.h"
+#include "compiler/kernel/cuda/special.h"
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/preamble.h"
 #include "compiler/kernel/schedule_map.h"

@@ -24,7 +24,7 @@ typedef struct KernelInfo {
   int64_t n_tasks;    // independent pieces of work; the pool hands out ranges of them. CUDA: blocks
   int64_t scratch;    // floats of scratch memory a worker needs. CUDA: that the launch needs, counters included
   int block, shared;  // CUDA: threads a block, bytes of dynamic shared memory
-  // CUDA: loads and stores of whole warps, the 32-byte sectors that they touch, and how many would do (cuda_access.h).
+  // CUDA: loads and stores of whole warps, the 32-byte sectors that they touch, and how many would do (cuda/access.h).
   double requests, sectors, ideal_sectors;
   const Gemm *gemm;     // CUDA: the product that the kernel computes, as a library may do in its place; else NULL
   int64_t row_floats;   // CUDA: of a kernel that takes rows, the floats of this one; else 0

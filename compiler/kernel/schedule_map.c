@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "compiler/kernel/cuda_map.h"
-#include "compiler/kernel/schedule_tile.h"
+#include "compiler/kernel/cpu/schedule_tile.h"
+#include "compiler/kernel/cuda/map.h"
 
 enum { TASK_COST = 40000 }; // operations that are worth a task of their own
 
@@ -250,7 +250,7 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   if (map->lanes == MAP_SCALAR) scalar_channels(map, NULL);
   order_by_storage(map);
   merge_loops(map);
-  if (ir->target->kind == TARGET_CUDA) { // loops become threads: see cuda_map.c
+  if (ir->target->kind == TARGET_CUDA) { // loops become threads: see cuda/map.c
     IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, n_stores);
     for (int k = 0; k < n_stores; k++) value[k] = map->store[k].value;
     cuda_moments(ir, n_stores, value);

@@ -1,0 +1,308 @@
+// Contract match: recognises what a group around a contraction computes.
+#include "compiler/kernel/cpu/contract_match.h"
+#include "compiler/kernel/group.h"
+
+#include "compiler/kernel/cpu/micro.h"
+#include "compiler/kernel/lower.h"
+
+bool contract_is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
+
+static bool has_kind(const Node *node, LayoutKind kind) { return node->layout && node->layout->kind == kind; }
+static bool is_plain(const Node *node) { return !node->layout || node->layout->kind == LAYOUT_PLAIN; }
+
+static bool maps_equal(const Layout *a, const Layout *b) {
+  if (a->block != b->block || a->c.n != b->c.n) return false;
+  for (int i = 0; i < a->c.n; i++) {
+    if (a->c.segment[i] != b->c.segment[i]) return false;
+  }
+  return true;
+}
+
+static bool holds(Node *const *nodes, int n, const Node *node) {
+  for (int i = 0; i < n; i++) {
+    if (nodes[i] == node) return true;
+  }
+  return false;
+}
+
+static bool is_contraction(const Node *node) { return op_info(node->op)->cls == CLASS_CONTRACT; }
+
+// The only member that uses `value`, if there is exactly one and the value is needed nowhere else.
+static const Node *only_user(const Group *group, const Node *value) {
+  if (holds(group->outs, group->n_outs, value)) return NULL;
+  const Node *user = NULL;
+  for (int i = 0; i < group->n_nodes; i++) {
+    for (int k = 0; k < group->nodes[i]->n_in; k++) {
+      if (group->nodes[i]->in[k] != value) continue;
+      if (user) return NULL;
+      user = group->nodes[i];
+    }
+  }
+  return user;
+}
+
+// One value for each channel of `node`, in memory and in an order the micro-kernels can read.
+static bool is_bias(const Group *group, const Node *node, const Node *operand) {
+  Shape s = operand->shape;
+  int extra = 4 - s.rank;
+  if (extra < 0 || s.rank < 3 || !holds(group->ins, group->n_ins, operand)) return false;
+  if (extra == 0 && s.dim[0] != 1) return false;
+  if (s.dim[1 - extra] != node->shape.dim[1] || s.dim[2 - extra] != 1 || s.dim[3 - extra] != 1) return false;
+  if (is_plain(operand)) return true;
+  return contract_is_blocked(operand) && contract_is_blocked(node) && maps_equal(operand->layout, node->layout);
+}
+
+static bool is_residual(const Group *group, const Node *node, const Node *operand) {
+  return holds(group->ins, group->n_ins, operand) && shape_equal(operand->shape, node->shape) &&
+         contract_is_blocked(node) && layout_equal(operand->layout, node->layout);
+}
+
+// Takes the node into the stage, or returns false.
+static bool absorb(ContractStage *stage, const Group *group, const Node *node) {
+  bool is_done = stage->residual && stage->add_after;
+  if (is_done || !shape_equal(node->shape, stage->node->shape) || !layout_equal(node->layout, stage->node->layout))
+    return false;
+  if (node->op == OP_relu || node->op == OP_leaky_relu) {
+    if (stage->act != MICRO_LINEAR) return false;
+    stage->act = node->op == OP_relu ? MICRO_RELU : MICRO_LEAKY;
+    stage->slope = node->op == OP_relu ? 0 : node_attr(node, "slope").f;
+    return true;
+  }
+  if (node->op != OP_add || node->in[0] == node->in[1]) return false;
+  const Node *other = node->in[node->in[0] == stage->top];
+  if (!stage->bias && stage->act == MICRO_LINEAR && is_bias(group, stage->node, other)) {
+    stage->bias = other;
+    return true;
+  }
+  if (stage->residual || !is_residual(group, stage->node, other)) return false;
+  stage->residual = other;
+  stage->add_after = stage->act != MICRO_LINEAR;
+  return true;
+}
+
+static void match_stage(const Group *group, const Node *node, bool can_add, ContractStage *out) {
+  *out = (ContractStage){.node = node, .top = node};
+  for (;;) {
+    const Node *user = only_user(group, out->top);
+    if (!user) return;
+    ContractStage before = *out;
+    if (!absorb(out, group, user) || (out->residual && !can_add)) {
+      *out = before;
+      return;
+    }
+    out->top = user;
+  }
+}
+
+// ---- single contractions --------------------------------------------------------------------------------------------
+
+static bool is_depthwise(const Node *node, const Node *x, const Node *y) {
+  int64_t groups = node_attr(node, "groups").i;
+  return groups > 1 && groups == x->shape.dim[1] && groups == y->shape.dim[1];
+}
+
+static bool match_conv2d(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  const Node *x = node->in[0], *w = node->in[1];
+  int64_t kh = w->shape.dim[2], kw = w->shape.dim[3];
+  if (is_depthwise(node, x, node)) {
+    *form = CONTRACT_DEPTHWISE;
+    if (!contract_is_blocked(x) || !contract_is_blocked(node))
+      return group_refuse(why, "depthwise needs blocked values");
+    if (!has_kind(w, LAYOUT_WEIGHT_DW)) return group_refuse(why, "the depthwise weight is not packed");
+    if (!maps_equal(x->layout, node->layout) || !maps_equal(w->layout, node->layout))
+      return group_refuse(why, "channels are cut differently");
+    if (kh != kw) return group_refuse(why, "the depthwise kernel is not square");
+    return x->layout->block == target->vector || group_refuse(why, "blocks of another size");
+  }
+  if (node_attr(node, "groups").i != 1) return group_refuse(why, "grouped convolution");
+  if (!has_kind(w, LAYOUT_WEIGHT)) return group_refuse(why, "the weight is not packed");
+  if (w->layout->block != target->vector || (contract_is_blocked(x) && x->layout->block != target->vector))
+    return group_refuse(why, "blocks of another size");
+  if (contract_is_blocked(node) ? !maps_equal(w->layout, node->layout) : w->layout->c.n != 1)
+    return group_refuse(why, "the weight is packed for other channels");
+  bool is_pointwise = kh == 1 && kw == 1 && node_attr(node, "stride").i == 1 && node_attr(node, "padding").i == 0;
+  *form = is_pointwise && contract_is_blocked(x) ? CONTRACT_POINTWISE : CONTRACT_DENSE;
+  return true;
+}
+
+static bool match_dx(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  const Node *g = node->in[0], *w = node->in[1];
+  if (node_attr(node, "groups").i == 1) {
+    *form = CONTRACT_DX_DENSE;
+    if (!contract_is_blocked(g) || !contract_is_blocked(node) || !is_plain(w))
+      return group_refuse(why, "dense needs blocked values and a plain weight");
+    return (g->layout->block == target->vector && node->layout->block == target->vector) ||
+           group_refuse(why, "blocks of another size");
+  }
+  *form = CONTRACT_DX;
+  if (!is_depthwise(node, g, node)) return group_refuse(why, "grouped convolution");
+  if (!contract_is_blocked(g) || !contract_is_blocked(node)) return group_refuse(why, "depthwise needs blocked values");
+  if (!has_kind(w, LAYOUT_WEIGHT_DW)) return group_refuse(why, "the depthwise weight is not packed");
+  if (!maps_equal(g->layout, node->layout) || !maps_equal(w->layout, node->layout))
+    return group_refuse(why, "channels are cut differently");
+  if (w->shape.dim[2] != w->shape.dim[3] || node_attr(node, "dilation").i != 1)
+    return group_refuse(why, "the depthwise kernel is not square, or dilated");
+  return g->layout->block == target->vector || group_refuse(why, "blocks of another size");
+}
+
+static bool match_weight_gradient(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  const Node *x = node->in[0], *g = node->in[1];
+  if (!is_plain(node)) return group_refuse(why, "a weight gradient that is not plain");
+  if ((contract_is_blocked(x) && x->layout->block != target->vector) ||
+      (contract_is_blocked(g) && g->layout->block != target->vector))
+    return group_refuse(why, "blocks of another size");
+  if (is_depthwise(node, x, g)) {
+    *form = CONTRACT_DW_DEPTHWISE;
+    if (!contract_is_blocked(x) || !contract_is_blocked(g) || !maps_equal(x->layout, g->layout))
+      return group_refuse(why, "depthwise needs equally blocked values");
+    return node->shape.dim[2] == node->shape.dim[3] || group_refuse(why, "the depthwise kernel is not square");
+  }
+  *form = CONTRACT_DW_DENSE;
+  if (node_attr(node, "groups").i != 1) return group_refuse(why, "grouped convolution");
+  return contract_is_blocked(x) || contract_is_blocked(g) || group_refuse(why, "both values are plain");
+}
+
+// The tables of the micro-kernels hold ints.
+static bool fits_tables(const Node *node) {
+  const int64_t most = (int64_t)1 << 30;
+  bool fits = layout_elements(node->shape, node->layout) <= most * node->shape.dim[0];
+  for (int k = 0; k < node->n_in; k++) {
+    const Node *in = node->in[k];
+    fits &= layout_elements(in->shape, in->layout) <= most * (in->shape.dim[0] ? in->shape.dim[0] : 1);
+  }
+  return fits;
+}
+
+static bool match_node(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  if (shape_elements(node->shape) == 0 || shape_elements(node->in[0]->shape) == 0)
+    return group_refuse(why, "an empty value");
+  if (!fits_tables(node)) return group_refuse(why, "values of more than 2^30 elements an image");
+  switch (node->op) {
+  case OP_matmul:
+    *form = CONTRACT_MATMUL;
+    return (is_plain(node) && is_plain(node->in[0]) && is_plain(node->in[1])) ||
+           group_refuse(why, "matrices are not plain");
+  case OP_conv2d: return match_conv2d(target, node, form, why);
+  case OP_conv2d_dx: return match_dx(target, node, form, why);
+  case OP_conv2d_dw: return match_weight_gradient(target, node, form, why);
+  default: return group_refuse(why, "no micro-kernel for %s", op_info(node->op)->name);
+  }
+}
+
+// ---- groups
+// -----------------------------------------------------------------------------------------------------------
+
+// The last contraction of the group; the others must be found by match_lead.
+static const Node *find_core(const Group *group, int *out_n) {
+  const Node *core = NULL;
+  *out_n = 0;
+  for (int i = 0; i < group->n_nodes; i++) {
+    if (!is_contraction(group->nodes[i])) continue;
+    core = group->nodes[i];
+    ++*out_n;
+  }
+  return core;
+}
+
+// Nodes that the stage computes.
+static int stage_size(const ContractStage *stage) {
+  return 1 + (stage->bias != NULL) + (stage->residual != NULL) + (stage->act != MICRO_LINEAR);
+}
+
+// The values that the depthwise convolution's operand is made of. Sets *out_n to the number of members that make it.
+static bool match_front(const Group *group, const Node *depthwise, Front *out, int *out_n, Text *why) {
+  const Node *x = depthwise->in[0];
+  *out_n = 0;
+  if (holds(group->ins, group->n_ins, x)) return true;
+  if (only_user(group, x) != depthwise) return group_refuse(why, "the depthwise input goes elsewhere too");
+  bool is_concat = x->op == OP_concat && node_attr(x, "axis").i == 1;
+  int n_parts = is_concat ? x->n_in : 1, segment = 0;
+  if (n_parts > FRONT_PARTS) return group_refuse(why, "too many parts");
+  *out_n = is_concat;
+  int64_t first = 0;
+  for (int k = 0; k < n_parts; k++) {
+    const Node *part = is_concat ? x->in[k] : x;
+    FrontPart *to = &out->part[out->n++];
+    *to = (FrontPart){.source = part, .first = first};
+    if (!contract_is_blocked(part) || part->layout->block != x->layout->block) return group_refuse(why, "a plain part");
+    for (int i = 0; i < part->layout->c.n; i++, segment++) {
+      if (segment >= x->layout->c.n || x->layout->c.segment[segment] != part->layout->c.segment[i])
+        return group_refuse(why, "parts are cut differently");
+    }
+    first += to->blocks = channel_blocks(part->layout);
+    if (part->op == OP_resize && holds(group->nodes, group->n_nodes, part)) {
+      if (only_user(group, part) != (is_concat ? x : depthwise))
+        return group_refuse(why, "a resized value goes elsewhere too");
+      to->resize = part;
+      to->source = part->in[0];
+      if (part->shape.dim[2] < part->in[0]->shape.dim[2])
+        return group_refuse(why, "the resize makes the picture smaller");
+      ++*out_n;
+    }
+    if (!holds(group->ins, group->n_ins, to->source)) return group_refuse(why, "a part is computed inside");
+    if (!layout_equal(to->source->layout, part->layout)) return group_refuse(why, "a part is stored otherwise");
+  }
+  return segment == x->layout->c.n || group_refuse(why, "parts are cut differently");
+}
+
+// A depthwise convolution in front of a pointwise one.
+static bool match_lead(const Target *target, const Group *group, Contract *out, Text *why) {
+  if (out->form != CONTRACT_POINTWISE) return group_refuse(why, "only pointwise convolutions take a producer in");
+  for (int i = 0; i < group->n_nodes; i++) {
+    const Node *node = group->nodes[i];
+    if (!is_contraction(node) || node == out->core.node) continue;
+    ContractForm form;
+    if (!match_node(target, node, &form, why)) return false;
+    if (form != CONTRACT_DEPTHWISE) return group_refuse(why, "two convolutions of which the first is not depthwise");
+    match_stage(group, node, false, &out->lead);
+    if (out->lead.top != out->core.node->in[0] || only_user(group, out->lead.top) != out->core.node)
+      return group_refuse(why, "the depthwise result goes elsewhere too");
+    if (!holds(group->ins, group->n_ins, node->in[1]))
+      return group_refuse(why, "the depthwise weight is computed inside");
+    // Fusing saves a way through memory only where the value between does not stay in the cache.
+    int64_t size = 4 * shape_elements(node->shape) / node->shape.dim[0];
+    if (size <= target->l2)
+      return group_refuse(why, "the value between fits the cache (%lld KB)", (long long)(size >> 10));
+  }
+  return out->has_lead = true;
+}
+
+static bool match_rest(const Group *group, int n_front, Contract *out, Text *why) {
+  const Node *top = out->core.top;
+  for (int i = 0; i < group->n_outs; i++) {
+    const Node *node = group->outs[i];
+    if (!shape_equal(node->shape, top->shape) || !layout_equal(node->layout, top->layout))
+      return group_refuse(why, "a result of another shape or layout");
+    if (!out->result || node == top) out->result = node;
+  }
+  if (!out->result) return group_refuse(why, "the group has no result");
+  int rest = group->n_nodes - stage_size(&out->core) - (out->has_lead ? stage_size(&out->lead) : 0) - n_front;
+  out->has_rest = rest > 0;
+  if (!out->has_rest) return true;
+  if (!contract_is_blocked(top)) return group_refuse(why, "nothing is computed on a plain result");
+  for (int i = 0; i < group->n_outs; i++) {
+    if (group->outs[i] == top) continue;
+    if (!lower_can_lanes(group, group->outs[i], top->layout, 1, &top, why)) return false;
+  }
+  return true;
+}
+
+bool contract_match(const Target *target, const Group *group, Contract *out, Text *why) {
+  *out = (Contract){.target = target, .group = group};
+  if (target->kind != TARGET_CPU) return group_refuse(why, "not a target with micro-kernels");
+  int n;
+  const Node *core = find_core(group, &n);
+  if (!core) return group_refuse(why, "no contraction");
+  if (n > 2) return group_refuse(why, "more than two contractions");
+  if (!match_node(target, core, &out->form, why)) return false;
+  if (!holds(group->ins, group->n_ins, core->in[1])) return group_refuse(why, "an operand is computed inside");
+  if (core->op != OP_conv2d && group->n_nodes > 1) return group_refuse(why, "gradients stay alone");
+  match_stage(group, core, core->op == OP_conv2d && out->form != CONTRACT_DEPTHWISE, &out->core);
+  if (n == 2 && !match_lead(target, group, out, why)) return false;
+  int n_front = 0;
+  const Node *depthwise = out->has_lead ? out->lead.node : out->form == CONTRACT_DEPTHWISE ? core : NULL;
+  if (depthwise && !match_front(group, depthwise, &out->front, &n_front, why)) return false;
+  if (!depthwise && !holds(group->ins, group->n_ins, core->in[0]))
+    return group_refuse(why, "the input is computed inside");
+  return match_rest(group, n_front, out, why);
+}

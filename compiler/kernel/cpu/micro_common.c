@@ -1,0 +1,32 @@
+// Micro-kernels, common part: vector types, unaligned access, activations.
+#include "compiler/kernel/cpu/micro.h"
+
+void micro_common(const Target *target, Text *out) {
+  int vl = target->vector;
+  text_printf(out, "// ---- micro-kernels for vectors of %d floats and %d registers\n", vl, target->registers);
+  text_printf(out, "#define SG_VL %d\n", vl);
+  text_printf(out, "typedef float sg_f __attribute__((vector_size(%d)));\n", 4 * vl);
+  text_printf(out, "typedef int32_t sg_i __attribute__((vector_size(%d)));\n", 4 * vl);
+  text_printf(out, "typedef float sg_fu __attribute__((vector_size(%d), aligned(4), may_alias));\n", 4 * vl);
+  text_put(out, "#define SG_LD(p) ((sg_f)*(const sg_fu *)(p))\n"
+                "#define SG_ST(p, v) (*(sg_fu *)(p) = (sg_fu)(v))\n"
+                "#define SG_SHARED static __attribute__((noinline, unused))\n"
+                "#define SG_INLINE static inline __attribute__((always_inline, unused))\n"
+                "SG_INLINE sg_f sg_relu(sg_f v) { return (sg_f)((sg_i)v & ~(v < 0)); }\n"
+                "SG_INLINE sg_f sg_leaky(sg_f v, float slope) {\n"
+                "  sg_i m = v > 0;\n"
+                "  return (sg_f)(((sg_i)v & m) | ((sg_i)(v * slope) & ~m));\n"
+                "}\n"
+                "#define SG_NONE() ((float *)0)\n"
+                "#define SG_AT(p, i) ((p) + (i))\n"
+                "// Channels of consecutive segments, c[0] of them, each moved to the start of a block.\n"
+                "SG_SHARED void sg_spread(const int *c, const float *from, float *to) {\n"
+                "  for (int64_t i = 1; i <= c[0]; i++) {\n"
+                "    __builtin_memcpy(to, from, sizeof(float) * c[i]);\n"
+                "    from += c[i], to += (c[i] + SG_VL - 1) / SG_VL * SG_VL;\n"
+                "  }\n"
+                "}\n"
+                "SG_INLINE sg_f sg_act(sg_f v, int64_t act, float slope) {\n"
+                "  return act == 0 ? v : act == 1 ? sg_relu(v) : sg_leaky(v, slope);\n"
+                "}\n");
+}

@@ -1,0 +1,206 @@
+// Micro-kernels of weight gradients: sums over pixels of products of two values, one as vectors, one as scalars.
+//
+// A register tile holds `lanes` scalar channels x `vectors` blocks of the other value. It is kept in memory between
+// calls, so that rows, images and pieces of them that fit the cache are added one after the other, always in the same
+// order.
+#include "compiler/kernel/cpu/micro.h"
+
+int micro_grad_vectors(const Target *target) {
+  if (target->registers < 32) return 3;
+  return target->vector >= 8 ? 3 : 6;
+}
+int micro_grad_lanes(const Target *target) { return target->registers >= 32 && target->vector >= 8 ? 8 : 4; }
+
+// acc[lane][vector] += sum over n pixels of s[lane] * v[vector]; lanes stand `step` floats apart.
+static void put_tile(Text *out, int lanes, int vectors) {
+  text_printf(
+      out,
+      "SG_INLINE void sg_wtile_%dx%d(const float *v, const float *s, float *acc, int64_t n, int64_t vp, int64_t vb,\n"
+      "                              int64_t sp, int64_t sl, int64_t ap) {\n",
+      lanes, vectors);
+  for (int l = 0; l < lanes; l++) {
+    text_put(out, "  sg_f");
+    for (int j = 0; j < vectors; j++)
+      text_printf(out, "%s a%d_%d = SG_LD(acc + %d * ap + %d * SG_VL)", j ? "," : "", l, j, l, j);
+    text_put(out, ";\n");
+  }
+  text_put(out, "  for (; n > 0; n--, v += vp, s += sp) {\n    const sg_f");
+  for (int j = 0; j < vectors; j++) text_printf(out, "%s v%d = SG_LD(v + %d * vb)", j ? "," : "", j, j);
+  text_put(out, ";\n");
+  for (int l = 0; l < lanes; l++) {
+    text_printf(out, "    { float x = s[%d * sl];", l);
+    for (int j = 0; j < vectors; j++) text_printf(out, " a%d_%d += v%d * x;", l, j, j);
+    text_put(out, " }\n");
+  }
+  text_put(out, "  }\n");
+  for (int l = 0; l < lanes; l++) {
+    text_put(out, " ");
+    for (int j = 0; j < vectors; j++) text_printf(out, " SG_ST(acc + %d * ap + %d * SG_VL, a%d_%d);", l, j, l, j);
+    text_put(out, "\n");
+  }
+  text_put(out, "}\n");
+}
+
+// `c` is MicroGrad of micro.h. Rows y0 .. y1 - 1 of the gradient; vector blocks b0 .. b1 - 1 and scalar tiles t0 ..
+// t1 - 1 of every tap. `v` and `s` are the images' first elements.
+static void put_rows(const Target *target, Text *out, const char *suffix, int lanes, const char *step) {
+  int vectors = micro_grad_vectors(target);
+  for (int j = 1; j <= vectors; j++)
+    text_printf(out,
+                "SG_SHARED void sg_wtile_%dx%d_%s(const float *v, const float *s, float *acc, int64_t n, int64_t vp,\n"
+                "                                 int64_t vb, int64_t sp, int64_t sl, int64_t ap) {\n"
+                "  sg_wtile_%dx%d(v, s, acc, n, vp, vb, sp, %s, ap);\n}\n",
+                lanes, j, suffix, lanes, j, step);
+  text_printf(
+      out,
+      "SG_SHARED void sg_wgrad_%s(const int *c, const float *v, const float *s, float *acc, int64_t y0, int64_t y1,\n"
+      "                           int64_t b0, int64_t b1, int64_t t0, int64_t t1) {\n"
+      "  typedef void Tile(const float *, const float *, float *, int64_t, int64_t, int64_t, int64_t,\n"
+      "      int64_t, int64_t);\n"
+      "  static Tile *const tile[] = {",
+      suffix);
+  for (int j = 1; j <= vectors; j++) text_printf(out, "%ssg_wtile_%dx%d_%s", j > 1 ? ", " : "", lanes, j, suffix);
+  text_printf(
+      out,
+      "};\n"
+      "  const int64_t h = c[0], w = c[1], ow = c[2], kh = c[3], kw = c[4], stride = c[5], pad = c[6], dil = c[7];\n"
+      "  const int64_t vp = c[8], vrow = c[9], vb = c[10], sp = c[11], srow = c[12], sl = c[13], sb = c[14];\n"
+      "  const int64_t per_block = c[15], x_is_v = c[16], vstep = x_is_v ? vp * stride : vp;\n"
+      "  const int64_t sstep = x_is_v ? sp : sp * stride, ap = (b1 - b0) * SG_VL;\n"
+      "  for (int64_t ky = 0; ky < kh; ky++)\n"
+      "    for (int64_t kx = 0; kx < kw; kx++) {\n"
+      "      // Outputs whose tap lies inside the picture.\n"
+      "      const int64_t dy = ky * dil - pad, dx = kx * dil - pad;\n"
+      "      int64_t lo = dx < 0 ? (stride - 1 - dx) / stride : 0, hi = w - dx > 0 ? (w - dx - 1) / stride + 1 : 0;\n"
+      "      if (hi > ow) hi = ow;\n"
+      "      int64_t top = dy < 0 ? (stride - 1 - dy) / stride : 0, end = h - dy > 0 ? (h - dy - 1) / stride + 1 : 0;\n"
+      "      if (top < y0) top = y0;\n"
+      "      if (end > y1) end = y1;\n"
+      "      // Rows that follow each other without a gap are one.\n"
+      "      const int64_t whole = stride == 1 && lo == 0 && hi == ow && ow == w;\n"
+      "      for (int64_t b = b0; b < b1; b += %d) {\n"
+      "        const int64_t j = b1 - b < %d ? b1 - b : %d;\n"
+      "        for (int64_t t = t0; t < t1; t++, acc += %d * ap) {\n"
+      "          const float *vt = v + b * vb, *st = s + t / per_block * sb + t %% per_block * %d;\n"
+      "          for (int64_t y = top; y < end && lo < hi; y = whole ? end : y + 1) {\n"
+      "            const int64_t n = whole ? (end - top) * ow : hi - lo, ix = lo * stride + dx, iy = y * stride + dy;\n"
+      "            const float *vy = x_is_v ? vt + iy * vrow + ix * vp : vt + y * vrow + lo * vp;\n"
+      "            const float *sy = x_is_v ? st + y * srow + lo * sp : st + iy * srow + ix * sp;\n"
+      "            tile[j - 1](vy, sy, acc + (b - b0) * SG_VL, n, vstep, vb, sstep, sl, ap);\n"
+      "          }\n"
+      "        }\n"
+      "        acc -= (t1 - t0) * %d * ap;\n"
+      "      }\n"
+      "      acc += (t1 - t0) * %d * ap;\n"
+      "    }\n"
+      "}\n",
+      vectors, vectors, vectors, lanes, lanes, lanes, lanes);
+}
+
+// Sums to their places in the plain [O, I, kh, kw]. `map` holds the logical channel of each vector lane of blocks b0 ..
+// b1 - 1, then of each scalar lane of the tiles t0 .. t1 - 1; -1 in padding.
+static const char *const store =
+    "SG_SHARED void sg_wstore(const int *c, const int *v_map, const int *s_map, const float *acc,\n"
+    "                         float *out, int64_t b0,\n"
+    "                         int64_t b1, int64_t t0, int64_t t1, int64_t lanes) {\n"
+    "  const int64_t taps = (int64_t)c[3] * c[4], x_is_v = c[16], inputs = c[17];\n"
+    "  const int64_t nt = (t1 - t0) * lanes, blocks = b1 - b0;\n"
+    "  s_map += t0 * lanes;\n"
+    "  for (int64_t tap = 0; tap < taps; tap++, acc += nt * blocks * SG_VL)\n"
+    "    for (int64_t k = 0; k < blocks * SG_VL; k++) {\n"
+    "      const int64_t v = v_map[b0 * SG_VL + k];\n"
+    "      float *to = out + tap + (x_is_v ? v : v * inputs) * taps;\n"
+    "      const int64_t step = x_is_v ? inputs * taps : taps;\n"
+    "      for (int64_t i = 0; v >= 0 && i < nt; i++)\n"
+    "        if (s_map[i] >= 0) to[s_map[i] * step] = acc[i * blocks * SG_VL + k];\n"
+    "    }\n"
+    "}\n"
+    "SG_SHARED void sg_zero(float *to, int64_t n) { __builtin_memset(to, 0, sizeof(float) * n); }\n";
+
+// ---- depthwise ------------------------------------------------------------------------------------------------------
+
+// One kernel row over the outputs lo .. hi - 1 that see all its columns, two at a time.
+static void put_depthwise_row(Text *out, int kernel, int stride) {
+  text_printf(out,
+              "SG_INLINE void sg_dwgrad_row_%d_%d(const float *x, const float *g, float *acc, int64_t n) {\n"
+              "  sg_f",
+              kernel, stride);
+  for (int k = 0; k < kernel; k++)
+    text_printf(out, "%s a%d = SG_LD(acc + %d * SG_VL), b%d = {0}", k ? "," : "", k, k, k);
+  text_printf(out, ";\n  for (; n >= 2; n -= 2, x += %d * SG_VL, g += 2 * SG_VL) {\n", 2 * stride);
+  text_put(out, "    const sg_f g0 = SG_LD(g), g1 = SG_LD(g + SG_VL);\n");
+  for (int column = 0; column < kernel + stride; column++) {
+    text_printf(out, "    { sg_f s = SG_LD(x + %d * SG_VL);", column);
+    if (column < kernel) text_printf(out, " a%d += s * g0;", column);
+    if (column >= stride) text_printf(out, " b%d += s * g1;", column - stride);
+    text_put(out, " }\n");
+  }
+  text_put(out, "  }\n  if (n) {\n    const sg_f g0 = SG_LD(g);\n   ");
+  for (int k = 0; k < kernel; k++) text_printf(out, " a%d += SG_LD(x + %d * SG_VL) * g0;", k, k);
+  text_put(out, "\n  }\n ");
+  for (int k = 0; k < kernel; k++) text_printf(out, " SG_ST(acc + %d * SG_VL, a%d + b%d);", k, k, k);
+  text_put(out, "\n}\n");
+}
+
+// `c` is MicroDepthwise of micro.h; adds rows y0 .. y1 - 1 of one block into acc[kernel * kernel].
+static void put_depthwise(Text *out, const char *name, int kernel, int stride) {
+  text_printf(out,
+              "SG_SHARED void sg_dwgrad_%s(const int *c, const float *x, const float *g, float *acc,\n"
+              "                            int64_t y0, int64_t y1) {\n"
+              "  const int64_t h = c[0], w = c[1], ow = c[2], pad = c[3], row = c[4], kernel = c[7],\n"
+              "      stride = c[8], dil = c[9];\n"
+              "  int64_t lo = (pad + stride - 1) / stride, last = w + pad - (kernel - 1) * dil - 1;\n"
+              "  int64_t hi = last >= 0 ? last / stride + 1 : 0;\n"
+              "  if (hi > ow) hi = ow;\n"
+              "  if (lo > hi) lo = hi = ow;\n",
+              name);
+  if (!kernel) text_put(out, "  lo = hi = ow;\n");
+  text_put(out, "  for (int64_t oy = y0; oy < y1; oy++)\n"
+                "    for (int64_t ky = 0; ky < kernel; ky++) {\n"
+                "      const int64_t iy = oy * stride - pad + ky * dil;\n"
+                "      if (iy < 0 || iy >= h) continue;\n"
+                "      const float *xr = x + iy * row, *gr = g + oy * c[5];\n"
+                "      float *a = acc + ky * kernel * SG_VL;\n");
+  if (kernel)
+    text_printf(out,
+                "      if (lo < hi)\n"
+                "        sg_dwgrad_row_%d_%d(xr + (lo * %d - pad) * SG_VL, gr + lo * SG_VL, a, hi - lo);\n",
+                kernel, stride, stride);
+  text_put(out,
+           "      for (int64_t ox = lo > 0 ? 0 : hi; ox < ow; ox = ox + 1 == lo ? hi : ox + 1)\n"
+           "        for (int64_t kx = 0; kx < kernel; kx++) {\n"
+           "          const int64_t ix = ox * stride - pad + kx * dil;\n"
+           "          if (ix < 0 || ix >= w) continue;\n"
+           "          SG_ST(a + kx * SG_VL, SG_LD(a + kx * SG_VL) + SG_LD(xr + ix * SG_VL) * SG_LD(gr + ox * SG_VL));\n"
+           "        }\n"
+           "    }\n"
+           "}\n");
+}
+
+static const char *const depthwise_store =
+    "// Sums of one block to the plain [C, 1, k, k]; `map` holds the logical channel of each of its lanes.\n"
+    "SG_SHARED void sg_dwgrad_store(const int *map, const float *acc, float *out, int64_t taps) {\n"
+    "  for (int64_t l = 0; l < SG_VL; l++)\n"
+    "    for (int64_t t = 0; map[l] >= 0 && t < taps; t++) out[map[l] * taps + t] = acc[t * SG_VL + l];\n"
+    "}\n";
+
+void micro_grad(const Target *target, Text *out) {
+  int lanes = micro_grad_lanes(target);
+  for (int j = 1; j <= micro_grad_vectors(target); j++) {
+    put_tile(out, lanes, j);
+    put_tile(out, 3, j);
+    put_tile(out, 1, j);
+  }
+  put_rows(target, out, "b", lanes, "1");
+  put_rows(target, out, "p3", 3, "sl");
+  put_rows(target, out, "p1", 1, "sl");
+  text_put(out, store);
+  static const char *const names[] = {"3_1", "3_2", "5_1", "5_2"};
+  for (int i = 0; i < 4; i++) {
+    int kernel = i < 2 ? 3 : 5, stride = 1 + i % 2;
+    put_depthwise_row(out, kernel, stride);
+    put_depthwise(out, names[i], kernel, stride);
+  }
+  put_depthwise(out, "any", 0, 0);
+  text_put(out, depthwise_store);
+}

@@ -1,0 +1,121 @@
+// Schedules of contractions, common part: operands, tasks, and the element-wise nodes that follow.
+#include "compiler/kernel/cpu/micro.h"
+#include "compiler/kernel/cpu/schedule_conv.h"
+
+int64_t height_of(const Node *node) { return node->shape.dim[2]; }
+int64_t width_of(const Node *node) { return node->shape.dim[3]; }
+
+int64_t blocks_of(const Schedule *schedule, const Node *node) {
+  if (contract_is_blocked(node)) return channel_blocks(node->layout);
+  return (node->shape.dim[1] + schedule->vl - 1) / schedule->vl;
+}
+
+const IrBuffer *buffer_of(const Schedule *schedule, const Node *node) {
+  const IrBuffer *buffer = lower_out(schedule->lower, node);
+  return buffer ? buffer : lower_in(schedule->lower, node);
+}
+
+IrExpr *image_of(const Schedule *schedule, const Node *node, IrExpr *n, IrExpr *at) {
+  Ir *ir = schedule->ir;
+  IrExpr *offset = ir_scale(ir, n, storage_batch_stride(node));
+  if (at) offset = ir_add(ir, offset, at);
+  return ir_address(ir, buffer_of(schedule, node), offset);
+}
+
+IrExpr *weight_of(const Schedule *schedule, const Node *node, IrExpr *at) {
+  return ir_address(schedule->ir, lower_in(schedule->lower, node), at ? at : ir_int(schedule->ir, 0));
+}
+
+IrExpr *no_address(const Schedule *schedule) { return ir_call(schedule->ir, IR_POINTER, "SG_NONE", 0, NULL); }
+
+IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value, int n) {
+  double *values = ARENA_ARRAY(schedule->ir->arena, double, n);
+  for (int i = 0; i < n; i++) values[i] = (double)value[i];
+  return ir_address(schedule->ir, ir_table(schedule->ir, name, IR_INDEX, n, values), ir_int(schedule->ir, 0));
+}
+
+int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out) {
+  int64_t block = 0;
+  for (int i = 0; i < layout->c.n; i++) {
+    out[2 * i] = block * block_pitch;
+    out[2 * i + 1] = layout->c.segment[i];
+    block += (layout->c.segment[i] + schedule->vl - 1) / schedule->vl;
+  }
+  return 2 * layout->c.n;
+}
+
+IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, int64_t n) {
+  int64_t *map = ARENA_ARRAY(schedule->ir->arena, int64_t, n);
+  for (int64_t i = 0; i < n; i++) map[i] = -1;
+  for (int64_t c = 0; c < node->shape.dim[1]; c++)
+    map[contract_is_blocked(node) ? channel_position(node->layout, c) : c] = c;
+  return numbers(schedule, name, map, (int)n);
+}
+
+IrExpr *bias_of(Schedule *schedule, const ContractStage *stage) {
+  Ir *ir = schedule->ir;
+  const Node *bias = stage->bias, *node = stage->node;
+  if (!bias) return no_address(schedule);
+  IrExpr *source = weight_of(schedule, bias, NULL);
+  if (contract_is_blocked(bias)) return source;
+  ChannelMap one = {1, (int[]){(int)node->shape.dim[1]}};
+  ChannelMap map = contract_is_blocked(node) ? node->layout->c : one;
+  bool is_whole = true;
+  for (int i = 0; i < map.n; i++) is_whole &= map.segment[i] % schedule->vl == 0;
+  if (is_whole) return source;
+  int64_t *segment = ARENA_ARRAY(ir->arena, int64_t, map.n + 1);
+  segment[0] = map.n;
+  for (int i = 0; i < map.n; i++) segment[i + 1] = map.segment[i];
+  int64_t size = blocks_of(schedule, node) * schedule->vl;
+  IrExpr *spread = ir_address(ir, ir_scratch(ir, "bias", IR_FLOAT, size), ir_int(ir, 0));
+  IrExpr *args[] = {numbers(schedule, "segments", segment, map.n + 1), source, spread};
+  ir_do(ir, schedule->body, "sg_spread", 3, args);
+  return spread;
+}
+
+void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrExpr **end) {
+  *begin = ir_scale(ir, i, size);
+  *end = ir_min(ir, ir_offset(ir, *begin, size), ir_int(ir, extent));
+}
+
+int64_t even_pieces(int64_t extent, int64_t size) {
+  int64_t pieces = (extent + size - 1) / size;
+  return (extent + pieces - 1) / pieces;
+}
+
+int64_t block_parts(int64_t others, int64_t work, int64_t blocks) {
+  enum { ENOUGH = 32 }; // tasks in all; more would only read x more often
+  int64_t parts = (ENOUGH + others - 1) / others;
+  if (parts > work / TASK_WORK) parts = work / TASK_WORK;
+  if (parts > (blocks + 2) / 3) parts = (blocks + 2) / 3;
+  return parts < 1 ? 1 : parts;
+}
+
+void schedule_rest(Schedule *schedule, const Region *region) {
+  const Contract *contract = &schedule->contract;
+  if (!contract->has_rest) return;
+  Ir *ir = schedule->ir;
+  Lower *lower = schedule->lower;
+  const Group *group = contract->group;
+  const Node *top = contract->core.top, *result = contract->result;
+  int64_t blocks = blocks_of(schedule, top);
+  IrVar *b = ir_var(ir, IR_INDEX, "b", 0, blocks - 1);
+  IrStmt *body = ir_for(ir, schedule->body, b, region->b0, region->b1, 1, IR_SERIAL);
+  IrVar *y = ir_var(ir, IR_INDEX, "y", 0, height_of(top) - 1);
+  body = ir_for(ir, body, y, region->y0, region->y1, 1, IR_SERIAL);
+  LanePoint at = {.layout = top->layout, .n = region->n, .b = ir_ref(ir, b), .y = ir_ref(ir, y)};
+  body = ir_count(ir, body, "x", width_of(top), &at.x);
+  IrExpr *stored = ir_vload(ir, lower_out(lower, result), lower_lane_offset(lower, result, &at));
+  IrExpr *bound = ir_ref(ir, ir_let(ir, body, "top", stored));
+  // All values first: the stores may overwrite what was loaded.
+  IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, group->n_outs);
+  for (int i = 0; i < group->n_outs; i++) {
+    if (group->outs[i] == top) continue;
+    value[i] = lower_lanes(lower, body, group->outs[i], &at, 1, &top, &bound);
+    value[i] = ir_ref(ir, ir_let(ir, body, "value", value[i]));
+  }
+  for (int i = 0; i < group->n_outs; i++) {
+    const Node *out = group->outs[i];
+    if (value[i]) ir_store(ir, body, lower_out(lower, out), lower_lane_offset(lower, out, &at), value[i]);
+  }
+}

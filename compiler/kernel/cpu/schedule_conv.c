@@ -1,0 +1,233 @@
+// Schedules of convolutions with one group: pointwise over pixels, pointwise behind a depthwise one over tiles of rows,
+// and kernels with taps over rows.
+#include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/kernel/cpu/micro.h"
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Numbers that sg_gemm and sg_conv share.
+static void put_tile(const Schedule *schedule, int64_t *c) {
+  const ContractStage *core = &schedule->contract.core;
+  const Node *y = core->node, *w = y->in[1];
+  int64_t pixels = height_of(y) * width_of(y);
+  bool is_plain = !contract_is_blocked(y);
+  c[MICRO_WB] = w->shape.dim[1] * w->shape.dim[2] * w->shape.dim[3] * schedule->vl;
+  c[MICRO_YB] = c[MICRO_RB] = is_plain ? pixels : pixels * schedule->vl;
+  c[MICRO_ACT] = core->act;
+  c[MICRO_AFTER] = core->add_after;
+  c[MICRO_CHANNELS] = is_plain ? y->shape.dim[1] : 0;
+}
+
+// Pixels that sg_gemm passes over with all weights before it goes on: their input should stay in the cache.
+static int64_t pixel_block(const Schedule *schedule, int64_t inputs) {
+  const Target *target = schedule->contract.target;
+  int64_t tile = micro_tile_pixels(target, 2);
+  int64_t fit = target->l2 / 2 / (4 * inputs) / tile * tile;
+  return most(2 * tile, least(round_up(96, tile), fit));
+}
+
+static IrExpr *gemm_numbers(const Schedule *schedule, const Layout *x_layout, int64_t x_pitch) {
+  const Node *w = schedule->contract.core.node->in[1];
+  int64_t inputs = w->shape.dim[1];
+  int64_t *c = ARENA_ARRAY(schedule->ir->arena, int64_t, MICRO_GEMM + 3 * x_layout->c.n);
+  int64_t *segment = ARENA_ARRAY(schedule->ir->arena, int64_t, 2 * x_layout->c.n);
+  put_tile(schedule, c);
+  c[MICRO_XB] = x_pitch;
+  c[MICRO_BLOCK] = pixel_block(schedule, inputs);
+  c[MICRO_CHUNKS] = x_layout->c.n;
+  put_segments(schedule, x_layout, x_pitch, segment);
+  int64_t at = 0;
+  for (int i = 0; i < x_layout->c.n; i++) {
+    int64_t *chunk = c + MICRO_GEMM + 3 * i;
+    chunk[0] = segment[2 * i], chunk[1] = at * schedule->vl, chunk[2] = segment[2 * i + 1];
+    at += chunk[2];
+  }
+  return numbers(schedule, "shape", c, MICRO_GEMM + 3 * x_layout->c.n);
+}
+
+// So few output channels that lanes are better spent on input channels.
+static bool has_few_outputs(const Schedule *schedule) {
+  const Node *y = schedule->contract.core.node;
+  return !contract_is_blocked(y) && 2 * y->shape.dim[1] <= schedule->vl;
+}
+
+// Room for the packed weights and lists of sg_few_*.
+static IrExpr *few_scratch(const Schedule *schedule, const Layout *x, int64_t taps) {
+  int64_t positions = channel_blocks(x) * (int64_t)schedule->vl, outputs = schedule->contract.core.node->shape.dim[1];
+  int64_t size = taps * (outputs * positions + 6 * x->c.n);
+  return ir_address(schedule->ir, ir_scratch(schedule->ir, "pack", IR_FLOAT, size), ir_int(schedule->ir, 0));
+}
+
+// sg_gemm over pixels p0 .. p0 + count - 1 of the result; `x` is the address of the first one's input.
+static void put_gemm(Schedule *schedule, const Layout *x_layout, int64_t x_pitch, IrExpr *x, IrExpr *bias, IrExpr *n,
+                     IrExpr *p0, IrExpr *count, IrExpr *b0, IrExpr *b1) {
+  Ir *ir = schedule->ir;
+  const ContractStage *core = &schedule->contract.core;
+  IrExpr *at = ir_scale(ir, p0, contract_is_blocked(core->node) ? schedule->vl : 1);
+  IrExpr *shape = gemm_numbers(schedule, x_layout, x_pitch), *slope = ir_number(ir, core->slope);
+  IrExpr *w = weight_of(schedule, core->node->in[1], NULL), *y = image_of(schedule, schedule->contract.result, n, at);
+  if (has_few_outputs(schedule)) {
+    int64_t positions = channel_blocks(x_layout) * (int64_t)schedule->vl;
+    IrExpr *args[] = {shape,
+                      x,
+                      w,
+                      y,
+                      bias,
+                      slope,
+                      count,
+                      ir_int(ir, core->node->in[1]->shape.dim[1]),
+                      ir_int(ir, positions),
+                      few_scratch(schedule, x_layout, 1)};
+    ir_do(ir, schedule->body, "sg_few_gemm", 10, args);
+    return;
+  }
+  IrExpr *residual = core->residual ? image_of(schedule, core->residual, n, at) : no_address(schedule);
+  IrExpr *args[] = {shape, x, w, y, bias, residual, slope, count, b0, b1};
+  ir_do(ir, schedule->body, "sg_gemm", 10, args);
+}
+
+static void pointwise_alone(Schedule *schedule) {
+  Ir *ir = schedule->ir;
+  const Contract *contract = &schedule->contract;
+  const Node *y = contract->core.node, *x = y->in[0];
+  int64_t images = y->shape.dim[0], blocks = blocks_of(schedule, y), inputs = x->shape.dim[1];
+  // What follows element-wise is computed by rows; otherwise pixels are as good.
+  int64_t unit = contract->has_rest ? width_of(y) : 1, units = height_of(y) * width_of(y) / unit;
+  int64_t work = unit * inputs * blocks * schedule->vl; // of a unit
+  int64_t size = most(ceil_div(TASK_WORK, work), ceil_div(96, unit));
+  if (unit == 1) size = round_up(size, micro_tile_pixels(contract->target, 2));
+  size = least(size, units);
+  // With something to follow, no more than what the cache holds until then.
+  if (contract->has_rest) size = least(size, most(1, contract->target->l2 / 2 / (4 * unit * blocks * schedule->vl)));
+  if (unit > 1) size = even_pieces(units, size);
+  int64_t pieces = ceil_div(units, size), parts = block_parts(images * pieces, size * work, blocks);
+  int64_t part = ceil_div(blocks, parts);
+  parts = ceil_div(blocks, part);
+  IrExpr *index[3];
+  ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);
+  Region region = {.n = index[0]};
+  piece(ir, index[1], size, units, &region.y0, &region.y1);
+  piece(ir, index[2], part, blocks, &region.b0, &region.b1);
+  IrExpr *bias = bias_of(schedule, &contract->core);
+  IrExpr *p0 = ir_scale(ir, region.y0, unit), *count = ir_scale(ir, ir_sub(ir, region.y1, region.y0), unit);
+  IrExpr *from = image_of(schedule, x, region.n, ir_scale(ir, p0, schedule->vl));
+  put_gemm(schedule, x->layout, height_of(x) * width_of(x) * schedule->vl, from, bias, region.n, p0, count, region.b0,
+           region.b1);
+  schedule_rest(schedule, &region);
+}
+
+// The depthwise result lives in scratch, a few rows at a time; each channel block is followed by a gap, so that blocks
+// do not fall on the same lines of the cache.
+static void pointwise_behind_depthwise(Schedule *schedule) {
+  Ir *ir = schedule->ir;
+  const Contract *contract = &schedule->contract;
+  const Node *y = contract->core.node, *lead = contract->lead.node;
+  int64_t images = y->shape.dim[0], height = height_of(y), width = width_of(y);
+  int64_t inputs = blocks_of(schedule, lead), row = width * schedule->vl;
+  // As many rows as the cache holds, but pieces enough for many workers, and pixels enough for the weights to pay.
+  int64_t fit = most(1, contract->target->l2 * 3 / 4 / (4 * inputs * row));
+  int64_t rows = least(least(8, fit), most(ceil_div(images * height, 16), ceil_div(48, width)));
+  rows = even_pieces(height, rows);
+  int64_t pitch = round_up(rows * row, 1024) + 16 + schedule->vl;
+  IrExpr *index[2];
+  ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
+  Region region = {.n = index[0], .b0 = ir_int(ir, 0), .b1 = ir_int(ir, blocks_of(schedule, y))};
+  piece(ir, index[1], rows, height, &region.y0, &region.y1);
+  IrExpr *lead_bias = bias_of(schedule, &contract->lead), *bias = bias_of(schedule, &contract->core);
+  const IrBuffer *tile = ir_scratch(ir, "tile", IR_FLOAT, inputs * pitch);
+  Region inside = {region.n, region.y0, region.y1, ir_int(ir, 0), ir_int(ir, inputs), rows};
+  put_depthwise(schedule, &contract->lead, lead_bias, &inside, tile, ir_scale(ir, region.y0, -row), pitch);
+  IrExpr *count = ir_scale(ir, ir_sub(ir, region.y1, region.y0), width);
+  put_gemm(schedule, lead->layout, pitch, ir_address(ir, tile, ir_int(ir, 0)), bias, region.n,
+           ir_scale(ir, region.y0, width), count, region.b0, region.b1);
+  schedule_rest(schedule, &region);
+}
+
+void schedule_pointwise(Schedule *schedule) {
+  if (schedule->contract.has_lead) pointwise_behind_depthwise(schedule);
+  else pointwise_alone(schedule);
+}
+
+// ---- kernels with taps ----------------------------------------------------------------------------------------------
+
+static IrExpr *conv_numbers(const Schedule *schedule) {
+  const Node *y = schedule->contract.core.node, *x = y->in[0], *w = y->in[1];
+  bool is_plain = !contract_is_blocked(x);
+  int n_segments = is_plain ? 0 : x->layout->c.n;
+  int64_t *c = ARENA_ARRAY(schedule->ir->arena, int64_t, MICRO_CONV + 2 * n_segments);
+  put_tile(schedule, c);
+  int64_t pixel = is_plain ? 1 : schedule->vl;
+  c[MICRO_XB] = height_of(x) * width_of(x) * pixel;
+  c[MICRO_H] = height_of(x);
+  c[MICRO_W] = width_of(x);
+  c[MICRO_OW] = width_of(y);
+  c[MICRO_KH] = w->shape.dim[2];
+  c[MICRO_KW] = w->shape.dim[3];
+  c[MICRO_STRIDE] = node_attr(y, "stride").i;
+  c[MICRO_PAD] = node_attr(y, "padding").i;
+  c[MICRO_DILATION] = node_attr(y, "dilation").i;
+  c[MICRO_ROW] = width_of(x) * pixel;
+  c[MICRO_PIXEL] = pixel;
+  c[MICRO_IS_PLAIN] = is_plain;
+  c[MICRO_Y_ROW] = width_of(y) * (c[MICRO_CHANNELS] ? 1 : schedule->vl);
+  c[MICRO_INPUTS] = x->shape.dim[1];
+  c[MICRO_SEGMENTS] = n_segments;
+  if (!is_plain) put_segments(schedule, x->layout, c[MICRO_XB], c + MICRO_CONV);
+  return numbers(schedule, "shape", c, MICRO_CONV + 2 * n_segments);
+}
+
+static const char *conv_function(const Node *y) {
+  int64_t stride = node_attr(y, "stride").i;
+  bool is_blocked = contract_is_blocked(y->in[0]);
+  if (stride > 2) return is_blocked ? "sg_conv_any" : "sg_conv_pany";
+  if (is_blocked) return stride == 1 ? "sg_conv_b1" : "sg_conv_b2";
+  return stride == 1 ? "sg_conv_p1" : "sg_conv_p2";
+}
+
+void schedule_dense(Schedule *schedule) {
+  Ir *ir = schedule->ir;
+  const Contract *contract = &schedule->contract;
+  const ContractStage *core = &contract->core;
+  const Node *y = core->node, *x = y->in[0], *w = y->in[1];
+  int64_t images = y->shape.dim[0], blocks = blocks_of(schedule, y), height = height_of(y);
+  int64_t taps = w->shape.dim[2] * w->shape.dim[3];
+  int64_t lanes = has_few_outputs(schedule) ? y->shape.dim[1] : blocks * schedule->vl;
+  int64_t work = width_of(y) * x->shape.dim[1] * taps * lanes; // of a row
+  int64_t rows = least(height, most(ceil_div(TASK_WORK, work), least(4, ceil_div(height, 8))));
+  rows = even_pieces(height, rows);
+  int64_t pieces = ceil_div(height, rows), parts = block_parts(images * pieces, rows * work, blocks);
+  int64_t part = ceil_div(blocks, parts);
+  parts = ceil_div(blocks, part);
+  IrExpr *index[3];
+  ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);
+  Region region = {.n = index[0]};
+  piece(ir, index[1], rows, height, &region.y0, &region.y1);
+  piece(ir, index[2], part, blocks, &region.b0, &region.b1);
+  IrExpr *shape = conv_numbers(schedule), *from = image_of(schedule, x, region.n, NULL);
+  IrExpr *weight = weight_of(schedule, w, NULL), *to = image_of(schedule, contract->result, region.n, NULL);
+  IrExpr *bias = bias_of(schedule, core), *slope = ir_number(ir, core->slope);
+  if (has_few_outputs(schedule) && contract_is_blocked(x)) {
+    int64_t positions = channel_blocks(x->layout) * (int64_t)schedule->vl;
+    IrExpr *args[] = {shape,
+                      from,
+                      weight,
+                      to,
+                      bias,
+                      slope,
+                      region.y0,
+                      region.y1,
+                      ir_int(ir, positions),
+                      few_scratch(schedule, x->layout, taps)};
+    ir_do(ir, schedule->body, "sg_few_conv", 10, args);
+    return;
+  }
+  int64_t chunks = taps * (contract_is_blocked(x) ? x->layout->c.n : x->shape.dim[1]);
+  IrExpr *residual = core->residual ? image_of(schedule, core->residual, region.n, NULL) : no_address(schedule);
+  IrExpr *list = ir_address(ir, ir_scratch(ir, "chunks", IR_FLOAT, 3 * chunks), ir_int(ir, 0));
+  IrExpr *args[] = {shape, from, weight, to, bias, residual, slope, region.y0, region.y1, region.b0, region.b1, list};
+  ir_do(ir, schedule->body, conv_function(y), 12, args);
+  schedule_rest(schedule, &region);
+}

@@ -1,0 +1,83 @@
+// What the schedules of contractions share: operands as the micro-kernels take them, sizes of tasks, epilogues.
+#ifndef SG_SCHEDULE_CONV_H
+#define SG_SCHEDULE_CONV_H
+
+#include "compiler/kernel/cpu/contract_match.h"
+#include "compiler/kernel/lower.h"
+
+// Multiply-adds that are worth a task of their own: about 30 us.
+enum { TASK_WORK = 1500000 };
+
+// One kernel being scheduled.
+typedef struct Schedule {
+  Lower *lower;
+  Ir *ir;
+  Contract contract;
+  IrStmt *body; // of one task
+  int vl;       // floats a vector
+} Schedule;
+
+// A run of the output that a task computes: image n, rows (or pixels) y0 .. y1 - 1, blocks b0 .. b1 - 1.
+typedef struct Region {
+  IrExpr *n, *y0, *y1, *b0, *b1;
+  int64_t rows; // y0 is a multiple of it, y1 at most so many further; set for depthwise stages
+} Region;
+
+void schedule_pointwise(Schedule *schedule); // CONTRACT_POINTWISE, with or without a depthwise lead
+void schedule_dense(Schedule *schedule);
+void schedule_depthwise(Schedule *schedule);
+void schedule_depthwise_dx(Schedule *schedule);   // CONTRACT_DX
+void schedule_dense_dx(Schedule *schedule);       // CONTRACT_DX_DENSE
+void schedule_grad_dense(Schedule *schedule);     // CONTRACT_DW_DENSE
+void schedule_grad_depthwise(Schedule *schedule); // CONTRACT_DW_DEPTHWISE
+void schedule_matmul(Schedule *schedule);
+
+// ---- operands
+
+int64_t height_of(const Node *node);
+int64_t width_of(const Node *node);
+// Channel blocks of the value; of a plain one, the vectors that its channels fill.
+int64_t blocks_of(const Schedule *schedule, const Node *node);
+// The address of offset `at` (NULL = 0) in image `n` of a value among the group's ins or outs.
+IrExpr *image_of(const Schedule *schedule, const Node *node, IrExpr *n, IrExpr *at);
+IrExpr *weight_of(const Schedule *schedule, const Node *node, IrExpr *at);
+// The stage's bias as whole blocks, or a null address. Plain ones are spread over blocks first, in scratch.
+IrExpr *bias_of(Schedule *schedule, const ContractStage *stage);
+IrExpr *no_address(const Schedule *schedule);
+// The logical channel of each of `n` physical lanes of the value, -1 in padding, as the address of a table.
+IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, int64_t n);
+// A blocked value's channels as runs, two integers each: the offset of the first, where blocks are block_pitch floats
+// apart, and the number. Returns how many integers.
+int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out);
+// The address of a table of integers.
+IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value, int n);
+
+// ---- tasks
+
+// The buffer of a value among the group's outs or ins.
+const IrBuffer *buffer_of(const Schedule *schedule, const Node *node);
+
+// Splits `extent` into pieces of `size`: task index i covers begin .. end.
+void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrExpr **end);
+// A size no larger, with which as many pieces cover the extent more evenly.
+int64_t even_pieces(int64_t extent, int64_t size);
+// Parts to cut `blocks` output blocks into, when there are `others` tasks already of `work` multiply-adds each.
+int64_t block_parts(int64_t others, int64_t work, int64_t blocks);
+
+// Appends to the task what computes the region of a depthwise stage. `bias` is that of all blocks (bias_of). Row 0 of
+// block 0 of the result is at `at` in `to`, and blocks are `pitch` floats apart.
+void put_depthwise(Schedule *schedule, const ContractStage *stage, IrExpr *bias, const Region *region,
+                   const IrBuffer *to, IrExpr *at, int64_t pitch);
+
+// Resized parts of a depthwise stage's operand: scratch for the rows that a region reads of one block.
+typedef struct Resizer Resizer;
+Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows);
+// Appends to `body` the call that computes rows begin .. end - 1 of a block from the source's plane at `from`; returns
+// the address where row 0 would be.
+IrExpr *put_resize(Schedule *schedule, Resizer *resizer, IrStmt *body, const FrontPart *part, IrExpr *from,
+                   IrExpr *begin, IrExpr *end);
+
+// Computes what follows core.top element-wise, over a region just stored by the micro-kernel.
+void schedule_rest(Schedule *schedule, const Region *region);
+
+#endif

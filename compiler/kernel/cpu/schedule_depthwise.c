@@ -1,0 +1,149 @@
+// Schedules of depthwise convolutions: rows of channel blocks.
+#include "compiler/kernel/cpu/micro.h"
+#include "compiler/kernel/cpu/schedule_conv.h"
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Whether a micro-kernel for exactly this kernel exists.
+static bool is_common(int64_t kernel, int64_t stride, int64_t dilation) {
+  return (kernel == 3 || kernel == 5 || kernel == 7) && stride <= 2 && dilation == 1;
+}
+
+// The call for one block whose rows begin at `from`.
+static void put_rows(Schedule *schedule, IrStmt *body, const ContractStage *stage, IrExpr *bias, const Region *region,
+                     IrExpr *block, IrExpr *from, IrExpr *to) {
+  Ir *ir = schedule->ir;
+  const Node *y = stage->node, *x = y->in[0], *w = y->in[1];
+  int64_t kernel = w->shape.dim[2], stride = node_attr(y, "stride").i, dilation = node_attr(y, "dilation").i;
+  int64_t c[MICRO_DW] = {
+      [MICRO_DW_H] = height_of(x),
+      [MICRO_DW_W] = width_of(x),
+      [MICRO_DW_OW] = width_of(y),
+      [MICRO_DW_PAD] = node_attr(y, "padding").i,
+      [MICRO_DW_ROW] = width_of(x) * schedule->vl,
+      [MICRO_DW_Y_ROW] = width_of(y) * schedule->vl,
+      [MICRO_DW_ACT] = stage->act,
+      [MICRO_DW_KERNEL] = kernel,
+      [MICRO_DW_STRIDE] = stride,
+      [MICRO_DW_DILATION] = dilation,
+  };
+  const char *name = "sg_dw_any";
+  if (is_common(kernel, stride, dilation)) name = arena_printf(ir->arena, "sg_dw_%d_%d", (int)kernel, (int)stride);
+  if (stage->bias) bias = ir_call(ir, IR_POINTER, "SG_AT", 2, (IrExpr *[]){bias, ir_scale(ir, block, schedule->vl)});
+  IrExpr *args[] = {
+      numbers(schedule, "rows", c, MICRO_DW),
+      from,
+      weight_of(schedule, w, ir_scale(ir, block, kernel * kernel * schedule->vl)),
+      to,
+      bias,
+      ir_number(ir, stage->slope),
+      region->y0,
+      region->y1,
+  };
+  ir_do(ir, body, name, 8, args);
+}
+
+// A loop over the blocks of the region that lie in first .. first + count - 1.
+static IrStmt *block_loop(Schedule *schedule, const Region *region, int64_t first, int64_t count, IrExpr **out) {
+  Ir *ir = schedule->ir;
+  IrVar *b = ir_var(ir, IR_INDEX, "block", first, first + count - 1);
+  IrExpr *begin = ir_max(ir, region->b0, ir_int(ir, first)), *end = ir_min(ir, region->b1, ir_int(ir, first + count));
+  *out = ir_ref(ir, b);
+  return ir_for(ir, schedule->body, b, begin, end, 1, IR_SERIAL);
+}
+
+// Rows that the region reads, clipped to the picture: begin .. end - 1.
+static void rows_read(Ir *ir, const Node *y, const Region *region, IrExpr **begin, IrExpr **end) {
+  int64_t stride = node_attr(y, "stride").i, padding = node_attr(y, "padding").i, height = height_of(y->in[0]);
+  int64_t span = (y->in[1]->shape.dim[2] - 1) * node_attr(y, "dilation").i + 1;
+  *begin = ir_max(ir, ir_offset(ir, ir_scale(ir, region->y0, stride), -padding), ir_int(ir, 0));
+  *end = ir_offset(ir, ir_scale(ir, ir_offset(ir, region->y1, -1), stride), span - padding);
+  *end = ir_min(ir, *end, ir_int(ir, height));
+}
+
+void put_depthwise(Schedule *schedule, const ContractStage *stage, IrExpr *bias, const Region *region,
+                   const IrBuffer *to, IrExpr *at, int64_t pitch) {
+  Ir *ir = schedule->ir;
+  const Node *y = stage->node, *x = y->in[0];
+  Front front = schedule->contract.front;
+  if (!front.n) {
+    front.n = 1;
+    front.part[0] = (FrontPart){.source = x, .blocks = blocks_of(schedule, x)};
+  }
+  IrExpr *begin, *end;
+  rows_read(ir, y, region, &begin, &end);
+  Resizer *resizer = NULL;
+  for (int i = 0; i < front.n; i++) {
+    const FrontPart *part = &front.part[i];
+    int64_t plane = height_of(part->source) * width_of(part->source) * schedule->vl;
+    IrExpr *block;
+    IrStmt *body = block_loop(schedule, region, part->first, part->blocks, &block);
+    IrExpr *offset = ir_scale(ir, ir_offset(ir, block, -part->first), plane);
+    IrExpr *from = image_of(schedule, part->source, region->n, offset);
+    if (part->resize) {
+      if (!resizer) resizer = resizer_new(schedule, y, region->rows);
+      from = put_resize(schedule, resizer, body, part, from, begin, end);
+    }
+    put_rows(schedule, body, stage, bias, region, block, from,
+             ir_address(ir, to, ir_add(ir, at, ir_scale(ir, block, pitch))));
+  }
+}
+
+void schedule_depthwise(Schedule *schedule) {
+  Ir *ir = schedule->ir;
+  const Contract *contract = &schedule->contract;
+  const Node *y = contract->core.node;
+  int64_t kernel = y->in[1]->shape.dim[2], vl = schedule->vl;
+  int64_t images = y->shape.dim[0], blocks = blocks_of(schedule, y), height = height_of(y);
+  // Depthwise kernels wait for memory as much as they compute.
+  int64_t row_work = 3 * width_of(y) * kernel * kernel * vl, plane_work = row_work * height;
+  int64_t rows = height, group = 1;
+  if (plane_work > 2 * TASK_WORK) rows = ceil_div(height, plane_work / TASK_WORK);
+  else group = ceil_div(TASK_WORK, plane_work);
+  if (group > blocks) group = blocks;
+  group = even_pieces(blocks, group);
+  rows = even_pieces(height, rows);
+  IrExpr *index[3];
+  ir_tasks(ir, 3, (int64_t[]){images, ceil_div(blocks, group), ceil_div(height, rows)},
+           (const char *const[]){"n", "part", "piece"}, index);
+  Region region = {.n = index[0], .rows = rows};
+  piece(ir, index[1], group, blocks, &region.b0, &region.b1);
+  piece(ir, index[2], rows, height, &region.y0, &region.y1);
+  IrExpr *bias = bias_of(schedule, &contract->core);
+  const Node *result = contract->result;
+  put_depthwise(schedule, &contract->core, bias, &region, buffer_of(schedule, result),
+                ir_scale(ir, region.n, storage_batch_stride(result)), height * width_of(y) * vl);
+  schedule_rest(schedule, &region);
+}
+
+void schedule_depthwise_dx(Schedule *schedule) {
+  Ir *ir = schedule->ir;
+  const Node *node = schedule->contract.core.node, *g = node->in[0], *w = node->in[1];
+  int64_t kernel = w->shape.dim[2], vl = schedule->vl, images = node->shape.dim[0], height = height_of(node);
+  int64_t blocks = blocks_of(schedule, node), row = width_of(node) * vl;
+  // A task takes whole blocks; what it reads and writes costs more than the arithmetic.
+  int64_t group = ceil_div(TASK_WORK, 8 * row * height);
+  if (group > blocks) group = blocks;
+  IrExpr *index[2], *b0, *b1;
+  ir_tasks(ir, 2, (int64_t[]){images, ceil_div(blocks, group)}, (const char *const[]){"n", "part"}, index);
+  piece(ir, index[1], group, blocks, &b0, &b1);
+  int64_t c[MICRO_DW] = {
+      [MICRO_DW_H] = height,       [MICRO_DW_W] = width_of(node),
+      [MICRO_DW_OW] = width_of(g), [MICRO_DW_PAD] = node_attr(node, "padding").i,
+      [MICRO_DW_ROW] = row,        [MICRO_DW_Y_ROW] = width_of(g) * vl,
+      [MICRO_DW_KERNEL] = kernel,  [MICRO_DW_STRIDE] = node_attr(node, "stride").i,
+      [MICRO_DW_DILATION] = 1,     [MICRO_DW_OH] = height_of(g),
+  };
+  IrVar *b = ir_var(ir, IR_INDEX, "block", 0, blocks - 1);
+  IrStmt *loop = ir_for(ir, schedule->body, b, b0, b1, 1, IR_SERIAL);
+  IrExpr *block = ir_ref(ir, b);
+  IrExpr *args[] = {
+      numbers(schedule, "rows", c, MICRO_DW),
+      image_of(schedule, g, index[0], ir_scale(ir, block, height_of(g) * width_of(g) * vl)),
+      weight_of(schedule, w, ir_scale(ir, block, kernel * kernel * vl)),
+      image_of(schedule, node, index[0], ir_scale(ir, block, height * row)),
+      ir_int(ir, 0),
+      ir_int(ir, height),
+  };
+  ir_do(ir, loop, "sg_dwdx", 6, args);
+}
