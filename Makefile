@@ -91,6 +91,8 @@ $(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(librarie
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+$(BUILD)/machine: tests/bench/machine.c runtime/base/clock.c
+	@echo "ld $@" && $(CC) $(CFLAGS) -O3 -march=native -o $@ $^ -lpthread
 $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
@@ -148,17 +150,17 @@ golden: $(BUILD)/golden
 bless: programs
 	for test in $(tests); do BLESS=1 SGC=$(BUILD)/sgc SGRUN=$(BUILD)/sgrun $$test || true; done
 
-# Ours against ONNX Runtime, interleaved in one run.
+# Ours against every peer on the CPU, in turn in one run: inference and training. Hours; OPTIONS='--mode inference --only bts'.
 bench:
 	sh tools/setup.sh build $(BUILD)
-	$(MAKE) -j2 all
-	sh tests/bench/bench.sh $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/run_model $(BUILD)/machine
+	sh tests/bench/bench.sh $(BUILD) $(OPTIONS)
 
 # A GPU against PyTorch on it, eager and compiled, in turn in one run.
 bench-gpu:
 	sh tools/setup.sh build $(BUILD)
-	$(MAKE) -j2 all $(BUILD)/run_model
-	sh tests/bench/bench_gpu.sh $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/run_model $(BUILD)/machine
+	sh tests/bench/bench.sh $(BUILD) --device cuda:0 $(OPTIONS)
 
 # The loader against PyTorch's DataLoader, interleaved in one run.
 bench-loader:

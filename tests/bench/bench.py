@@ -1,39 +1,37 @@
-"""Times our compiled networks against ONNX Runtime in alternating processes and checks that their outputs agree.
+"""Times our compiled networks against every peer in one run and checks that outputs agree. Writes BUILD/bench.json.
 
-    bench.py BUILD_DIR [--rounds 5] [--runs 10] [--threads 2]
+    bench.py BUILD_DIR [--device cpu|cuda:0] [--mode inference|training] [--only NETWORK,...] [--peers NAME,...]
+             [--rounds N] [--threads N] [--precision f32|tf32]
+
+Each side is a process that stays (serve.py, run_model.c). Ours and one peer's take turns, a few runs each, and sleep
+while it is the other's turn; the ratio is the median of the turns' ratios.
 """
 import argparse
 import json
 import os
+import shutil
 import statistics
 import struct
 import subprocess
 import sys
+import time
 
 import numpy as np
 
-from graph_onnx import Exporter, parse
+from graph_text import parse
 
-CASES = [("meta_unet", "models/meta_unet.net", ["inputs=rgbd", "N=1", "H=480", "W=640"]),
-         ("ghost_unet", "models/ghost_unet.net", ["N=1", "H=480", "W=640"])]
-
-PEER = """
-import json, sys, time, numpy as np, onnxruntime as ort
-model, inputs, out, runs, threads = sys.argv[1:6]
-options = ort.SessionOptions()
-options.intra_op_num_threads = int(threads)
-options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-feeds = dict(np.load(inputs))
-results = session.run(None, feeds)
-np.savez(out, **{o.name: r for o, r in zip(session.get_outputs(), results)})
-for _ in range(3): session.run(None, feeds)
-times = []
-for _ in range(int(runs)):
-    t = time.perf_counter(); session.run(None, feeds); times.append(time.perf_counter() - t)
-times.sort()
-print(json.dumps({"median_ms": 1e3 * times[len(times) // 2], "min_ms": 1e3 * times[0]}))
-"""
+NETWORKS = {"inference": ["ghost_unet", "meta_unet", "adabins", "bts", "ldrn", "stack"],
+            "training": ["meta_unet", "adabins", "bts", "ldrn"]}
+PARTS = ["adabins", "bts", "ldrn", "meta_unet"]  # of the stack
+SIZES = {"inference": ["N=1", "H=480", "W=640"], "training": ["N=4", "H=416", "W=544"]}
+PEERS = {"inference": ["eager", "channels_last", "compiled", "onnxruntime", "openvino", "ncnn"],
+         "training": ["eager", "channels_last", "compiled", "jax"]}
+# The graph as the text says it.
+PLAIN = ["--disable=" + p for p in ("expand", "interp", "affine", "fold", "algebra", "cse", "setup", "layout", "fuse", "concat")]
+HERE = os.path.dirname(os.path.abspath(__file__))
+REST = 0.3  # seconds between turns: the other side's threads go to sleep
+TURN = 0.4  # seconds that a turn takes at least, in whole runs
+PATIENCE = 1800  # seconds for a peer's first result
 
 
 def save_safetensors(path, tensors):
@@ -75,62 +73,190 @@ def random_weights(nodes):
     return weights
 
 
-def call(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit("bench: %s ended with %d" % (command[0], done.returncode))
-    return json.loads(done.stdout.splitlines()[-1])
+class Server:
+    """A process that serves timed runs."""
+
+    def __init__(self, command, **environment):
+        env = dict(os.environ, PYTHONPATH=HERE, OMP_WAIT_POLICY="PASSIVE", **environment)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        self.about = self.answer()
+        self.runs = 1
+
+    def answer(self):
+        for line in iter(self.process.stdout.readline, ""):
+            if line.startswith("{"):  # some peers print
+                return json.loads(line)
+        raise RuntimeError(self.process.stderr.read()[-400:].strip() or "ended with %s" % self.process.wait())
+
+    def ask(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def warm(self):
+        least = min(self.ask("run", 2)["ms"])
+        self.runs = max(1, min(20, round(1e3 * TURN / least)))
+
+    def turn(self):
+        time.sleep(REST)
+        return self.ask("run", self.runs)["ms"]
+
+    def end(self):
+        self.process.stdin.close()
+        peak = self.answer()["peak_bytes"]
+        self.process.wait()
+        return peak
 
 
-def bench(name, path, bindings, args):
-    work = os.path.join(args.build, "bench")
-    os.makedirs(work, exist_ok=True)
-    file = lambda suffix: os.path.join(work, name + suffix)
-    options = []
-    for b in bindings:
-        options += ["--dim" if b[0].isupper() else "--arg", b]
-    text = subprocess.run([os.path.join(args.build, "sgc"), "compile", path, "--emit=graph", "--stop-after=cse", "--disable=expand",
-                           "--disable=interp"] + options, stdout=subprocess.PIPE, text=True, check=True).stdout
-    nodes, outputs = parse(text)
-    weights = random_weights(nodes)
-    rng = np.random.default_rng(2)
-    inputs = {n["name"]: rng.uniform(0.5, 2, n["shape"]).astype(np.float32) for n in nodes if n["op"] == "input"}
-    save_safetensors(file(".safetensors"), {**weights, **{"input/" + k: v for k, v in inputs.items()}})
-    np.savez(file(".inputs.npz"), **inputs)
-    with open(file(".onnx"), "wb") as f:
-        f.write(Exporter(nodes, outputs, weights).model().SerializeToString())
-    ours = [os.path.join(args.build, "run_model"), path, file(".safetensors"), file(".out"), str(args.runs), str(args.threads)] + bindings
-    peer = [sys.executable, "-c", PEER, file(".onnx"), file(".inputs.npz"), file(".peer.npz"), str(args.runs), str(args.threads)]
-    rows = [(call(ours), call(peer)) for _ in range(args.rounds)]
-    mine, theirs = load_safetensors(file(".out")), np.load(file(".peer.npz"))
-    worst = max(float(np.abs(mine[k] - theirs["out_" + k]).max() / np.abs(theirs["out_" + k]).max()) for k in outputs)
-    a, b = ([r[i]["median_ms"] for r in rows] for i in (0, 1))
-    ratios = sorted(y / x for x, y in zip(a, b))
-    row = {"network": name, "mode": "inference", "ours_ms": statistics.median(a), "ours_min_ms": min(r[0]["min_ms"] for r in rows),
-           "best_peer": "onnxruntime", "best_peer_ms": statistics.median(b), "best_peer_min_ms": min(r[1]["min_ms"] for r in rows),
-           "ratio": statistics.median(ratios), "ratio_range": [ratios[0], ratios[-1]], "worst_difference": worst,
-           "first_ms": rows[-1][0]["first_ms"], "kernels": rows[0][0]["kernels"], "memory_bytes": rows[0][0]["memory_bytes"]}
-    print("%-11s ours %7.2f ms (least %7.2f)   onnxruntime %7.2f (%7.2f)   %.2fx faster (%.2f to %.2f)   outputs differ by %.1e   warm start %.2f s"
-          % (name, row["ours_ms"], row["ours_min_ms"], row["best_peer_ms"], row["best_peer_min_ms"], row["ratio"], ratios[0], ratios[-1],
-             worst, row["first_ms"] / 1e3), flush=True)
-    if max(a) > 1.3 * min(a):
-        print("            the machine was busy: our own medians spread from %.1f to %.1f ms" % (min(a), max(a)))
-    if worst > 1e-3:
+class Case:
+    """A network's graph text, weights and inputs, in files."""
+
+    def __init__(self, name, mode, args):
+        work = os.path.join(args.build, "bench")
+        os.makedirs(work, exist_ok=True)
+        self.name, self.mode, self.args = name, mode, args
+        self.base = os.path.join(work, "%s_%s" % (name, mode))
+        self.training = ["--training"] if mode == "training" else []
+        sizes = SIZES[mode] if args.device == "cpu" or mode == "inference" else ["N=%d" % args.batch] + SIZES[mode][1:]
+        self.bindings = sizes + (["inputs=rgbd"] if name == "meta_unet" else [])
+        batch, dims = sizes[0][2:], ",".join(sizes[1:])
+        command = [os.path.join(args.build, "sgc"), "compile", "models/%s.net" % name, "--emit=graph", "-b", batch, "--dim", dims]
+        command += ["--arg", "inputs=rgbd"] if name == "meta_unet" else []
+        text = subprocess.run(command + PLAIN + self.training, stdout=subprocess.PIPE, text=True, check=True).stdout
+        nodes, outputs = parse(text)
+        self.wanted = ["loss"] if self.training else list(outputs)
+        rng = np.random.default_rng(2)
+        self.weights = random_weights(nodes)
+        self.inputs = {n["name"]: rng.uniform(0.5, 2, n["shape"]).astype(np.float32)
+                       for n in nodes if n["op"] == "input" and n["name"] not in ("hyper", "random_key")}
+        with open(self.base + ".txt", "w") as f:
+            f.write("#%s\n%s" % (json.dumps(self.wanted), text))
+        np.savez(self.base + ".weights.npz", **self.weights)
+        np.savez(self.base + ".inputs.npz", **self.inputs)
+        save_safetensors(self.base + ".safetensors", {**self.weights, **{"input/" + k: v for k, v in self.inputs.items()}})
+
+    def ours(self, **environment):
+        where = str(self.args.threads) if self.args.device == "cpu" else self.args.device
+        return Server([os.path.join(self.args.build, "run_model")] + self.training + ["models/%s.net" % self.name, self.base + ".safetensors",
+                      where] + self.bindings, **environment)
+
+    def exported(self, suffix):
+        path = self.base + suffix
+        done = subprocess.run([sys.executable, os.path.join(HERE, "export.py")] + self.files() + [path], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stdout[-400:])
+        return path
+
+    def files(self):
+        return [self.base + s for s in (".txt", ".weights.npz", ".inputs.npz")]
+
+    def peer(self, how):
+        threads = ["--threads", str(self.args.threads)]
+        if how in ("onnxruntime", "openvino", "ncnn"):
+            path = self.exported(".ncnn.param" if how == "ncnn" else ".onnx")
+            command = ["peer_file.py", path, self.base + ".inputs.npz", ",".join(self.wanted), "--how", how] + threads
+        elif how == "jax":
+            command = ["peer_jax.py"] + self.files() + self.training + threads
+        else:
+            command = ["peer_torch.py"] + self.files() + self.training + threads + ["--how", how, "--device", self.args.device, "--precision",
+                                                                                    self.args.precision]
+        return Server(["timeout", str(PATIENCE), sys.executable, os.path.join(HERE, command[0])] + command[1:])
+
+    def difference(self, ours, peer):
+        """The largest difference of outputs, as a share of their range. Where a random network divides by nearly nothing
+        (the planes of bts) single pixels differ more: one in a thousand is left out."""
+        ours.ask("outputs", self.base + ".ours")
+        peer.ask("outputs", self.base + ".peer.npz")
+        mine, theirs = load_safetensors(self.base + ".ours"), np.load(self.base + ".peer.npz")
+        share = lambda k: np.quantile(np.abs(mine[k].reshape(-1) - theirs[k].reshape(-1)), 0.999) / np.abs(theirs[k]).max()
+        return max(float(share(k)) for k in self.wanted)
+
+
+def against(case, ours, how):
+    """One peer's row, or why there is none."""
+    try:
+        peer = case.peer(how)
+        peer.warm()
+        worst = case.difference(ours, peer)
+    except RuntimeError as error:
+        return {"peer": how, "error": str(error).splitlines()[-1][:160]}
+    rounds = [(ours.turn(), peer.turn()) for _ in range(case.args.rounds)]
+    ratios = sorted(statistics.median(b) / statistics.median(a) for a, b in rounds)
+    return {"peer": how, "version": peer.about["version"], "ours_ms": [statistics.median(a) for a, _ in rounds],
+            "ms": statistics.median(statistics.median(b) for _, b in rounds), "min_ms": min(min(b) for _, b in rounds),
+            "ours_min_ms": min(min(a) for a, _ in rounds), "ratio": statistics.median(ratios), "ratio_range": [ratios[0], ratios[-1]],
+            "first_ms": peer.about["first_ms"], "peak_bytes": peer.end(), "difference": worst, "operations": peer.about.get("operations")}
+
+
+def bench(name, mode, machine, args):
+    case = Case(name, mode, args)
+    cold = os.path.join(args.build, "bench", "cold")
+    shutil.rmtree(cold, ignore_errors=True)
+    first = case.ours(SGC_CACHE=cold)
+    first.end()
+    ours = case.ours(SGC_CACHE=cold)  # what has been compiled is there now
+    ours.warm()
+    peers = [p for p in PEERS[mode] if p in args.peers and (args.device == "cpu" or p in ("eager", "compiled"))]
+    rows = [against(case, ours, how) for how in peers]
+    good = [r for r in rows if "error" not in r]
+    if not good:
+        sys.exit("bench: no peer ran %s: %s" % (name, rows))
+    best, mine = min(good, key=lambda r: r["ratio"]), [v for r in good for v in r["ours_ms"]]
+    about, median = ours.about, statistics.median(mine)
+    row = {"network": name, "mode": mode, "ours_ms": median, "ours_min_ms": min(r["ours_min_ms"] for r in good), "best_peer": best["peer"],
+           "best_peer_ms": best["ms"], "ratio": best["ratio"], "ratio_range": best["ratio_range"], "spread": max(mine) / min(mine),
+           "peak_share": 2e-6 * about["multiply_adds"] / median / machine["gflops"], "multiply_adds": about["multiply_adds"],
+           "bandwidth_share": 1e-6 * about["bytes"] / median / machine["gbytes"], "kernels": about["kernels"],
+           "plan_bytes": about["plan_bytes"], "peak_bytes": ours.end(), "cold_ms": first.about["first_ms"], "warm_ms": about["first_ms"],
+           "difference": max(r["difference"] for r in good), "peers": rows}
+    show(row)
+    # Dropout draws other numbers in each.
+    limit = 5e-2 if mode == "training" and name == "adabins" else 1e-3 if args.precision == "f32" else 2e-2
+    if not row["difference"] <= limit:
         sys.exit("bench: the outputs of %s do not agree" % name)
     return row
+
+
+def show(row):
+    print("%-10s %-9s %8.1f ms (least %.1f)  %.2fx %s (%.2f to %.2f)  %2.0f %% of multiply-adds, %2.0f %% of bandwidth  %.0f MB  cold %.1f s, warm %.2f s  differ by %.0e%s"
+          % (row["network"], row["mode"], row["ours_ms"], row["ours_min_ms"], row["ratio"], row["best_peer"], *row["ratio_range"],
+             100 * row["peak_share"], 100 * row["bandwidth_share"], row["peak_bytes"] / 1e6, row["cold_ms"] / 1e3, row["warm_ms"] / 1e3,
+             row["difference"], "  BUSY MACHINE: our medians spread %.1fx" % row["spread"] if row["spread"] > 1.3 else ""))
+    for r in row["peers"]:
+        if "error" in r:
+            print("           %-14s does not run it: %s" % (r["peer"], r["error"]))
+        else:
+            print("           %-14s %8.1f ms (least %.1f)  %.2fx (%.2f to %.2f)  %.0f MB  first result after %.1f s"
+                  % (r["peer"], r["ms"], r["min_ms"], r["ratio"], *r["ratio_range"], r["peak_bytes"] / 1e6, r["first_ms"] / 1e3))
+    sys.stdout.flush()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--mode", choices=list(NETWORKS))
+    parser.add_argument("--only", type=lambda s: s.split(","))
+    parser.add_argument("--peers", type=lambda s: s.split(","), default=sorted({p for ps in PEERS.values() for p in ps}))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=16, help="of a training step on a GPU")
+    parser.add_argument("--precision", default="f32", choices=["f32", "tf32"])
     args = parser.parse_args()
-    print("batch 1 at 480x640, %d threads, medians of %d rounds of %d runs, the two in turn" % (args.threads, args.rounds, args.runs))
-    rows = [bench(*case, args) for case in CASES]
-    with open(os.path.join(args.build, "bench.json"), "w") as f:
-        json.dump(rows, f, indent=1)
+    machine = json.loads(subprocess.run([os.path.join(args.build, "machine"), str(args.threads)], stdout=subprocess.PIPE, check=True).stdout)
+    print("%s, %d threads: %.0f GFLOP/s, %.1f GB/s; inference %s, training step %s; %d rounds in turn"
+          % (args.device, args.threads, machine["gflops"], machine["gbytes"], " ".join(SIZES["inference"]), " ".join(SIZES["training"]), args.rounds))
+    rows = []
+    for mode in NETWORKS:
+        for name in NETWORKS[mode]:
+            if args.mode in (None, mode) and (not args.only or name in args.only):
+                rows.append(bench(name, mode, machine, args))
+                with open(os.path.join(args.build, "bench.json" if args.device == "cpu" else "bench_gpu.json"), "w") as f:
+                    json.dump({"machine": machine, "rows": rows}, f, indent=1)
+    ms = {r["network"]: r["ours_ms"] for r in rows if r["mode"] == "inference"}
+    if all(n in ms for n in PARTS + ["stack"]):
+        print("the stack takes %.3f times what its parts take" % (ms["stack"] / sum(ms[n] for n in PARTS)))
 
 
 if __name__ == "__main__":

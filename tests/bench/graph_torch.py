@@ -7,7 +7,7 @@ import re
 
 import torch
 
-from graph_onnx import number, parse
+from graph_text import number, parse
 
 MODULE = re.compile(r'^module (\d+) (\w+) "([^"]*)" parent (\d+)')
 NATIVE = ("batch_norm", "layer_norm", "conv", "linear", "dropout")
