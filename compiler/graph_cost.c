@@ -12,6 +12,15 @@ static int64_t count_multiply_adds(const Node *node) {
     Shape weight = node->in[1]->shape; // [O, C / groups, kh, kw]
     return shape_elements(node->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];
   }
+  case OP_conv2d_winograd: { // one product for each element of a tile, besides the transforms
+    Shape weight = node->in[1]->shape;
+    int64_t m = weight.dim[2] - 2, dilation = node_attr(node, "dilation").i, tiles = node->shape.dim[0];
+    for (int i = 2; i < 4; i++) {
+      int64_t grid = (node->shape.dim[i] + dilation - 1) / dilation;
+      tiles *= (grid + m - 1) / m * dilation;
+    }
+    return tiles * shape_elements(weight);
+  }
   case OP_conv2d_dx: {
     Shape weight = node->in[1]->shape;
     return shape_elements(node->in[0]->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];

@@ -28,7 +28,7 @@ typedef enum OpClass {
   CLASS_SPATIAL,
   CLASS_INDEX,
   CLASS_COLLECTIVE, // of all devices together
-  CLASS_COMPOSITE, // expanded into the others by the expand pass, after gradients are taken
+  CLASS_COMPOSITE,  // expanded into the others by the expand pass, after gradients are taken
 } OpClass;
 
 enum {
@@ -47,8 +47,8 @@ typedef enum AttrKind {
 } AttrKind;
 
 typedef struct AttrValue {
-  int64_t i; // INT, BOOL, ENUM
-  double f;  // FLOAT
+  int64_t i;  // INT, BOOL, ENUM
+  double f;   // FLOAT
   Shape ints; // INTS, as rank + dim
 } AttrValue;
 

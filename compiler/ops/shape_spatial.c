@@ -120,6 +120,29 @@ bool shape_conv2d_dw(Node *node, Text *why) {
   return check_gout(node, x, weight, gout, why) && set_shape(node, weight, why);
 }
 
+bool shape_conv2d_winograd(Node *node, Text *why) {
+  Shape x = node->in[0]->shape, weight = node->in[1]->shape;
+  if (!require_rank("x", x, 4, why) || !require_rank("weight", weight, 4, why) ||
+      !check_range(node, "padding", 0, why) || !check_range(node, "dilation", 1, why))
+    return false;
+  bool is_tile = weight.dim[2] == weight.dim[3] && (weight.dim[2] == 4 || weight.dim[2] == 6);
+  if (!is_tile || weight.dim[1] != x.dim[1]) {
+    char tx[SHAPE_TEXT], tw[SHAPE_TEXT];
+    text_printf(why, "x %s needs a transformed weight [O, C, 4, 4] or [O, C, 6, 6], not %s", shape_text(x, tx),
+                shape_text(weight, tw));
+    return false;
+  }
+  Shape shape = SHAPE(x.dim[0], weight.dim[0], 0, 0);
+  for (int i = 2; i < 4; i++) {
+    shape.dim[i] = conv_size(x.dim[i], 3, 1, int_attr(node, "padding"), int_attr(node, "dilation"));
+    if (shape.dim[i] < 1) {
+      text_put(why, "the kernel does not fit into x");
+      return false;
+    }
+  }
+  return op_shape_ok(shape, why) && set_shape(node, shape, why);
+}
+
 // ---- interpolation --------------------------------------------------------------------------------------------------
 
 ResizeTap resize_tap(bool is_nearest, bool align_corners, int64_t in, int64_t out, int64_t i) {

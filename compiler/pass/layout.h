@@ -39,8 +39,8 @@ bool layout_unpad_pointwise(Graph *graph);
 // target's vector width. Returns whether there were any.
 bool layout_split_reductions(Graph *graph, int block);
 
-// Sums of whole products become sums of flat ones, whose results can stand in a concat of numbers. Returns whether there
-// were any.
+// Sums of whole products become sums of flat ones, whose results can stand in a concat of numbers. Returns whether
+// there were any.
 bool layout_flatten_sums(Graph *graph);
 
 // Marks values that need no computing because their elements already stand in another value's storage, in the right

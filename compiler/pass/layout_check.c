@@ -4,6 +4,7 @@
 //    2  only relayouts give weight layouts, and only convolutions read them
 //    3  element-wise: operands with channels have the layout of the result; other operands, numbers apart, are plain
 //    4  conv2d, one group: x any; weight LAYOUT_WEIGHT with the map of a blocked result or one segment
+//       conv2d_winograd: x and result blocked; weight LAYOUT_WEIGHT with the map of the result
 //    5  conv2d and conv2d_dx, depthwise: x, result and weight (LAYOUT_WEIGHT_DW) have one map, or all are plain
 //    6  conv2d_dx, one group: gradient any, weight plain, result any
 //    7  conv2d_dw: result plain; depthwise: both operands have one map or are plain; one group: any
@@ -126,12 +127,15 @@ static bool check_node(const Node *node, Text *why) {
   if (cls == CLASS_LEAF) return is_plain(node) || broken(why, 1, node, "a leaf is not plain");
   if (node->op == OP_relayout) return true;
   if (!is_plain(node) && !is_blocked(node)) return broken(why, 2, node, "gives a weight layout");
+  bool is_winograd = node->op == OP_conv2d_winograd;
   bool is_conv = node->op == OP_conv2d || node->op == OP_conv2d_dx;
   for (int k = 0; k < node->n_in; k++) {
     bool is_weight = !is_plain(node->in[k]) && !is_blocked(node->in[k]);
-    if (is_weight && !(is_conv && k == 1)) return broken(why, 2, node, "reads a packed weight");
+    if (is_weight && !((is_conv || is_winograd) && k == 1)) return broken(why, 2, node, "reads a packed weight");
   }
   if (is_conv || node->op == OP_conv2d_dw) return check_conv(node, why);
+  if (is_winograd && !(is_blocked(node) && is_blocked(node->in[0]))) return broken(why, 4, node, "plain values");
+  if (is_winograd) return check_dense(node, why);
   if (cls == CLASS_ELEMENTWISE) return check_elementwise(node, why);
   if (node->op == OP_sum || node->op == OP_max) return check_reduce(node, why);
   if (node->op == OP_concat) return check_concat(node, why);

@@ -42,6 +42,7 @@ typedef bool PassFn(const PassContext *context, Graph *graph);
   PASS(shard, "one device's share of the batch, with all-reduces where sums over the batch become whole")              \
   PASS(setup, "marks what depends on weights only, to be computed once after loading")                                 \
   PASS(layout, "chooses blocked layouts, inserts relayout nodes at the borders")                                       \
+  PASS(winograd, "dense 3x3 convolutions by Winograd's tiles where these need fewer operations")                       \
   PASS(fuse,                                                                                                           \
        "groups nodes into kernels: element-wise chains, epilogues, depthwise into pointwise, resize into depthwise")   \
   PASS(concat, "producers write into their slice of a concat")

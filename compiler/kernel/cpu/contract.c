@@ -34,6 +34,7 @@ void contract_schedule(Lower *lower) {
   switch (schedule.contract.form) {
   case CONTRACT_POINTWISE: schedule_pointwise(&schedule); return;
   case CONTRACT_DENSE: schedule_dense(&schedule); return;
+  case CONTRACT_WINOGRAD: schedule_winograd(&schedule); return;
   case CONTRACT_DEPTHWISE: schedule_depthwise(&schedule); return;
   case CONTRACT_DX_DENSE: schedule_dense_dx(&schedule); return;
   case CONTRACT_DX: schedule_depthwise_dx(&schedule); return;
@@ -57,6 +58,7 @@ void contract_preamble(const Target *target, Text *source) {
   micro_common(target, source);
   micro_gemm(target, source);
   micro_conv(target, source);
+  micro_winograd(target, source);
   micro_matmul(target, source);
   micro_few(target, source);
   micro_depthwise(target, source);

@@ -125,6 +125,16 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
   return true;
 }
 
+static bool match_winograd(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  const Node *x = node->in[0], *w = node->in[1];
+  *form = CONTRACT_WINOGRAD;
+  if (!contract_is_blocked(x) || !contract_is_blocked(node)) return group_refuse(why, "tiles need blocked values");
+  if (!has_kind(w, LAYOUT_WEIGHT) || !maps_equal(w->layout, node->layout))
+    return group_refuse(why, "the weight is packed for other channels");
+  return (x->layout->block == target->vector && node->layout->block == target->vector) ||
+         group_refuse(why, "blocks of another size");
+}
+
 static bool match_dx(const Target *target, const Node *node, ContractForm *form, Text *why) {
   const Node *g = node->in[0], *w = node->in[1];
   if (node_attr(node, "groups").i == 1) {
@@ -183,6 +193,7 @@ static bool match_node(const Target *target, const Node *node, ContractForm *for
     return (is_plain(node) && is_plain(node->in[0]) && is_plain(node->in[1])) ||
            group_refuse(why, "matrices are not plain");
   case OP_conv2d: return match_conv2d(target, node, form, why);
+  case OP_conv2d_winograd: return match_winograd(target, node, form, why);
   case OP_conv2d_dx: return match_dx(target, node, form, why);
   case OP_conv2d_dw: return match_weight_gradient(target, node, form, why);
   default: return group_refuse(why, "no micro-kernel for %s", op_info(node->op)->name);
@@ -280,6 +291,8 @@ static bool match_rest(const Group *group, int n_front, Contract *out, Text *why
   out->has_rest = rest > 0;
   if (!out->has_rest) return true;
   if (!contract_is_blocked(top)) return group_refuse(why, "nothing is computed on a plain result");
+  if (out->form == CONTRACT_WINOGRAD && node_attr(out->core.node, "dilation").i != 1)
+    return group_refuse(why, "tiles of a dilated convolution are no rows");
   for (int i = 0; i < group->n_outs; i++) {
     if (group->outs[i] == top) continue;
     if (!lower_can_lanes(group, group->outs[i], top->layout, 1, &top, why)) return false;
@@ -296,8 +309,9 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
   if (n > 2) return group_refuse(why, "more than two contractions");
   if (!match_node(target, core, &out->form, why)) return false;
   if (!holds(group->ins, group->n_ins, core->in[1])) return group_refuse(why, "an operand is computed inside");
-  if (core->op != OP_conv2d && group->n_nodes > 1) return group_refuse(why, "gradients stay alone");
-  match_stage(group, core, core->op == OP_conv2d && out->form != CONTRACT_DEPTHWISE, &out->core);
+  bool is_forward = core->op == OP_conv2d || core->op == OP_conv2d_winograd;
+  if (!is_forward && group->n_nodes > 1) return group_refuse(why, "gradients stay alone");
+  match_stage(group, core, is_forward && out->form != CONTRACT_DEPTHWISE, &out->core);
   if (n == 2 && !match_lead(target, group, out, why)) return false;
   int n_front = 0;
   const Node *depthwise = out->has_lead ? out->lead.node : out->form == CONTRACT_DEPTHWISE ? core : NULL;

@@ -8,6 +8,7 @@
 typedef enum ContractForm {
   CONTRACT_POINTWISE, // conv2d 1x1, stride 1, no padding, x blocked
   CONTRACT_DENSE,     // other conv2d with groups 1
+  CONTRACT_WINOGRAD,  // conv2d_winograd
   CONTRACT_DEPTHWISE, // conv2d, groups = C
   CONTRACT_DX,        // conv2d_dx, groups = C
   CONTRACT_DX_DENSE,  // conv2d_dx, groups 1

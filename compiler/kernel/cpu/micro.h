@@ -13,6 +13,7 @@
 void micro_common(const Target *target, Text *out);    // vector types, loads, activation
 void micro_gemm(const Target *target, Text *out);      // the register tile, pixels x output blocks
 void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
+void micro_winograd(const Target *target, Text *out);  // sg_winograd_*: 3x3 by tiles; after micro_conv
 void micro_matmul(const Target *target, Text *out);    // sg_matmul: products of plain matrices; after micro_conv
 void micro_few(const Target *target, Text *out);       // sg_few_*: few output channels; after micro_conv
 void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
@@ -60,6 +61,27 @@ enum {
   MICRO_INPUTS,   // channels of x
   MICRO_SEGMENTS, // number of segments of x that follow: offset, channels
   MICRO_CONV,
+};
+// sg_winograd_M(c, x, u, y, bias, residual, slope, r0, r1, g0, g1, tiles): rows r0 .. r1 - 1 of tiles of M x M results,
+// of output blocks g0 .. g1 - 1. Rows of tiles are counted through the d x d grids that dilation d cuts the result
+// into. `tiles` has room for t * t * (TILE_PITCH + SUM_PITCH) floats, t = M + 2.
+enum {
+  MICRO_WINOGRAD_H = 8,
+  MICRO_WINOGRAD_W,
+  MICRO_WINOGRAD_OH,
+  MICRO_WINOGRAD_OW,
+  MICRO_WINOGRAD_PAD,
+  MICRO_WINOGRAD_DILATION,
+  MICRO_WINOGRAD_TY,         // rows of tiles in a grid
+  MICRO_WINOGRAD_TX,         // tiles in a row
+  MICRO_WINOGRAD_AT_ONCE,    // tiles that are transformed before they are multiplied
+  MICRO_WINOGRAD_TILE_PITCH, // floats between transformed elements
+  MICRO_WINOGRAD_SUM_PITCH,  // floats between their sums
+  MICRO_WINOGRAD_BLOCKS,     // of x
+  MICRO_WINOGRAD_INPUTS,     // channels of x
+  MICRO_WINOGRAD_CHUNKS,     // number of chunks that follow: offset in a transformed element, offset in u, channels
+  MICRO_WINOGRAD,
+  MICRO_WINOGRAD_TILES = 96, // most that AT_ONCE may be
 };
 // sg_few_gemm(c, x, w, y, bias, slope, n, inputs, positions, pack), sg_few_conv(c, x, w, y, bias, slope, y0, y1,
 // positions, pack): the tables of sg_gemm and sg_conv, for a plain result with at most half a vector of channels;

@@ -8,8 +8,7 @@ static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Numbers that sg_gemm and sg_conv share.
-static void put_tile(const Schedule *schedule, int64_t *c) {
+void put_tile(const Schedule *schedule, int64_t *c) {
   const ContractStage *core = &schedule->contract.core;
   const Node *y = core->node, *w = y->in[1];
   int64_t pixels = height_of(y) * width_of(y);

@@ -25,6 +25,7 @@ typedef struct Region {
 
 void schedule_pointwise(Schedule *schedule); // CONTRACT_POINTWISE, with or without a depthwise lead
 void schedule_dense(Schedule *schedule);
+void schedule_winograd(Schedule *schedule);
 void schedule_depthwise(Schedule *schedule);
 void schedule_depthwise_dx(Schedule *schedule);   // CONTRACT_DX
 void schedule_dense_dx(Schedule *schedule);       // CONTRACT_DX_DENSE
@@ -51,6 +52,9 @@ IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, i
 int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out);
 // The address of a table of integers.
 IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value, int n);
+
+// The numbers that the tables of sg_gemm, sg_conv and sg_winograd begin with, but for MICRO_XB.
+void put_tile(const Schedule *schedule, int64_t *c);
 
 // ---- tasks
 

@@ -1,0 +1,74 @@
+// Reference evaluator of convolution by Winograd's tiles, in double. Dilation d cuts the picture into d x d grids of
+// every d-th element; tiles lie on one of these.
+#include "compiler/ops/rules.h"
+#include "compiler/ops/winograd.h"
+
+typedef double Tile[WINOGRAD_MAX][WINOGRAD_MAX];
+
+// out = left * in * left', where left has the given number of rows.
+static void both_sides(const double (*left)[WINOGRAD_MAX], int rows, int t, Tile in, Tile out) {
+  Tile half;
+  for (int i = 0; i < rows; i++) {
+    for (int k = 0; k < t; k++) {
+      half[i][k] = 0;
+      for (int l = 0; l < t; l++) half[i][k] += left[i][l] * in[l][k];
+    }
+  }
+  for (int i = 0; i < rows; i++) {
+    for (int k = 0; k < rows; k++) {
+      out[i][k] = 0;
+      for (int l = 0; l < t; l++) out[i][k] += half[i][l] * left[k][l];
+    }
+  }
+}
+
+typedef struct Picture {
+  const float *data;
+  int64_t h, w, dilation;
+} Picture;
+
+// The elements of a tile from (y, x) on, 0 outside.
+static void read_tile(const Picture *p, int64_t y, int64_t x, int t, Tile out) {
+  for (int i = 0; i < t; i++) {
+    for (int k = 0; k < t; k++) {
+      int64_t iy = y + i * p->dilation, ix = x + k * p->dilation;
+      out[i][k] = iy >= 0 && iy < p->h && ix >= 0 && ix < p->w ? p->data[iy * p->w + ix] : 0;
+    }
+  }
+}
+
+void ref_conv2d_winograd(const RefArgs *args) {
+  const Node *node = args->node;
+  const int64_t *xd = node->in[0]->shape.dim, *yd = node->shape.dim;
+  int64_t channels = xd[1], padding = node_attr(node, "padding").i, dilation = node_attr(node, "dilation").i;
+  int t = (int)node->in[1]->shape.dim[2], m = t - 2;
+  double input[WINOGRAD_MAX][WINOGRAD_MAX], output[4][WINOGRAD_MAX];
+  winograd_matrices(m, input, NULL, output);
+  Arena *scratch = arena_new();
+  Tile *tiles = ARENA_ARRAY(scratch, Tile, channels);
+  // The first row and column of every tile; those of the grids 1 .. d - 1 follow d - 1 further.
+  for (int64_t i = 0, n = xd[0] * yd[2] * yd[3]; i < n; i++) {
+    int64_t image = i / (yd[2] * yd[3]), y = i / yd[3] % yd[2], x = i % yd[3];
+    if (y / dilation % m || x / dilation % m) continue;
+    for (int64_t c = 0; c < channels; c++) {
+      Picture picture = {args->in[0] + (image * channels + c) * xd[2] * xd[3], xd[2], xd[3], dilation};
+      Tile elements;
+      read_tile(&picture, y - padding, x - padding, t, elements);
+      both_sides(input, t, t, elements, tiles[c]);
+    }
+    for (int64_t o = 0; o < yd[1]; o++) {
+      Tile sum = {{0}}, result;
+      const float *weight = args->in[1] + o * channels * t * t;
+      for (int64_t c = 0; c < channels; c++) {
+        for (int k = 0; k < t * t; k++) sum[k / t][k % t] += tiles[c][k / t][k % t] * weight[c * t * t + k];
+      }
+      both_sides(output, m, t, sum, result);
+      float *plane = args->out + (image * yd[1] + o) * yd[2] * yd[3];
+      for (int k = 0; k < m * m; k++) {
+        int64_t oy = y + k / m * dilation, ox = x + k % m * dilation;
+        if (oy < yd[2] && ox < yd[3]) plane[oy * yd[3] + ox] = (float)result[k / m][k % m];
+      }
+    }
+  }
+  arena_free(scratch);
+}

@@ -1,0 +1,17 @@
+// Winograd's convolution of 3x3 kernels, F(m x m, 3 x 3): a tile of m x m results from (m + 2) x (m + 2) elements of
+// the picture costs one product for each of the latter. y = A' [(G g G') * (B' d B)] A, * element by element.
+//
+// Toom-Cook's construction (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015) at the points
+// 0, 1, -1 and infinity for m = 2; 0, +-sqrt(1/2), +-sqrt(2) and infinity for m = 4. Of the usual choices these round
+// least (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution", 2020).
+#ifndef SG_WINOGRAD_H
+#define SG_WINOGRAD_H
+
+enum { WINOGRAD_MAX = 6 };
+
+// The three matrices for m = 2 or 4, with t = m + 2. Those not wanted may be NULL.
+void winograd_matrices(int m, double input[WINOGRAD_MAX][WINOGRAD_MAX], // B' [t, t]
+                       double filter[WINOGRAD_MAX][3],                  // G [t, 3]
+                       double output[4][WINOGRAD_MAX]);                 // A' [m, t]
+
+#endif

@@ -1,0 +1,101 @@
+// Winograd: dense 3x3 convolutions of blocked values with stride 1 take Winograd's tiles where these need clearly fewer
+// operations. Their weights are transformed by a product with a constant matrix, once after loading in inference.
+#include "compiler/ops/winograd.h"
+#include "compiler/ops/build.h"
+#include "compiler/pass/layout.h"
+#include "compiler/pass/pass.h"
+#include "compiler/pass/rewrite.h"
+
+// What a tile costs besides its products, in vector operations for each channel block it reads and writes: sums of the
+// transforms, loads and stores. And the share of the direct convolution's operations below which a change pays.
+typedef struct TileCost {
+  int m;
+  double input, output;
+} TileCost;
+static const TileCost tile_costs[] = {{4, 240, 170}, {2, 64, 44}};
+static const double PAYS_BELOW = 0.75;
+
+static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
+
+static bool is_candidate(const Node *node) {
+  if (node->op != OP_conv2d || conv_kind(node) != CONV_DENSE || node->in[1]->op != OP_relayout) return false;
+  Shape weight = node->in[1]->shape;
+  return weight.dim[2] == 3 && weight.dim[3] == 3 && conv_attrs(node).stride == 1 && is_blocked(node) &&
+         is_blocked(node->in[0]);
+}
+
+// Pairs of a result and a kernel element along an axis that read inside the picture.
+static int64_t count_taps(int64_t in, int64_t out, ConvAttrs attrs) {
+  int64_t n = 0;
+  for (int64_t y = 0; y < out; y++) {
+    for (int k = 0; k < 3; k++) {
+      int64_t at = y - attrs.padding + k * attrs.dilation;
+      n += at >= 0 && at < in;
+    }
+  }
+  return n;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static int64_t count_tiles(int64_t out, int64_t dilation, int m) {
+  return dilation * ceil_div(ceil_div(out, dilation), m);
+}
+
+// The m that computes the convolution in the fewest operations, or 0 for the direct way.
+static int choose(const Node *conv) {
+  const int64_t *x = conv->in[0]->shape.dim, *y = conv->shape.dim;
+  ConvAttrs attrs = conv_attrs(conv);
+  double in = (double)x[1], out = (double)y[1];
+  double least = PAYS_BELOW * in * out * (double)(count_taps(x[2], y[2], attrs) * count_taps(x[3], y[3], attrs));
+  int best = 0;
+  for (size_t i = 0; i < sizeof tile_costs / sizeof *tile_costs; i++) {
+    const TileCost *cost = &tile_costs[i];
+    int t = cost->m + 2;
+    double tiles = (double)(count_tiles(y[2], attrs.dilation, cost->m) * count_tiles(y[3], attrs.dilation, cost->m));
+    double work = tiles * (t * t * in * out + cost->input * in + cost->output * out);
+    if (work < least) least = work, best = cost->m;
+  }
+  return best;
+}
+
+// G g G' of every kernel, as the product of a row of nine elements with a matrix of 9 x t * t.
+static Node *transformed(Graph *graph, Node *weight, int m) {
+  double filter[WINOGRAD_MAX][3];
+  winograd_matrices(m, NULL, filter, NULL);
+  int t = m + 2;
+  float *matrix = ARENA_ARRAY(graph->arena, float, 9 * t * t);
+  for (int k = 0; k < 9; k++) {
+    for (int i = 0; i < t * t; i++) matrix[k * t * t + i] = (float)(filter[i / t][k / 3] * filter[i % t][k % 3]);
+  }
+  int64_t o = weight->shape.dim[0], c = weight->shape.dim[1];
+  Node *rows = graph_reshape(graph, weight, SHAPE(o * c, 9));
+  Node *product = build_matmul(graph, rows, graph_constant(graph, SHAPE(9, t * t), matrix), false, false);
+  return graph_reshape(graph, product, SHAPE(o, c, t, t));
+}
+
+static Node *rewrite(void *context, Graph *graph, Node *conv) {
+  int m = is_candidate(conv) ? choose(conv) : 0;
+  if (!m) return NULL;
+  (void)context;
+  Node *packed = conv->in[1];
+  int first = graph->n_nodes;
+  Node *weight = transformed(graph, packed->in[0], m);
+  Node *other = graph_add(graph, OP_relayout, &weight, 1, NULL);
+  other->layout = packed->layout;
+  for (int i = first; i < graph->n_nodes; i++) graph->nodes[i]->is_setup = packed->is_setup;
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_conv2d_winograd, "padding")].i = conv_attrs(conv).padding;
+  attrs[op_attr_index(OP_conv2d_winograd, "dilation")].i = conv_attrs(conv).dilation;
+  Node *result = graph_add(graph, OP_conv2d_winograd, (Node *[]){conv->in[0], other}, 2, attrs);
+  result->layout = conv->layout;
+  result->is_setup = conv->is_setup;
+  return result;
+}
+
+bool pass_winograd(const PassContext *context, Graph *graph) {
+  if (context->target->kind != TARGET_CPU || context->exact) return false;
+  if (!graph_rewrite(graph, rewrite, NULL)) return false;
+  layout_mark_views(graph, false);
+  return true;
+}
