@@ -53,6 +53,14 @@ Node *build_pad_axis(Graph *graph, Node *x, int axis, int64_t before, int64_t af
   return graph_add(graph, OP_pad, &x, 1, attrs);
 }
 
+Node *build_pad_picture(Graph *graph, Node *x, int64_t padding) {
+  if (!padding) return x;
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_pad, "before")].ints = SHAPE(0, 0, padding, padding);
+  attrs[op_attr_index(OP_pad, "after")].ints = SHAPE(0, 0, padding, padding);
+  return graph_add(graph, OP_pad, &x, 1, attrs);
+}
+
 Node *build_flip(Graph *graph, Node *x, int axis) {
   if (x->shape.dim[axis] == 1) return x;
   AttrValue attrs[OP_MAX_ATTRS] = {0};

@@ -18,6 +18,7 @@ Node *build_broadcast(Graph *graph, Node *x, Shape shape);
 Node *build_concat(Graph *graph, Node *const *parts, int n, int axis);
 // `before` and `after` zeros along one axis; x itself if both are 0.
 Node *build_pad_axis(Graph *graph, Node *x, int axis, int64_t before, int64_t after);
+Node *build_pad_picture(Graph *graph, Node *x, int64_t padding); // zeros around [N, C, H, W]; x itself for 0
 Node *build_flip(Graph *graph, Node *x, int axis);
 Node *build_max(Graph *graph, Node *x, int axis); // keeps the axis
 Node *build_cumsum(Graph *graph, Node *x, int axis, bool is_reverse);

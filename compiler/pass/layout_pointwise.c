@@ -2,6 +2,7 @@
 //
 // The kernels of pointwise convolutions are matrix products over all pixels; borders would take them to the slower
 // kernels of larger windows. U-Net bridges inherited from AdaBins are padded like this.
+#include "compiler/ops/build.h"
 #include "compiler/pass/layout.h"
 
 static bool is_padded_pointwise(const Node *node) {
@@ -18,10 +19,7 @@ static Node *pad_result(Graph *graph, Node *node) {
   attrs[op_attr_index(OP_conv2d, "padding")].i = 0;
   graph_at(graph, node);
   Node *inner = graph_add(graph, OP_conv2d, node->in, 2, attrs);
-  AttrValue pad[OP_MAX_ATTRS] = {0};
-  pad[op_attr_index(OP_pad, "before")].ints = SHAPE(0, 0, padding, padding);
-  pad[op_attr_index(OP_pad, "after")].ints = SHAPE(0, 0, padding, padding);
-  Node *outer = graph_add(graph, OP_pad, &inner, 1, pad);
+  Node *outer = build_pad_picture(graph, inner, padding);
   inner->is_setup = outer->is_setup = node->is_setup;
   inner->name = outer->name = node->name;
   return outer;

@@ -37,6 +37,7 @@ typedef bool PassFn(const PassContext *context, Graph *graph);
   PASS(algebra, "neutral elements, double negation, reshape of reshape, ...")                                          \
   PASS(affine, "per-channel scale and shift after a convolution into its weight and bias (batch norm at inference)")   \
   PASS(interp, "a pointwise convolution after a resize moved before it")                                               \
+  PASS(compose, "pointwise convolutions one after another become one")                                                 \
   PASS(cse, "equal nodes become one")                                                                                  \
   PASS(dce, "nodes that nothing needs are dropped")                                                                    \
   PASS(shard, "one device's share of the batch, with all-reduces where sums over the batch become whole")              \
