@@ -135,10 +135,12 @@ static void put_json(const Account *account, Text *out) {
 
 // What ptxas says that each kernel takes; the kernel cache remembers it.
 static ExitCode find_resources(const Cli *cli, Account *account, Arena *arena) {
-  CudaCode code = {account->target->compute, false};
+  CudaCode code;
   CudaImages *images = NULL;
   CudaResources *resources = NULL;
-  Status status = cuda_images_load(account->program->source, account->program->cc_flags, code, NULL, NULL, &images);
+  Status status = cuda_code_exact(account->target->compute, false, &code);
+  if (!status)
+    status = cuda_images_load(account->program->source, account->program->cc_flags, code, sgc_notice, NULL, &images);
   if (status) return cli_status(cli, status);
   int n = cuda_images_resources(images, arena, &resources);
   account->resources = strmap_new(arena);
