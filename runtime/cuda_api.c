@@ -152,10 +152,15 @@ static Status open_library(CudaLibrary number) {
 }
 
 Status cuda_api_open(CudaLibrary library, const CudaApi **out) {
+  const char *stated = getenv(libraries[library].variable);
+  *out = NULL;
+  if (stated && !strcmp(stated, "none"))
+    return status_make(EXIT_DEVICE, "the %s is left out: %s is none", libraries[library].name,
+                       libraries[library].variable);
   pthread_mutex_lock(&lock);
   Status status = paths[library] ? STATUS_OK : open_library(library);
   pthread_mutex_unlock(&lock);
-  *out = status ? NULL : &functions;
+  if (!status) *out = &functions;
   return status;
 }
 

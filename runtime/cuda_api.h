@@ -225,8 +225,9 @@ typedef struct CudaApi {
 } CudaApi;
 
 // Opens the library on the first call of the process: the file that SGC_CUDA, SGC_NVRTC, SGC_CUBLASLT or SGC_NCCL
-// names, or the first in the usual places. Its functions are in *out; those of other libraries are NULL until these are
-// opened. EXIT_DEVICE says what is missing, where it was looked for, and the remedy. Of any thread.
+// names ("none": as if there were none), or the first in the usual places. Its functions are in *out; those of other
+// libraries are NULL until these are opened. EXIT_DEVICE says what is missing, where it was looked for, and the remedy.
+// Of any thread.
 Status cuda_api_open(CudaLibrary library, const CudaApi **out);
 // The file that the opened library came from; "" before.
 const char *cuda_api_path(CudaLibrary library);

@@ -9,6 +9,7 @@ expect 5 'SGC_CUDA names: .*nowhere' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGRUN"
 expect 5 'SGC_CUDA names: .*nowhere' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGC" compile tiny.net --target=cuda
 expect 0 'driver  *cannot open' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGC" doctor
 expect 5 'lacks .cuInit.*SGC_CUDA' env SGC_CUDA=libm.so.6 "$SGRUN" bench tiny.net --device cuda
+expect 0 'cublaslt  *the cuBLASLt is left out: SGC_CUBLASLT is none' env SGC_CUBLASLT=none "$SGC" doctor
 expect 2 "no device 'gpu0'; there are cpu, cuda" "$SGRUN" bench tiny.net --device gpu0
 expect 2 'do not run on --device cpu' "$SGRUN" bench tiny.net --device cpu --target=cuda:sm_80
 expect 2 "no target 'cuda:sm_79'" "$SGC" compile tiny.net --target=cuda:sm_79
