@@ -124,6 +124,8 @@ static _Noreturn void become_rank(const Ranks *ranks, int i, bool is_resume, pid
   if (getppid() != parent) _exit(EXIT_PEER);
   setpgid(0, 0); // Ctrl-C of the terminal comes through the parent, once
   signal(SIGTTOU, SIG_IGN);
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
   setenv("SGRUN_CHILD", "1", 1);
   set_number("RANK", ranks->first + i);
   set_number("WORLD_SIZE", ranks->size);
@@ -176,8 +178,9 @@ typedef struct Round {
   bool may_restart;
 } Round;
 
-static void note_end(Ranks *ranks, int i, int code, Round *round) {
+static void note_end(Ranks *ranks, int i, int code, bool is_told, Round *round) {
   int rank = ranks->first + i;
+  if (code < 0 && is_told) code = EXIT_INTERRUPTED; // asked to stop before it had anything to save
   if (code < 0) cli_say(ranks->cli, "rank %d (process %d) was ended by signal %d", rank, ranks->child[i], -code);
   bool is_peer = code < 0 || code == EXIT_PEER || code == EXIT_BUG;
   if (!code) return;
@@ -199,7 +202,7 @@ static Round wait_all(Ranks *ranks, const volatile sig_atomic_t *stop) {
         left++;
         continue;
       }
-      if (!is_killed || code_of(status) >= 0) note_end(ranks, i, code_of(status), &round);
+      if (!is_killed || code_of(status) >= 0) note_end(ranks, i, code_of(status), is_told, &round);
       ranks->child[i] = 0;
       if (round.code && !failed_at) failed_at = clock_seconds();
     }

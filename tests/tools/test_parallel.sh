@@ -101,6 +101,14 @@ kill -INT $pid
 ended 'asked to stop' $pid 75
 says 'asked to stop' err 'saved after step'
 
+# The same before there is anything to save: one machine waits for the other, which never comes.
+$train -o early --machines 2 --meet 127.0.0.1:29517 >out 2>err &
+pid=$!
+for _ in $(seq 200); do [ -n "$(child $pid 1)" ] && break || sleep 0.05; done
+sleep 0.2
+kill -INT $pid
+ended 'asked to stop early' $pid 75
+
 if [ -n "$mpi" ]; then
   $mpi -n 3 $long -e 400 -o mpi --timeout 3 >out 2>err &
   pid=$!
