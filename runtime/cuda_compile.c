@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/file.h"
 #include "runtime/cuda_api.h"
 #include "runtime/kernel_build.h"
 
@@ -82,19 +81,6 @@ Status cuda_code_exact(int compute, bool is_ptx, CudaCode *out) {
 
 // ---- compiling ------------------------------------------------------------------------------------------------------
 
-// The headers (cuda_fp16.h, mma.h) that lie beside the library: ../include of its directory.
-static void add_headers(Command *command) {
-  const char *path = cuda_api_path(CUDA_NVRTC), *slash = strrchr(path, '/');
-  char *directory;
-  if (!slash) return;
-  if (asprintf(&directory, "%.*s/../include", (int)(slash - path), path) < 0) BUG("out of memory");
-  if (file_is_directory(directory)) {
-    command_add(command, "-I");
-    command_add(command, directory);
-  }
-  free(directory);
-}
-
 static Command compile_options(const char *flags, CudaCode code, bool is_verbose) {
   Command options = {0};
   char architecture[64];
@@ -102,7 +88,6 @@ static Command compile_options(const char *flags, CudaCode code, bool is_verbose
   command_add(&options, architecture);
   command_add_words(&options, flags ? flags : "");
   if (is_verbose && !code.is_ptx) command_add(&options, "--ptxas-options=-v");
-  add_headers(&options);
   return options;
 }
 
