@@ -1,6 +1,4 @@
 // CUDA run: a sequence's steps put into streams, captured into a graph, replayed, or timed one by one.
-#include <string.h>
-
 #include "runtime/cuda_gemm.h"
 
 // ---- single steps ---------------------------------------------------------------------------------------------------
@@ -10,7 +8,7 @@ static Status put_all_reduce(CudaDevice *cuda, const CudaStep *ready) {
   Collective *collective = cuda->device.collective;
   CudaAddress from = ready->args[0], to = ready->args[1];
   if (collective) {
-    bool is_max = !strcmp(step->symbol, "max");
+    bool is_max = step->symbol[0] == 'm';
     return collective->all_reduce(collective, is_max, (const float *)(uintptr_t)from, (float *)(uintptr_t)to,
                                   step->n_tasks, ready->stream);
   }
