@@ -12,13 +12,13 @@ typedef enum Precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16, PRECISIO
 
 typedef struct Target {
   TargetKind kind;
-  const char *name;     // "cpu-avx2-8", "reference"
+  const char *name;     // "cpu-avx2-8", "reference", "cuda-sm_80", "cuda-sm_80-f16"
   int vector;           // floats a vector, also the block of NCHWc: 4, 8 or 16
   int queues;           // that steps may run on side by side, up to MAX_QUEUES of the plan
-  int registers;        // vector registers: 16 or 32
-  int64_t l1, l2;       // bytes of data cache a core
+  int registers;        // vector registers: 16 or 32; CUDA: those that a thread may have
+  int64_t l1, l2;       // bytes of data cache a core; CUDA: l1 is the shared memory that a block may ask for
   const char *cc_flags; // for the host's cc, or NVRTC
-  int compute;          // CUDA: compute capability times ten, 75 ..; values stay row by row, vectors are one float
+  int compute;          // CUDA: compute capability times ten, from 61 on; values stay row by row, vectors are one float
   Precision precision;
 } Target;
 

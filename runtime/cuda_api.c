@@ -37,7 +37,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static CudaApi functions;
 static char *paths[CUDA_LIBRARIES]; // of what is open
 
-const char *cuda_api_variable(CudaLibrary library) { return libraries[library].variable; }
 const char *cuda_api_name(CudaLibrary library) { return libraries[library].name; }
 
 const char *cuda_api_path(CudaLibrary library) {
@@ -136,9 +135,11 @@ static Status open_library(CudaLibrary number) {
     return status_make(EXIT_DEVICE, "cannot open the %s that %s names: %s", library->name, library->variable,
                        dlerror());
   if (!handle)
-    return status_make(EXIT_DEVICE,
-                       "no %s found (%s in the loader's path, $CUDA_HOME, /usr/local/cuda): %s, or name its file in %s",
-                       library->name, library->files[0], library->remedy, library->variable);
+    return status_make(
+        EXIT_DEVICE,
+        "no %s found (%s in the loader's path, $CUDA_HOME, $CUDA_PATH, /usr/local/cuda, /opt/cuda, pip's "
+        "packages): %s, or name its file in %s",
+        library->name, library->files[0], library->remedy, library->variable);
   char *path = path_of(handle);
   Status status = take_functions(number, handle, path);
   if (status) {
@@ -151,10 +152,15 @@ static Status open_library(CudaLibrary number) {
 }
 
 Status cuda_api_open(CudaLibrary library, const CudaApi **out) {
+  const char *stated = getenv(libraries[library].variable);
+  *out = NULL;
+  if (stated && !strcmp(stated, "none"))
+    return status_make(EXIT_DEVICE, "the %s is left out: %s is none", libraries[library].name,
+                       libraries[library].variable);
   pthread_mutex_lock(&lock);
   Status status = paths[library] ? STATUS_OK : open_library(library);
   pthread_mutex_unlock(&lock);
-  *out = status ? NULL : &functions;
+  if (!status) *out = &functions;
   return status;
 }
 

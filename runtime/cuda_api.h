@@ -64,15 +64,12 @@ typedef struct NcclId {
   X(CUDA_NOT_READY, 600, CUDA_ERROR_NOT_READY)                                                                         \
   X(CUDA_FIRST_FAULT, 700, CUDA_ERROR_ILLEGAL_ADDRESS)                                                                 \
   X(CUDA_LAST_FAULT, 719, CUDA_ERROR_LAUNCH_FAILED)                                                                    \
-  X(CUDA_ATTRIBUTE_WARP, 10, CU_DEVICE_ATTRIBUTE_WARP_SIZE)                                                            \
   X(CUDA_ATTRIBUTE_MULTIPROCESSORS, 16, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)                                      \
   X(CUDA_ATTRIBUTE_COMPUTE_MAJOR, 75, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)                                    \
   X(CUDA_ATTRIBUTE_COMPUTE_MINOR, 76, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)                                    \
   X(CUDA_ATTRIBUTE_SHARED_OPTIN, 97, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)                            \
   X(CUDA_FUNCTION_MAX_THREADS, 0, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK)                                             \
   X(CUDA_FUNCTION_SHARED, 1, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)                                                      \
-  X(CUDA_FUNCTION_LOCAL, 3, CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES)                                                        \
-  X(CUDA_FUNCTION_REGISTERS, 4, CU_FUNC_ATTRIBUTE_NUM_REGS)                                                            \
   X(CUDA_FUNCTION_DYNAMIC_SHARED, 8, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)                                  \
   X(CUDA_STREAM_NON_BLOCKING, 1, CU_STREAM_NON_BLOCKING)                                                               \
   X(CUDA_EVENT_DEFAULT, 0, CU_EVENT_DEFAULT)                                                                           \
@@ -81,7 +78,6 @@ typedef struct NcclId {
   X(CUDA_JIT_ERROR_LOG, 5, CU_JIT_ERROR_LOG_BUFFER)                                                                    \
   X(CUDA_JIT_ERROR_LOG_BYTES, 6, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)                                                   \
   X(NVRTC_OK, 0, NVRTC_SUCCESS)                                                                                        \
-  X(NVRTC_FAILED_COMPILATION, 6, NVRTC_ERROR_COMPILATION)                                                              \
   X(BLAS_OK, 0, CUBLAS_STATUS_SUCCESS)                                                                                 \
   X(BLAS_UNSUPPORTED, 15, CUBLAS_STATUS_NOT_SUPPORTED)                                                                 \
   X(BLAS_COMPUTE_F32, 68, CUBLAS_COMPUTE_32F)                                                                          \
@@ -89,8 +85,6 @@ typedef struct NcclId {
   X(BLAS_COMPUTE_F16, 74, CUBLAS_COMPUTE_32F_FAST_16F)                                                                 \
   X(BLAS_COMPUTE_BF16, 75, CUBLAS_COMPUTE_32F_FAST_16BF)                                                               \
   X(BLAS_R32F, 0, CUDA_R_32F)                                                                                          \
-  X(BLAS_R16F, 2, CUDA_R_16F)                                                                                          \
-  X(BLAS_R16BF, 14, CUDA_R_16BF)                                                                                       \
   X(BLAS_PLAIN, 0, CUBLAS_OP_N)                                                                                        \
   X(BLAS_TRANSPOSED, 1, CUBLAS_OP_T)                                                                                   \
   X(BLAS_DESC_TRANSA, 3, CUBLASLT_MATMUL_DESC_TRANSA)                                                                  \
@@ -101,8 +95,6 @@ typedef struct NcclId {
   X(BLAS_EPILOGUE_RELU, 2, CUBLASLT_EPILOGUE_RELU)                                                                     \
   X(BLAS_EPILOGUE_BIAS, 4, CUBLASLT_EPILOGUE_BIAS)                                                                     \
   X(BLAS_EPILOGUE_RELU_BIAS, 6, CUBLASLT_EPILOGUE_RELU_BIAS)                                                           \
-  X(BLAS_EPILOGUE_GELU, 32, CUBLASLT_EPILOGUE_GELU)                                                                    \
-  X(BLAS_EPILOGUE_GELU_BIAS, 36, CUBLASLT_EPILOGUE_GELU_BIAS)                                                          \
   X(BLAS_LAYOUT_BATCH, 5, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT)                                                          \
   X(BLAS_LAYOUT_STRIDE, 6, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET)                                                \
   X(BLAS_PREFER_WORKSPACE, 1, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)                                                \
@@ -232,13 +224,13 @@ typedef struct CudaApi {
 #undef CUDA_FUNCTION
 } CudaApi;
 
-// Opens the library on the first call of the process; its functions in *out (those of other libraries are NULL until
-// these are opened). EXIT_DEVICE says what is missing, where it was looked for, and the remedy. Of any thread.
+// Opens the library on the first call of the process: the file that SGC_CUDA, SGC_NVRTC, SGC_CUBLASLT or SGC_NCCL
+// names ("none": as if there were none), or the first in the usual places. Its functions are in *out; those of other
+// libraries are NULL until these are opened. EXIT_DEVICE says what is missing, where it was looked for, and the remedy.
+// Of any thread.
 Status cuda_api_open(CudaLibrary library, const CudaApi **out);
 // The file that the opened library came from; "" before.
 const char *cuda_api_path(CudaLibrary library);
-// The variable of the environment that names the file: "SGC_CUDA", "SGC_NVRTC", "SGC_CUBLASLT", "SGC_NCCL".
-const char *cuda_api_variable(CudaLibrary library);
 const char *cuda_api_name(CudaLibrary library); // for people: "CUDA driver" ...
 
 // An error of the driver as a Status (EXIT_DEVICE): "WHAT: ILLEGAL_ADDRESS (an illegal memory access ...)"; OK of OK.

@@ -135,14 +135,6 @@ static const KernelUnit *unit_at(const Load *load, const Job *job, int line) {
   return &load->units.unit[job->list[0]];
 }
 
-static int first_lines(const char *text, int lines) {
-  const char *at = text;
-  while (lines-- > 0 && *at) at += strcspn(at, "\n") + (strchr(at, '\n') != NULL);
-  int n = (int)(at - text);
-  while (n > 0 && text[n - 1] == '\n') n--;
-  return n;
-}
-
 // Leaves the source where it can be looked at: in the cache, which forgets it after a day, else nowhere.
 static char *keep_source(const Job *job, const char *directory) {
   char *path = NULL;
@@ -172,7 +164,7 @@ static Status refusal(const Load *load, const Job *job, const char *directory) {
   Status status = status_make(EXIT_DEVICE, "the kernel '%s' (%s) does not compile for %s_%d: %s%s%s%s%s%.*s",
                               unit->symbol, text_get(&about), load->code.is_ptx ? "compute" : "sm", load->code.compute,
                               status_message(job->status), kept ? " (source kept in '" : "", kept ? kept : "",
-                              kept ? "')" : "", *shown ? "\n" : "", first_lines(shown, LOG_LINES), shown);
+                              kept ? "')" : "", *shown ? "\n" : "", text_head(shown, LOG_LINES), shown);
   free(kept);
   text_free(&about);
   return status;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/file.h"
 #include "runtime/cuda_api.h"
 #include "runtime/kernel_build.h"
 
@@ -39,14 +38,14 @@ Status cuda_compiler_version(Text *out) {
   return STATUS_OK;
 }
 
-static Status none_so_old(int compute, const int *known, int n) {
+static Status not_known(int compute, const int *known, int n) {
   Text list = {0}, version = {0};
   status_free(cuda_compiler_version(&version));
   for (int i = 0; i < n; i++) text_printf(&list, "%ssm_%d", i ? ", " : "", known[i]);
-  Status status = status_make(EXIT_DEVICE,
-                              "NVRTC %s makes code for %s, but not for sm_%d: name an older NVRTC in SGC_NVRTC "
-                              "(that of CUDA 12.9 still makes code for sm_50 to sm_70)",
-                              text_get(&version), text_get(&list), compute);
+  bool is_old = n > 0 && compute < known[0];
+  Status status = status_make(EXIT_DEVICE, "NVRTC %s makes code for %s, but not for sm_%d: name %s in SGC_NVRTC%s",
+                              text_get(&version), text_get(&list), compute, is_old ? "an older one" : "a newer one",
+                              is_old ? " (that of CUDA 12.9 still makes code for sm_50 to sm_70)" : "");
   text_free(&list);
   text_free(&version);
   return status;
@@ -62,26 +61,25 @@ Status cuda_code_choose(int compute, CudaCode *out) {
   Status status = cuda_architectures(arena, &known, &n);
   for (int i = 0; i < n; i++)
     if (known[i] <= compute) best = known[i];
-  if (!status && !best) status = none_so_old(compute, known, n);
+  if (!status && !best) status = not_known(compute, known, n);
   *out = (CudaCode){best, wants_ptx || best != compute};
   arena_free(arena);
   return status;
 }
 
-// ---- compiling ------------------------------------------------------------------------------------------------------
-
-// The headers (cuda_fp16.h, mma.h) that lie beside the library: ../include of its directory.
-static void add_headers(Command *command) {
-  const char *path = cuda_api_path(CUDA_NVRTC), *slash = strrchr(path, '/');
-  char *directory;
-  if (!slash) return;
-  if (asprintf(&directory, "%.*s/../include", (int)(slash - path), path) < 0) BUG("out of memory");
-  if (file_is_directory(directory)) {
-    command_add(command, "-I");
-    command_add(command, directory);
-  }
-  free(directory);
+Status cuda_code_exact(int compute, bool is_ptx, CudaCode *out) {
+  Arena *arena = arena_new();
+  int *known = NULL, n = 0;
+  bool is_known = false;
+  Status status = cuda_architectures(arena, &known, &n);
+  for (int i = 0; i < n; i++) is_known |= known[i] == compute;
+  if (!status && !is_known) status = not_known(compute, known, n);
+  *out = (CudaCode){compute, is_ptx};
+  arena_free(arena);
+  return status;
 }
+
+// ---- compiling ------------------------------------------------------------------------------------------------------
 
 static Command compile_options(const char *flags, CudaCode code, bool is_verbose) {
   Command options = {0};
@@ -90,7 +88,6 @@ static Command compile_options(const char *flags, CudaCode code, bool is_verbose
   command_add(&options, architecture);
   command_add_words(&options, flags ? flags : "");
   if (is_verbose && !code.is_ptx) command_add(&options, "--ptxas-options=-v");
-  add_headers(&options);
   return options;
 }
 

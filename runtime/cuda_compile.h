@@ -22,6 +22,10 @@ Status cuda_architectures(Arena *arena, int **out, int *out_n);
 // knows none so old; EXIT_USAGE for another value of SGC_CUDA_CODE.
 Status cuda_code_choose(int compute, CudaCode *out);
 
+// Code of just that architecture, whatever the environment says. EXIT_DEVICE, naming those that NVRTC makes code for,
+// if it is none of them.
+Status cuda_code_exact(int compute, bool is_ptx, CudaCode *out);
+
 // NVRTC's version, such as "13.0"; in `out`. EXIT_DEVICE if there is none.
 Status cuda_compiler_version(Text *out);
 

@@ -143,6 +143,7 @@ typedef struct CudaSequence {
   int n_events, cap_events;
   int n_runs;
   bool is_sent, has_collective, cannot_capture;
+  bool is_broken_off; // its last run was not put whole: its queues do not end in queue 0
   CudaGraphExec graph;
   const Collective *graph_collective; // that the graph was captured with
 } CudaSequence;

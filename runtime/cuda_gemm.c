@@ -5,8 +5,6 @@
 #include "runtime/cuda_gemm.h"
 
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 static Status blas_check(const CudaDevice *cuda, BlasResult result, const char *what) {
   if (result == BLAS_OK) return STATUS_OK;
@@ -16,10 +14,7 @@ static Status blas_check(const CudaDevice *cuda, BlasResult result, const char *
 
 BlasHandle cuda_blas(CudaDevice *cuda) {
   const CudaApi *api;
-  const char *stated = getenv("SGC_CUBLASLT");
   if (cuda->blas || cuda->has_no_blas) return cuda->blas;
-  cuda->has_no_blas = true;
-  if (stated && !strcmp(stated, "none")) return NULL;
   Status status = cuda_api_open(CUDA_BLAS, &api);
   if (!status) status = blas_check(cuda, cuda->api->cublasLtCreate(&cuda->blas), "opening it");
   cuda->has_no_blas = status != STATUS_OK;

@@ -15,7 +15,7 @@ typedef struct CudaGemm {
   int n_ways; // 0 where the library has none
 } CudaGemm;
 
-// The device's handle of the library, made on first use; NULL where there is no cuBLASLt or SGC_CUBLASLT is "none".
+// The device's handle of the library, made on first use; NULL where there is no cuBLASLt.
 BlasHandle cuda_blas(CudaDevice *cuda);
 // EXIT_DEVICE where the library refuses; cuda_gemm_end ends it always. For workspaces of CUDA_GEMM_WORKSPACE bytes.
 Status cuda_gemm_begin(CudaDevice *cuda, const Gemm *gemm, CudaGemm *out);

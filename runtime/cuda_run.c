@@ -176,6 +176,7 @@ Status cuda_run(Device *device, void *run, double *seconds) {
   CudaSequence *sequence = run;
   TRY(cuda_enter(cuda));
   cuda->under_way = sequence->program->name;
+  sequence->is_broken_off = true;
   bool moves = sequence->n_inputs > 0;
   if (moves && !sequence->is_sent) TRY(cuda_send(device, sequence));
   if (moves) TRY(take_inputs(cuda, sequence));
@@ -188,6 +189,7 @@ Status cuda_run(Device *device, void *run, double *seconds) {
     bool is_first = !sequence->n_runs && !cuda->device.collective;
     TRY(put_all(cuda, sequence, is_first || cuda->is_synchronous, seconds));
   }
+  sequence->is_broken_off = false;
   sequence->n_runs++;
   if (!moves) return STATUS_OK;
   return cuda_check(cuda, cuda->api->cuEventSynchronize(sequence->sent), "sending inputs");

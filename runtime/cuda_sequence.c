@@ -263,12 +263,20 @@ Status cuda_prepare(Device *device, const SequencePlan *plan, void **out) {
   return status;
 }
 
+// What was put of a run that broke off ends before its kernels and its memory go.
+static void wait_for_rest(CudaDevice *cuda) {
+  for (int q = 0; q < CUDA_QUEUES; q++)
+    if (cuda->queue[q]) status_free(cuda_wait(cuda, cuda->queue[q]));
+  status_free(cuda_wait(cuda, cuda->receives));
+}
+
 void cuda_drop(Device *device, void *dropped) {
   CudaDevice *cuda = cuda_of(device);
   CudaSequence *sequence = dropped;
   if (!sequence) return;
   status_free(cuda_enter(cuda));
   if (sequence->is_sent) cuda->api->cuStreamSynchronize(cuda->sends); // inputs of a run that never came
+  if (sequence->is_broken_off) wait_for_rest(cuda);
   if (sequence->graph) cuda->api->cuGraphExecDestroy(sequence->graph);
   for (int i = 0; i < sequence->n_steps; i++)
     if (sequence->step[i].gemm) cuda_gemm_end(cuda, sequence->step[i].gemm);

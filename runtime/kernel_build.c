@@ -105,15 +105,6 @@ static void run_start(Run *run, const char *directory, const char *name) {
   if (fd >= 0) close(fd);
 }
 
-// The first lines of a text.
-static int head_size(const char *text, int lines) {
-  const char *at = text;
-  while (lines-- > 0 && *at) at += strcspn(at, "\n") + (strchr(at, '\n') != NULL);
-  int n = (int)(at - text);
-  while (n > 0 && text[n - 1] == '\n') n--;
-  return n;
-}
-
 static Status run_finish(Run *run, const char *directory) {
   Status status = STATUS_OK;
   const char *compiler = run->command.word[0];
@@ -129,7 +120,7 @@ static Status run_finish(Run *run, const char *directory) {
                              WTERMSIG(ended), directory);
       else
         status = status_make(EXIT_DEVICE, "the C compiler '%s' failed (source kept in '%s')%s%.*s", compiler, directory,
-                             log.size ? ":\n" : "", head_size(text_get(&log), LOG_LINES), text_get(&log));
+                             log.size ? ":\n" : "", text_head(text_get(&log), LOG_LINES), text_get(&log));
       text_free(&log);
     }
   }

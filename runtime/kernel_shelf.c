@@ -26,6 +26,12 @@ static bool is_kept(const char *name) {
   return has_end(name, SHELF_CPU) || has_end(name, SHELF_CUDA) || has_end(name, SHELF_CHOICE);
 }
 
+// What a process that was killed while it wrote a bundle has left (see FileWriter).
+static bool is_unfinished(const char *name) {
+  size_t size = strlen(name);
+  return size > HASH_TEXT - 1 && !strncmp(name + HASH_TEXT - 1, ".kernels.", 9) && !strcmp(name + size - 4, ".tmp");
+}
+
 void shelf_path(const char *directory, Hash context, Hash content, const char *end, Text *out) {
   text_printf(out, "%s/%016" PRIx64 "%016" PRIx64 "%s", directory, context.high, content.high, end);
 }
@@ -67,7 +73,8 @@ Status kernel_cache_clear(void) {
       if (asprintf(&build, "%s/%s", text_get(&directory), entry->d_name) < 0) BUG("out of memory");
       kernel_build_remove(build);
       free(build);
-    } else if (is_kept(entry->d_name) && unlinkat(dirfd(listing), entry->d_name, 0) && errno != ENOENT) {
+    } else if ((is_kept(entry->d_name) || is_unfinished(entry->d_name)) && unlinkat(dirfd(listing), entry->d_name, 0) &&
+               errno != ENOENT) {
       status = status_make(EXIT_DATA, "cannot remove '%s' from '%s': %s", entry->d_name, text_get(&directory),
                            strerror(errno));
     }
@@ -103,7 +110,10 @@ void shelf_tidy(const char *directory) {
   for (struct dirent *entry; (entry = readdir(listing));) {
     struct stat info;
     if (fstatat(dirfd(listing), entry->d_name, &info, AT_SYMLINK_NOFOLLOW)) continue;
-    if (!strncmp(entry->d_name, SHELF_BUILD, strlen(SHELF_BUILD)) && time(NULL) - info.st_mtime > FORGOTTEN) {
+    bool is_forgotten = time(NULL) - info.st_mtime > FORGOTTEN;
+    if (is_unfinished(entry->d_name)) {
+      if (is_forgotten) unlinkat(dirfd(listing), entry->d_name, 0);
+    } else if (!strncmp(entry->d_name, SHELF_BUILD, strlen(SHELF_BUILD)) && is_forgotten) {
       char *build;
       if (asprintf(&build, "%s/%s", directory, entry->d_name) < 0) BUG("out of memory");
       kernel_build_remove(build);

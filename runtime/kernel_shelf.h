@@ -17,7 +17,7 @@
 // Where a bundle of kernels of that context (what they were compiled with) belongs; `end` is one of the above.
 void shelf_path(const char *directory, Hash context, Hash content, const char *end, Text *out);
 
-// Removes builds that nobody finished, and the bundles not used for longest while they fill more than a gigabyte.
+// Removes builds and bundles that nobody finished, and the bundles not used for longest while they fill more than a gigabyte.
 void shelf_tidy(const char *directory);
 
 typedef struct ShelfBundle {

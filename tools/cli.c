@@ -2,6 +2,7 @@
 #include "tools/cli.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,7 @@ static ExitCode run_command(Cli *cli, int argc, char **argv) {
 
 int cli_main(const CliProgram *program, int argc, char **argv) {
   Cli cli = {.program = program};
+  signal(SIGCHLD, SIG_DFL); // where whoever started us ignores it, nobody could wait for processes
   const char *name = argc > 1 ? argv[1] : "";
   if (!strcmp(name, "--version")) {
     printf("%s %s\n", program->name, CLI_VERSION);

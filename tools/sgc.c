@@ -6,6 +6,11 @@
 
 #include "runtime/base/file.h"
 
+void sgc_notice(void *context, const char *text) {
+  (void)context;
+  fprintf(stderr, "note: %s\n", text);
+}
+
 ExitCode sgc_put(const Cli *cli, const Text *text) {
   const char *path = cli_option(cli, "out");
   if (path && strcmp(path, "-")) return cli_status(cli, file_write(path, text_get(text), text->size));

@@ -13,6 +13,9 @@ ExitCode sgc_build(const Cli *cli, Model *model, Graph **out);
 // Prints what was found of CUDA, a line for each part, and for those that are missing why and the remedy.
 void sgc_doctor_cuda(void);
 
+// A KernelNotice that says so on stderr.
+void sgc_notice(void *context, const char *text);
+
 // Writes text to the file of --out, or to stdout where it is not given or "-".
 ExitCode sgc_put(const Cli *cli, const Text *text);
 

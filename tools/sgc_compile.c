@@ -61,9 +61,11 @@ static ExitCode emit_kernels(const Cli *cli, const Form *form, const Target *tar
   Status status = STATUS_OK;
   ExitCode code = EXIT_DONE;
   if (form->is_compiled) {
-    CudaCode kind = {target->compute, form->is_ptx};
-    status = cuda_compile(program->source, program->cc_flags, kind, false, &image, &log);
-    if (status) code = cli_fail(cli, EXIT_DEVICE, "%s\n%s", status_message(status), text_get(&log));
+    CudaCode kind;
+    status = cuda_code_exact(target->compute, form->is_ptx, &kind);
+    if (!status) status = cuda_compile(program->source, program->cc_flags, kind, false, &image, &log);
+    if (status)
+      code = cli_fail(cli, status_code(status), "%s%s%s", status_message(status), log.size ? "\n" : "", text_get(&log));
     status_free(status);
     if (!code && form->is_disassembled) code = cli_status(cli, cuda_disassemble(image.data, image.size, &text));
   } else {
@@ -111,7 +113,7 @@ static ExitCode make_ready(const Cli *cli, const Target *target, const Program *
     CudaCode code;
     CudaImages *images = NULL;
     Status status = cuda_code_choose(target->compute, &code);
-    if (!status) status = cuda_images_load(program->source, program->cc_flags, code, NULL, NULL, &images);
+    if (!status) status = cuda_images_load(program->source, program->cc_flags, code, sgc_notice, NULL, &images);
     cuda_images_free(images);
     return cli_status(cli, status);
   }

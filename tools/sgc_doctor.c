@@ -1,9 +1,9 @@
 // sgc doctor: what was found on this machine.
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/cpu_pool.h"
 #include "runtime/kernel_cache.h"
 #include "tools/sgc.h"
 
@@ -23,11 +23,9 @@ static ExitCode doctor(const Cli *cli) {
   (void)cli;
   const Target *target = target_host();
   char *compiler = kernel_cache_compiler();
-  cpu_set_t set;
-  int cpus = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
   printf("target     %s: vectors of %d floats, %d registers, caches of %lld KiB and %lld KiB a core\n", target->name,
          target->vector, target->registers, (long long)(target->l1 >> 10), (long long)(target->l2 >> 10));
-  printf("threads    %d\n", cpus);
+  printf("threads    %d\n", pool_cores());
   printf("compiler   %s\n",
          compiler ? compiler : "none found (cc, gcc, clang or $CC): the slow reference evaluator takes over");
   printf("flags      %s\n", target->cc_flags);

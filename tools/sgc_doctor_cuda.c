@@ -58,7 +58,10 @@ static void print_libraries(void) {
            version % 100);
   }
   int version = 0;
-  if (is_well("nccl", cuda_api_open(CUDA_NCCL, &api)) && !api->ncclGetVersion(&version))
+  if (!is_well("nccl", cuda_api_open(CUDA_NCCL, &api))) return;
+  if (api->ncclGetVersion(&version))
+    printf("%-10s %s: it does not say its version\n", "nccl", cuda_api_path(CUDA_NCCL));
+  else
     printf("%-10s %s: %d.%d.%d\n", "nccl", cuda_api_path(CUDA_NCCL), version / 10000, version % 10000 / 100,
            version % 100);
 }

@@ -79,6 +79,7 @@ static Sums add_up(const Account *account) {
   return sums;
 }
 
+// Of kernels that wait for each other: those of several queues may overlap.
 static double bound_of(const Account *account, const GpuCard *card) {
   double seconds = 0;
   for (int i = 0; i < account->program->n_steps; i++) {
@@ -94,7 +95,7 @@ static void put_sums(const Account *account, Text *out) {
               account->operations, sums.queues, sums.queues == 1 ? "" : "s", sums.spilling);
   text_printf(out, "%.2f GFLOP, %.1f MB; %.2f sectors for each ideal one over all requests, %.2f in the worst kernel\n",
               1e-9 * (double)sums.flops, 1e-6 * (double)sums.bytes, excess(sums.sectors, sums.ideal), sums.worst);
-  text_put(out, "no faster than (a bound, not a measurement):");
+  text_put(out, "one kernel after the other no faster than (a bound, not a measurement):");
   for (int k = 0; gpu_card(k); k++)
     text_printf(out, "%s %s %.2f ms", k ? "," : "", gpu_card(k)->name, 1e3 * bound_of(account, gpu_card(k)));
   text_put(out, "\n");
@@ -135,10 +136,12 @@ static void put_json(const Account *account, Text *out) {
 
 // What ptxas says that each kernel takes; the kernel cache remembers it.
 static ExitCode find_resources(const Cli *cli, Account *account, Arena *arena) {
-  CudaCode code = {account->target->compute, false};
+  CudaCode code;
   CudaImages *images = NULL;
   CudaResources *resources = NULL;
-  Status status = cuda_images_load(account->program->source, account->program->cc_flags, code, NULL, NULL, &images);
+  Status status = cuda_code_exact(account->target->compute, false, &code);
+  if (!status)
+    status = cuda_images_load(account->program->source, account->program->cc_flags, code, sgc_notice, NULL, &images);
   if (status) return cli_status(cli, status);
   int n = cuda_images_resources(images, arena, &resources);
   account->resources = strmap_new(arena);

@@ -38,23 +38,27 @@ typedef struct Ranks {
 bool ranks_are_wanted(const Cli *cli) {
   if (getenv("SGRUN_CHILD")) return false;
   return cli_option(cli, "ranks") || (cli_option(cli, "max-restarts") && transport_mpi_is_launched()) ||
-         cli_option(cli, "machines");
+         cli_option(cli, "machines") || cli_option(cli, "machine") || cli_option(cli, "meet");
 }
 
 // ---- who and where --------------------------------------------------------------------------------------------------
 
 static ExitCode parse_meet(const Cli *cli, Ranks *ranks, int machine) {
   const char *meet = cli_option(cli, "meet"), *colon = meet ? strrchr(meet, ':') : NULL;
-  if (!colon || colon == meet || atoi(colon + 1) < 1 || atoi(colon + 1) > 65535 ||
+  char *end = NULL;
+  long number = colon ? strtol(colon + 1, &end, 10) : 0;
+  if (!colon || colon == meet || *end || number < 1 || number > 65535 ||
       (size_t)(colon - meet) >= sizeof ranks->address)
     return cli_fail(cli, EXIT_USAGE, "several machines need --meet HOST:PORT, where machine 0 is reached");
   snprintf(ranks->address, sizeof ranks->address, "%.*s", (int)(colon - meet), meet);
-  ranks->port = atoi(colon + 1);
+  ranks->port = (int)number;
   int port;
   return machine ? EXIT_DONE : cli_status(cli, socket_listen(NULL, ranks->port, &ranks->listener, &port));
 }
 
 static ExitCode find_place(const Cli *cli, Ranks *ranks) {
+  if (!cli_option(cli, "machines") && (cli_option(cli, "machine") || cli_option(cli, "meet")))
+    return cli_fail(cli, EXIT_USAGE, "--machine and --meet are for several machines: say how many with --machines");
   int machines = (int)cli_integer(cli, "machines", 1, 1, 4096),
       machine = (int)cli_integer(cli, "machine", 0, 0, machines - 1);
   ranks->n = (int)cli_integer(cli, "ranks", 1, 1, MAX_RANKS);
@@ -75,8 +79,9 @@ static ExitCode find_place_by_mpi(const Cli *cli, Ranks *ranks) {
     char address[1024], job[64];
     int port;
   } meeting = {0};
-  if (cli_option(cli, "ranks") || cli_option(cli, "machines"))
-    return cli_fail(cli, EXIT_USAGE, "mpirun says how many processes there are: leave --ranks and --machines out");
+  if (cli_option(cli, "ranks") || cli_option(cli, "machines") || cli_option(cli, "machine") || cli_option(cli, "meet"))
+    return cli_fail(cli, EXIT_USAGE,
+                    "mpirun says how many processes there are: leave --ranks, --machines, --machine and --meet out");
   ranks->n = 1;
   Status status = transport_mpi_begin(&ranks->first, &ranks->size);
   ranks->is_mpi = !status;
@@ -119,6 +124,8 @@ static _Noreturn void become_rank(const Ranks *ranks, int i, bool is_resume, pid
   if (getppid() != parent) _exit(EXIT_PEER);
   setpgid(0, 0); // Ctrl-C of the terminal comes through the parent, once
   signal(SIGTTOU, SIG_IGN);
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
   setenv("SGRUN_CHILD", "1", 1);
   set_number("RANK", ranks->first + i);
   set_number("WORLD_SIZE", ranks->size);
@@ -171,8 +178,9 @@ typedef struct Round {
   bool may_restart;
 } Round;
 
-static void note_end(Ranks *ranks, int i, int code, Round *round) {
+static void note_end(Ranks *ranks, int i, int code, bool is_told, Round *round) {
   int rank = ranks->first + i;
+  if (code < 0 && is_told) code = EXIT_INTERRUPTED; // asked to stop before it had anything to save
   if (code < 0) cli_say(ranks->cli, "rank %d (process %d) was ended by signal %d", rank, ranks->child[i], -code);
   bool is_peer = code < 0 || code == EXIT_PEER || code == EXIT_BUG;
   if (!code) return;
@@ -194,7 +202,7 @@ static Round wait_all(Ranks *ranks, const volatile sig_atomic_t *stop) {
         left++;
         continue;
       }
-      if (!is_killed || code_of(status) >= 0) note_end(ranks, i, code_of(status), &round);
+      if (!is_killed || code_of(status) >= 0) note_end(ranks, i, code_of(status), is_told, &round);
       ranks->child[i] = 0;
       if (round.code && !failed_at) failed_at = clock_seconds();
     }

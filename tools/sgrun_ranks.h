@@ -12,8 +12,8 @@
     "max-restarts", 0, "N", "how often a run that lost a process begins again at its last checkpoint (default 0)"      \
   }
 
-// Whether the command is to start processes rather than train: --ranks, or --max-restarts under mpirun, and this is
-// not a process that was started so.
+// Whether the command is to start processes rather than train: by --ranks, --machines and what belongs to that, or by
+// --max-restarts under mpirun, and this is not a process that was started so.
 bool ranks_are_wanted(const Cli *cli);
 
 // Starts the same command in several processes and waits for them. Where one dies, or loses another, all are ended and,

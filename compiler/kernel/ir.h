@@ -108,7 +108,6 @@ typedef enum IrStmtKind {
   IR_DO,      // a call for its effect: value is an IR_CALL
   IR_BARRIER, // CUDA: the threads of the block wait for each other
   IR_LAMBDA,  // CUDA: var names a local function of the variables `param`: body[0], then its result `value`, if any
-  IR_COMMENT, // text
 } IrStmtKind;
 
 typedef struct IrStmt IrStmt;
@@ -121,7 +120,6 @@ struct IrStmt {
   int64_t step;
   const IrBuffer *buffer;
   IrExpr *index, *value;
-  const char *text;
   IrVar *const *param; // LAMBDA
   int n_params;
   IrStmt *calls; // LAMBDA: statements, not in the text, that touch memory as the calls of a template do; or NULL
@@ -244,7 +242,6 @@ void ir_barrier(Ir *ir, IrStmt *block); // CUDA
 // CUDA: a local function, to be given to a template by its name, ir_ref(ir, lambda->var). Returns the IR_LAMBDA;
 // body[0] is the block to fill, `value` what it returns.
 IrStmt *ir_lambda(Ir *ir, IrStmt *block, const char *name, int n_params, IrVar *const *param);
-void ir_comment(Ir *ir, IrStmt *block, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // Splits the function's tasks over an index space of n axes (the last varies fastest): sets n_tasks to their product
 // and *out[i] to the indices, taken from the task's number.

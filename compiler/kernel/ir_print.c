@@ -108,7 +108,6 @@ static void put_stmt(Printer *p, const IrStmt *s) {
     put_block(p, s);
     return;
   }
-  if (s->kind == IR_COMMENT && p->is_canonical) return;
   print_indent(p);
   switch (s->kind) {
   case IR_BLOCK: break;
@@ -140,7 +139,6 @@ static void put_stmt(Printer *p, const IrStmt *s) {
     break;
   case IR_LAMBDA: put_lambda(p, s); break;
   case IR_BARRIER: text_put(p->out, "__syncthreads();\n"); break;
-  case IR_COMMENT: text_printf(p->out, "// %s\n", s->text); break;
   }
 }
 

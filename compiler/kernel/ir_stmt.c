@@ -1,5 +1,4 @@
 // Building kernels: statements.
-#include <stdarg.h>
 
 #include "compiler/kernel/ir_build.h"
 
@@ -97,13 +96,6 @@ IrStmt *ir_lambda(Ir *ir, IrStmt *block, const char *name, int n_params, IrVar *
   s->n_params = n_params;
   ir_block(ir, s);
   return s;
-}
-
-void ir_comment(Ir *ir, IrStmt *block, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  stmt_new(ir, block, IR_COMMENT)->text = arena_vprintf(ir->arena, format, args);
-  va_end(args);
 }
 
 void ir_tasks(Ir *ir, int n, const int64_t *extent, const char *const *names, IrExpr **out) {

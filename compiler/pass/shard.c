@@ -50,9 +50,9 @@ static Node *share_of_contraction(Rewriter *rewriter, const Node *node, int k, N
     return axis < 0 ? in : shard_share(rewriter->shares, in, axis, value->inner);
   }
   if (rewriter->sharder.value[node->id].kind == SHARD_SPLIT) return in; // rows or columns of the result
-  int axis = in->shape.rank - (node_attr(node, k ? "transpose_b" : "transpose_a").i ? 1 : 2);
-  if (k == 0) axis = in->shape.rank - (node_attr(node, "transpose_a").i ? 2 : 1);
-  return shard_share(rewriter->shares, in, axis, value->inner);
+  bool is_turned = node_attr(node, k ? "transpose_b" : "transpose_a").i;
+  bool is_last = is_turned == (k == 1); // what is summed over: columns of a, rows of b
+  return shard_share(rewriter->shares, in, in->shape.rank - (is_last ? 1 : 2), value->inner);
 }
 
 static bool is_seen_split(const Rewriter *rewriter, const Node *node) {

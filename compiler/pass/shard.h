@@ -17,8 +17,7 @@ typedef enum ShardKind {
   SHARD_MAX,   // likewise the largest
 } ShardKind;
 
-// SPLIT: the axis has `inner` elements a sample, the sample being the outer part of the axis. `outer` is the product of
-// the axes in front of it.
+// SPLIT: the axis has `inner` elements a sample, the sample being the outer part of the axis.
 typedef struct ShardValue {
   ShardKind kind;
   int axis;
@@ -61,10 +60,10 @@ Node *shard_share(ShardShares *shares, Node *whole, int axis, int64_t inner);
 typedef struct ShardReduces ShardReduces;
 // Decides what is merged with what, from the values found.
 ShardReduces *shard_reduces_new(Sharder *sharder);
-// The node that stands for the whole value of a reduced node, of the same shape. It has no operand until
-// shard_reduces_build.
+// The node that stands for the whole value of a reduced node, of the same shape. It reads the node itself until
+// shard_reduces_after puts the all-reduce between them.
 Node *shard_whole(ShardReduces *reduces, const Node *node);
-// Appends the all-reduces to the graph once their operands are there: behind node `id` those that are complete then.
+// Appends to the graph the all-reduce whose last operand the node is, if it is one's.
 void shard_reduces_after(ShardReduces *reduces, Node *node);
 // Makes each all-reduce follow the one before it in the graph, which must be sorted: all devices do them in one order.
 void shard_chain(Graph *graph);

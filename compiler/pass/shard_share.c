@@ -10,7 +10,6 @@
 #include "runtime/program.h"
 
 typedef struct Made {
-  const Node *whole;
   int axis;
   int64_t inner;
   Node *share;
@@ -173,7 +172,7 @@ Node *shard_share(ShardShares *shares, Node *whole, int axis, int64_t inner) {
     if (made->axis == axis && made->inner == inner) return made->share;
   }
   Made *made = ARENA_ARRAY(shares->sharder->scratch, Made, 1);
-  *made = (Made){.whole = whole, .axis = axis, .inner = inner, .share = make_share(shares, whole, axis, inner)};
+  *made = (Made){.axis = axis, .inner = inner, .share = make_share(shares, whole, axis, inner)};
   Made **row = row_of(shares, whole);
   made->next = *row;
   *row = made;

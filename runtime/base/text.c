@@ -48,14 +48,10 @@ void text_printf(Text *text, const char *format, ...) {
 void text_put_json(Text *text, const char *string) {
   text_put(text, "\"");
   for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
-    if (*c == '"' || *c == '\\')
-      text_printf(text, "\\%c", *c);
-    else if (*c == '\n')
-      text_put(text, "\\n");
-    else if (*c < 0x20)
-      text_printf(text, "\\u%04x", *c);
-    else
-      text_write(text, c, 1);
+    if (*c == '"' || *c == '\\') text_printf(text, "\\%c", *c);
+    else if (*c == '\n') text_put(text, "\\n");
+    else if (*c < 0x20) text_printf(text, "\\u%04x", *c);
+    else text_write(text, c, 1);
   }
   text_put(text, "\"");
 }
@@ -78,4 +74,12 @@ char *text_take(Text *text) {
   char *data = text->data;
   *text = (Text){0};
   return data;
+}
+
+int text_head(const char *text, int lines) {
+  const char *at = text;
+  while (lines-- > 0 && *at) at += strcspn(at, "\n") + (strchr(at, '\n') != NULL);
+  int n = (int)(at - text);
+  while (n > 0 && text[n - 1] == '\n') n--;
+  return n;
 }

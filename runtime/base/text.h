@@ -19,6 +19,9 @@ void text_vprintf(Text *text, const char *format, va_list args);
 // Puts `string` as a double-quoted JSON string with escapes.
 void text_put_json(Text *text, const char *string);
 
+// Bytes of the first lines of a text, without the line ends behind them.
+int text_head(const char *text, int lines);
+
 void text_clear(Text *text);        // keeps the capacity
 void text_free(Text *text);         // back to {0}
 const char *text_get(const Text *text); // lent; "" when empty

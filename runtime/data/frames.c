@@ -40,7 +40,6 @@ void frames_close(FrameStream *stream) {
 }
 
 int64_t frames_count(const FrameStream *stream) { return stream->count; }
-int64_t frames_position(const FrameStream *stream) { return stream->position; }
 
 // Appends what has come, waiting for the first byte. *out_end at the end of the stream or when asked to stop.
 static Status more(FrameStream *stream, bool *out_end) {

@@ -22,8 +22,7 @@ void frames_close(FrameStream *stream); // NULL is allowed
 // or that ends within one, is EXIT_DATA with *out_end true.
 Status frames_next(FrameStream *stream, Image *out, bool *out_end);
 
-// Frames handed out or found broken so far, and the bytes before the next one.
+// Frames handed out or found broken so far.
 int64_t frames_count(const FrameStream *stream);
-int64_t frames_position(const FrameStream *stream);
 
 #endif

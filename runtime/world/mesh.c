@@ -55,7 +55,7 @@ static Status take(const Opener *opener, unsigned kinds, Hello *hello, int *out_
     Status status = socket_receive(*out_fd, hello, sizeof *hello, soon < opener->deadline ? soon : opener->deadline);
     bool is_ours = !status && hello->magic == HELLO_MAGIC && hello->job == opener->options->job &&
                    hello->size == opener->mesh->size && hello->rank >= 0 && hello->rank < hello->size &&
-                   hello->rank != opener->options->rank && (kinds >> hello->kind & 1);
+                   hello->rank != opener->options->rank && hello->kind <= HELLO_DATA && (kinds >> hello->kind & 1);
     status_free(status);
     if (is_ours) {
       hello->host[SOCKET_HOST - 1] = 0;
@@ -113,8 +113,11 @@ static Status gather(Opener *opener) {
     table[i].process = peers[i].process;
     table[i].devices = peers[i].devices;
   }
-  for (int i = 1; i < n && !status; i++)
-    status = socket_send(fd[i], table, sizeof *table * (size_t)n, opener->deadline);
+  for (int i = 1; i < n && !status; i++) {
+    char name[160];
+    mesh_name(opener->mesh, i, name, sizeof name);
+    status = status_context(socket_send(fd[i], table, sizeof *table * (size_t)n, opener->deadline), "%s", name);
+  }
   close_all(fd, n);
   free(table);
   return status;

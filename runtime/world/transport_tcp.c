@@ -41,17 +41,19 @@ static size_t rest_of(Way *way, char **at) {
 
 static bool would_block(void) { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
-static void push(Way *way, int fd) {
+// Returns what is wrong, NULL where nothing is.
+static const char *push(Way *way, int fd) {
   char *at;
   for (size_t n = rest_of(way, &at); n; n = rest_of(way, &at)) {
     ssize_t sent = send(fd, at, n, MSG_NOSIGNAL);
-    if (sent <= 0) return; // full; or broken, which reading finds out
+    if (sent < 0 && would_block()) return NULL;
+    if (sent <= 0) return strerror(errno);
     way->done += (size_t)sent;
   }
   way->is_open = false;
+  return NULL;
 }
 
-// Returns what is wrong, NULL where nothing is.
 static const char *pull(Way *way, int fd, const Head *want) {
   char *at;
   for (size_t n = rest_of(way, &at); n; n = rest_of(way, &at)) {
@@ -87,11 +89,10 @@ static Status exchange(Transport *transport, const Parcel *send, const Parcel *r
     n_open = 0;
     for (int r = 0; r < n; r++) {
       int fd = mesh->peers[r].data;
-      if (tcp->out[r].is_open) push(&tcp->out[r], fd);
-      if (tcp->in[r].is_open) {
-        const char *wrong = pull(&tcp->in[r], fd, &(Head){tcp->sequence, receive[r].size});
-        if (wrong) blame(transport->watch, r, wrong);
-      }
+      const char *wrong = NULL; // reading knows better than writing why
+      if (tcp->in[r].is_open) wrong = pull(&tcp->in[r], fd, &(Head){tcp->sequence, receive[r].size});
+      if (tcp->out[r].is_open && !wrong) wrong = push(&tcp->out[r], fd);
+      if (wrong) blame(transport->watch, r, wrong);
       short events = (short)((tcp->in[r].is_open ? POLLIN : 0) | (tcp->out[r].is_open ? POLLOUT : 0));
       tcp->fds[r] = (struct pollfd){.fd = events ? fd : -1, .events = events};
       n_open += events != 0;

@@ -15,6 +15,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/hash.h"
+#include "runtime/base/text.h"
 #include "runtime/world/reduce.h"
 #include "runtime/world/transport.h"
 
@@ -46,7 +47,10 @@ struct World {
   CallKind call;
   void *call_data;
   size_t call_size;
-  Status status; // the first error; nothing runs after it
+  int64_t n_begun; // all-reduces and calls that the thread has begun
+  bool is_busy;    // it works on one, in memory of who asked for it
+  Status status;   // the first error; nothing runs after it
+  double stall;
   bool is_stopping;
 };
 
@@ -117,7 +121,6 @@ static Status run_reduce(World *world, int64_t number) {
     if (parts[i]->n != first->n || parts[i]->is_max != first->is_max)
       return status_make(EXIT_BUG, "devices do not run the same program: all-reduce %lld", (long long)number);
   }
-  if (world->watch) watch_progress(world->watch, number + 1);
   return reducer_run(world->reducer);
 }
 
@@ -131,12 +134,17 @@ static void *run(void *argument) {
       continue;
     }
     int64_t number = world->finished;
+    world->is_busy = true;
+    world->n_begun++;
+    if (world->watch) watch_progress(world->watch, world->n_begun);
     pthread_mutex_unlock(&world->lock);
     Status status = has_call ? run_call(world) : run_reduce(world, number);
     pthread_mutex_lock(&world->lock);
+    world->is_busy = false;
     if (has_call) world->call = CALL_NONE;
     else world->finished++;
-    if (status) world->status = status;
+    if (world->status) status_free(status); // the waiting has ended for another reason
+    else world->status = status;
     pthread_cond_broadcast(&world->done);
   }
   pthread_mutex_unlock(&world->lock);
@@ -154,17 +162,32 @@ static void pause_for(World *world, double seconds) {
   pthread_cond_timedwait(&world->done, &world->lock, &until);
 }
 
-// Everybody lives, but for a long time nothing has gone on: names who is behind. Called with the lock held.
+// Everybody lives, but for a long time nothing has gone on: who is behind is given up, so that this thread's work, too,
+// ends. Called with the lock held.
 static Status stalled(World *world) {
-  int behind = world->watch ? watch_behind(world->watch, world->finished + 1) : -1;
-  char name[160] = "a device of this process";
-  if (behind >= 0) mesh_name(&world->mesh, behind, name, sizeof name);
-  return status_make(EXIT_PEER, "%s lives, but did not come to all-reduce %lld in %d s", name,
-                     (long long)world->finished, WORLD_STALL);
+  char what[120];
+  snprintf(what, sizeof what, "did not come to what all devices do together in %.0f s", world->stall);
+  int behind = world->watch ? watch_behind(world->watch, world->n_begun) : -1;
+  Status status = status_make(EXIT_PEER, "a device of this process %s", what);
+  if (!world->watch) return status;
+  Text reason = {0};
+  text_printf(&reason, "it lives, but %s", what);
+  if (behind >= 0) watch_blame(world->watch, behind, text_get(&reason));
+  else watch_fail(world->watch, status_message(status));
+  text_free(&reason);
+  status_free(status);
+  return watch_check(world->watch);
 }
 
 static bool is_over(const World *world, int64_t number) {
   return number < 0 ? world->call == CALL_NONE : world->finished > number;
+}
+
+// The error, if there is one, once the thread has let go of the memory that it works on: whoever is told may free that.
+// An error ends the thread's work, as the watch has failed with it. Called with the lock held.
+static Status take_error(World *world) {
+  while (world->status && world->is_busy) pthread_cond_wait(&world->done, &world->lock);
+  return copy_of(world->status);
 }
 
 // Until all-reduce `number` is done, or, for -1, the call. Called with the lock held.
@@ -173,10 +196,10 @@ static Status wait_until(World *world, int64_t number) {
   while (!is_over(world, number) && !world->status) {
     pause_for(world, 1);
     if (!is_over(world, number) && !world->status && world->watch) world->status = watch_check(world->watch);
-    if (!is_over(world, number) && !world->status && clock_seconds() - start > WORLD_STALL)
+    if (!is_over(world, number) && !world->status && clock_seconds() - start > world->stall)
       world->status = stalled(world);
   }
-  return is_over(world, number) && !world->status ? STATUS_OK : copy_of(world->status);
+  return take_error(world);
 }
 
 // ---- all-reduces ----------------------------------------------------------------------------------------------------
@@ -185,7 +208,7 @@ static Status begin(Collective *collective, bool is_max, const float *from, floa
   Seat *seat = (Seat *)collective;
   World *world = seat->world;
   pthread_mutex_lock(&world->lock);
-  Status status = copy_of(world->status);
+  Status status = take_error(world);
   if (!status && seat->begun - world->finished >= RING) status = wait_until(world, seat->begun - RING);
   if (!status) {
     seat->ring[seat->begun % RING] = (ReducePart){from, to, floats, is_max};
@@ -256,7 +279,7 @@ Collective *world_guard(World *world, Collective *inner) {
 static Status call(World *world, CallKind kind, void *data, size_t size) {
   if (!world || !world->transport) return STATUS_OK;
   pthread_mutex_lock(&world->lock);
-  Status status = copy_of(world->status);
+  Status status = take_error(world);
   if (!status) {
     world->call_data = data;
     world->call_size = size;
@@ -370,7 +393,8 @@ static Status start_thread(World *world) {
 Status world_open(const WorldOptions *options, World **out) {
   World *world = calloc(1, sizeof *world);
   if (!world) BUG("out of memory");
-  *world = (World){.processes = 1, .devices = options->devices};
+  *world =
+      (World){.processes = 1, .devices = options->devices, .stall = options->stall > 0 ? options->stall : WORLD_STALL};
   pthread_mutex_init(&world->lock, NULL);
   pthread_cond_init(&world->work, NULL);
   pthread_cond_init(&world->done, NULL);

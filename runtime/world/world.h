@@ -24,8 +24,10 @@ typedef struct WorldOptions {
   int devices;     // of this process
   double timeout;  // seconds without a sign of life after which another process counts as lost
   double patience; // seconds until all processes must have come
+  double stall;    // seconds after which one that lives, but does not come to an operation of all, counts as lost
 } WorldOptions;
 
+// What 0 stands for in WorldOptions.
 enum { WORLD_TIMEOUT = 30, WORLD_PATIENCE = 300, WORLD_STALL = 1800 };
 
 // Meets the other processes. EXIT_PEER, naming those that are missing, where they do not all come.
@@ -54,7 +56,7 @@ Status world_broadcast(World *world, void *data, size_t size);
 Status world_sum(World *world, double *numbers, int n);
 Status world_barrier(World *world);
 
-// Whether a peer has failed: EXIT_PEER with its name.
+// Whether a peer or this process has failed: EXIT_PEER with its name.
 Status world_check(World *world);
 // Tells the others that this process cannot go on, and why, so that they end too.
 void world_fail(World *world, const char *why);

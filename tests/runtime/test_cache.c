@@ -115,24 +115,30 @@ static void test_hits(void) {
 
 // A forgotten build goes when the next one comes, and beyond a gigabyte the files not used for longest.
 static void test_tidy(void) {
-  char build[128], source[192], old[160], older[160];
+  char build[128], source[192], old[160], older[160], half[160], begun[160];
   snprintf(build, sizeof build, "%s/build.forgotten", place);
   snprintf(source, sizeof source, "%s/part0.c", build);
   snprintf(old, sizeof old, "%s/0123456789abcdef0123456789abcdef.kernels.so", place);
   snprintf(older, sizeof older, "%s/1123456789abcdef0123456789abcdef.kernels.so", place);
+  snprintf(half, sizeof half, "%s/2123456789abcdef0123456789abcdef.kernels.cuda.77.tmp", place);
+  snprintf(begun, sizeof begun, "%s/2123456789abcdef0123456789abcdef.kernels.cuda.78.tmp", place);
   status_free(file_make_directory(build));
   status_free(file_write(source, "x", 1));
+  status_free(file_write(half, "x", 1));
+  status_free(file_write(begun, "x", 1));
   status_free(file_write(old, "x", 1));
   status_free(file_write(older, "x", 1));
   CHECK(!truncate(old, 700 << 20) && !truncate(older, 700 << 20), "sparse files");
   struct timespec yesterday[2] = {{.tv_sec = time(NULL) - 100000}, {.tv_sec = time(NULL) - 100000}};
   utimensat(AT_FDCWD, build, yesterday, 0);
   utimensat(AT_FDCWD, older, yesterday, 0);
+  utimensat(AT_FDCWD, half, yesterday, 0);
   Notes notes = {0};
   CHECK(load("tidying", 1, 15, &notes) == 0, "new");
-  CHECK(!file_exists(build), "a forgotten build stays");
+  CHECK(!file_exists(build) && !file_exists(half), "a forgotten build or half a bundle stays");
+  CHECK(file_exists(begun), "a bundle that is being written goes");
   CHECK(file_exists(old) && !file_exists(older), "of two large files the older one should go");
-  CHECK(!kernel_cache_clear(), "clear");
+  CHECK(!kernel_cache_clear() && !leftovers(), "clear");
 }
 
 // Whether the kernel of that number says salt + 1000 + number: `loud` ones do.

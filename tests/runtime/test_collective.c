@@ -117,7 +117,7 @@ typedef struct Report {
 
 typedef struct Job {
   int processes, listener, port;
-  double timeout, patience;
+  double timeout, patience, stall;
   Report *reports;
   pid_t child[DEVICES];
 } Job;
@@ -142,7 +142,8 @@ static Status join_job(const Job *job, int rank, int devices, World **out) {
                           .job = "test",
                           .devices = devices,
                           .timeout = job->timeout,
-                          .patience = job->patience};
+                          .patience = job->patience,
+                          .stall = job->stall};
   return world_open(&options, out);
 }
 
@@ -267,6 +268,48 @@ static void check_own_failure(void) {
   job_end(&job);
 }
 
+// One that lives, but does not come: it hears from the others that they have given it up.
+static void dawdle(World *world, int devices, Report *report) {
+  (void)devices;
+  Status status = world_barrier(world);
+  for (double end = clock_seconds() + 20; !status && clock_seconds() < end; usleep(10000)) status = world_check(world);
+  snprintf(report->message, sizeof report->message, "%s", status_message(status));
+  status_free(status);
+}
+
+static void wait_for_it(World *world, int devices, Report *report) {
+  Status status = world_barrier(world);
+  if (status) snprintf(report->message, sizeof report->message, "%s", status_message(status));
+  else until_failure(world, devices, report);
+  status_free(status);
+}
+
+static void check_stall(void) {
+  Job job = job_new(3);
+  job.stall = 1;
+  for (int r = 0; r < 3; r++) start(&job, r, 1, r == 1 ? dawdle : wait_for_it);
+  for (int r = 0; r < 3; r++) waitpid(job.child[r], NULL, 0);
+  check_reports(&job, "one dawdles", 1, "lost rank 1 (host ", 10);
+  check_reports(&job, "one dawdles", 1, "it lives, but did not come to what all devices do together in 1 s", 10);
+  CHECK(strstr(job.reports[1].message, "given this one up"), "the one that dawdles: '%s'", job.reports[1].message);
+  memset(job.child, 0, sizeof job.child);
+  job_end(&job);
+}
+
+// A device that does not come holds up the others of its process, too.
+static void check_stalled_device(void) {
+  World *world = NULL;
+  Status status = world_open(&(WorldOptions){.devices = 2, .stall = 1}, &world);
+  CHECK(!status, "%s", status_message(status));
+  Collective *collective = world_collective(world, 0);
+  float x = 3;
+  status = collective->all_reduce(collective, false, &x, &x, 1, NULL);
+  CHECK(status_code(status) == EXIT_PEER && strstr(status_message(status), "a device of this process did not come"),
+        "'%s'", status_message(status));
+  status_free(status);
+  world_close(world);
+}
+
 static void check_missing(void) {
   Job job = job_new(4);
   job.patience = 1;
@@ -340,6 +383,8 @@ int main(void) {
   check_signal(SIGKILL, "killed", "its process ended");
   check_signal(SIGSTOP, "stopped", "no sign of life for 1.5 s");
   check_own_failure();
+  check_stall();
+  check_stalled_device();
   check_missing();
   return check_report("collective");
 }

@@ -84,6 +84,11 @@ static void check_architectures(void) {
   CHECK(status_code(status) == EXIT_DEVICE && strstr(status_message(status), "SGC_NVRTC"), "a GPU that is too old: %s",
         status_message(status));
   status_free(status);
+  CHECK(!cuda_code_exact(known[0], true, &code) && code.compute == known[0] && code.is_ptx, "just that one");
+  status = cuda_code_exact(known[n - 1] + 7, true, &code);
+  CHECK(status_code(status) == EXIT_DEVICE && strstr(status_message(status), "name a newer one in SGC_NVRTC"),
+        "none that is near: %s", status_message(status));
+  status_free(status);
   setenv("SGC_CUDA_CODE", "ptx", 1);
   CHECK(!cuda_code_choose(known[0], &code) && code.compute == known[0] && code.is_ptx, "PTX on demand");
   setenv("SGC_CUDA_CODE", "sass", 1);

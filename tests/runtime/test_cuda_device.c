@@ -233,6 +233,49 @@ static int count_wrong_ends(Device *device) {
   return n_wrong;
 }
 
+// A run that breaks off in the middle has kernels under way in other queues: closing waits for them.
+static void break_off(void) {
+  Collective broken = {.all_reduce = lost};
+  Device *device = NULL;
+  Exec *exec = NULL;
+  Draft draft;
+  Status status = device_open_cuda(0, &device);
+  begin(&draft);
+  put(&draft, "slowly", 1, 0, -1, 2);
+  put(&draft, "slowly", 2, 0, -1, 3);
+  put(&draft, "triple", 1, 2, -1, 4);
+  int sum = put(&draft, "sum", QUEUE_COLLECTIVE, 0, -1, 5);
+  draft.steps[sum].kind = STEP_ALL_REDUCE;
+  draft.steps[sum].n_tasks = M;
+  if (!status) status = exec_open(&draft.program, device, 1, &exec);
+  CHECK(!status, "%s", status_message(status));
+  if (status) return status_free(status);
+  device->collective = &broken;
+  status = exec_run(exec);
+  CHECK(status_code(status) == EXIT_PEER, "breaks off: %s", status_message(status));
+  status_free(status);
+  exec_close(exec);
+  device->collective = NULL;
+  begin(&draft);
+  put(&draft, "triple", 0, 0, -1, 1);
+  CHECK(!count_wrong(&draft, device, 2, 3, 0, "after one that broke off"), "after a run that broke off");
+  device_close(device);
+}
+
+static void check_broken_off(void) {
+  enum { SEEDS = 8 };
+  char *before = getenv("SIMGPU_SEED") ? strdup(getenv("SIMGPU_SEED")) : NULL;
+  for (int seed = 0; seed < SEEDS; seed++) {
+    char text[16];
+    snprintf(text, sizeof text, "%d", seed);
+    setenv("SIMGPU_SEED", text, 1);
+    break_off();
+  }
+  if (before) setenv("SIMGPU_SEED", before, 1);
+  else unsetenv("SIMGPU_SEED");
+  free(before);
+}
+
 // ---- tests ----------------------------------------------------------------------------------------------------------
 
 static void check_queues(void) {
@@ -245,7 +288,6 @@ static void check_queues(void) {
     char text[16];
     snprintf(text, sizeof text, "%d", seed);
     setenv("SIMGPU_SEED", text, 1);
-    setenv("CUSIM_SEED", text, 1);
     Status status = device_open_cuda(0, &device);
     CHECK(!status, "%s", status_message(status));
     if (status) return;
@@ -515,6 +557,7 @@ int main(int argc, char **argv) {
         "a GPU that is not there: %s", status_message(status));
   status_free(status);
   check_queues();
+  check_broken_off();
   check_fault(argv[0]);
   return check_report("cuda device");
 }

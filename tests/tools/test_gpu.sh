@@ -9,6 +9,7 @@ expect 5 'SGC_CUDA names: .*nowhere' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGRUN"
 expect 5 'SGC_CUDA names: .*nowhere' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGC" compile tiny.net --target=cuda
 expect 0 'driver  *cannot open' env SGC_CUDA=/nowhere/libcuda.so.1 "$SGC" doctor
 expect 5 'lacks .cuInit.*SGC_CUDA' env SGC_CUDA=libm.so.6 "$SGRUN" bench tiny.net --device cuda
+expect 0 'cublaslt  *the cuBLASLt is left out: SGC_CUBLASLT is none' env SGC_CUBLASLT=none "$SGC" doctor
 expect 2 "no device 'gpu0'; there are cpu, cuda" "$SGRUN" bench tiny.net --device gpu0
 expect 2 'do not run on --device cpu' "$SGRUN" bench tiny.net --device cpu --target=cuda:sm_80
 expect 2 "no target 'cuda:sm_79'" "$SGC" compile tiny.net --target=cuda:sm_79
@@ -28,6 +29,14 @@ expect 0 '' $none "$SGC" compile tiny.net --target=cuda:sm_90 --emit=cubin -o ti
 check 'a cubin is an ELF file' grep -q '^.ELF' tiny.cubin
 expect 2 'SGC_CUDA_CODE is .sass' env SGC_CUDA_CODE=sass "$SGC" compile tiny.net --target=cuda:sm_80
 expect 0 'launches for' $none "$SGC" explain tiny.net --target=cuda:sm_80
+expect 0 'note: kernels are compiled anew each time' env SGC_CACHE=/proc/nowhere "$SGC" compile tiny.net --target=cuda:sm_80
+if "$SGC" doctor | grep -q '^nvrtc .* sm_61'; then
+  skipped=$((skipped + 3))
+else
+  expect 5 'but not for sm_61: .*SGC_NVRTC' $none "$SGC" compile tiny.net --target=cuda:sm_61
+  expect 5 'but not for sm_61: .*SGC_NVRTC' $none "$SGC" compile tiny.net --target=cuda:sm_61 --emit=cubin -o tiny.cubin
+  expect 5 'but not for sm_61: .*SGC_NVRTC' $none "$SGC" explain tiny.net --target=cuda:sm_61
+fi
 
 if ! "$SGC" doctor | grep -q '^cuda:0' && [ -f "$simulated" ]; then
   export SGC_CUDA="$simulated" SGC_CUBLASLT="$simulated" SGC_NCCL="$simulated" SGC_CUDA_CODE=ptx SGC_CUDA_TUNE=0

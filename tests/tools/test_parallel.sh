@@ -64,6 +64,11 @@ expect 2 'either --device or --devices' $train -o bad --device cpu --devices cpu
 expect 2 'is not possible' env RANK=4 WORLD_SIZE=4 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 $train -o bad
 expect 0 'suggest' "$SGRUN" lr-find tiny.net -q --set rooms=12 -b 5 --steps 8 --devices cpu:0-1
 
+expect 2 'for several machines: .*--machines' $train -o bad --machine 1
+expect 2 'for several machines: .*--machines' $train -o bad --ranks 2 --meet localhost:4000
+expect 2 'need --meet HOST:PORT' $train -o bad --machines 2 --meet localhost:40z
+expect 0 '' timeout -k 1 60 env --ignore-signal=CHLD $train -e 1 -o unwaited --ranks 2
+
 # ---- peers that fail
 
 expect 0 '' $long -o unbroken --ranks 3
@@ -95,6 +100,14 @@ await asked 10
 kill -INT $pid
 ended 'asked to stop' $pid 75
 says 'asked to stop' err 'saved after step'
+
+# The same before there is anything to save: one machine waits for the other, which never comes.
+$train -o early --machines 2 --meet 127.0.0.1:29517 >out 2>err &
+pid=$!
+for _ in $(seq 200); do [ -n "$(child $pid 1)" ] && break || sleep 0.05; done
+sleep 0.2
+kill -INT $pid
+ended 'asked to stop early' $pid 75
 
 if [ -n "$mpi" ]; then
   $mpi -n 3 $long -e 400 -o mpi --timeout 3 >out 2>err &

@@ -234,7 +234,6 @@ static void follow(Follower *f, const IrStmt *s, uint32_t active, double weight)
     return;
   case IR_STORE_N:
   case IR_BARRIER:
-  case IR_COMMENT: return;
   }
 }
 
