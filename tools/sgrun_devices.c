@@ -11,54 +11,7 @@
 #include "runtime/cuda_device.h"
 #include "runtime/cuda_nccl.h"
 #include "runtime/world/transport.h"
-
-enum { MAX_DEVICES = 256 };
-
-typedef struct DeviceList {
-  bool is_cuda, has_numbers;
-  int n, number[MAX_DEVICES];
-} DeviceList;
-
-// ---- the list -------------------------------------------------------------------------------------------------------
-
-static ExitCode bad_list(const Cli *cli, const char *text) {
-  return cli_fail(cli, EXIT_USAGE, "option '--devices' needs cpu or cuda, with numbers such as :0-3 or :0,2, not '%s'",
-                  text);
-}
-
-static ExitCode parse_list(const Cli *cli, DeviceList *out) {
-  const char *text = cli_option(cli, "devices"), *target = cli_option(cli, "target"), *one = cli_option(cli, "device");
-  *out = (DeviceList){.n = 1, .is_cuda = !text && target && !strncmp(target, "cuda", 4)};
-  if (text && one) return cli_fail(cli, EXIT_USAGE, "say either --device or --devices");
-  if (!text) text = one;
-  if (!text) return EXIT_DONE;
-  out->is_cuda = !strncmp(text, "cuda", 4);
-  if (!out->is_cuda && strncmp(text, "cpu", 3)) return bad_list(cli, text);
-  const char *at = text + (out->is_cuda ? 4 : 3);
-  if (!*at) return EXIT_DONE;
-  if (*at != ':') return bad_list(cli, text);
-  out->has_numbers = true;
-  for (out->n = 0; *at;) {
-    char *end;
-    long first = strtol(at + 1, &end, 10), last = first;
-    if (end == at + 1 || first < 0) return bad_list(cli, text);
-    at = end;
-    if (*at == '-') {
-      last = strtol(at + 1, &end, 10);
-      if (end == at + 1) return bad_list(cli, text);
-      at = end;
-    }
-    if (last < first || last - first >= MAX_DEVICES || (*at && *at != ',')) return bad_list(cli, text);
-    for (long k = first; k <= last; k++) {
-      for (int i = 0; i < out->n; i++) {
-        if (out->number[i] == k) return cli_fail(cli, EXIT_USAGE, "device %ld stands twice in '%s'", k, text);
-      }
-      if (out->n == MAX_DEVICES) return bad_list(cli, text);
-      out->number[out->n++] = (int)k;
-    }
-  }
-  return EXIT_DONE;
-}
+#include "tools/common_device.h"
 
 // ---- other processes ------------------------------------------------------------------------------------------------
 
@@ -109,33 +62,22 @@ static ExitCode join_world(const Cli *cli, Devices *devices) {
 
 // ---- devices --------------------------------------------------------------------------------------------------------
 
-// Threads of each device: the cores that this process may use, shared with the processes beside it that may use the
-// same ones.
-static int threads_of_each(const Cli *cli, const Devices *devices) {
+int devices_threads(const Cli *cli, int n) {
   int given = (int)cli_integer(cli, "threads", 0, 0, 1024), cores = given ? given : pool_cores();
   if (!given && cores >= sysconf(_SC_NPROCESSORS_ONLN)) cores /= local_size(); // not bound to cores of its own
-  if (devices->n == 1 && local_size() == 1) return given;
-  return cores / devices->n > 1 ? cores / devices->n : 1;
+  if (n == 1 && local_size() == 1) return given;
+  return cores / n > 1 ? cores / n : 1;
 }
 
-static void print_notice(void *context, const char *text) {
-  (void)context;
-  fprintf(stderr, "note: %s\n", text);
-}
-
-static ExitCode open_device(const Cli *cli, Devices *devices, const DeviceList *list, int i, int threads) {
-  if (!list->is_cuda) {
-    ExitCode code = cli_status(cli, device_open_cpu(threads, &devices->device[i]));
-    if (!code) devices->device[i]->notice = i ? NULL : print_notice;
-    return code;
-  }
-  int number = list->has_numbers ? list->number[i] : 0, count = 0;
-  if (!list->has_numbers && local_size() > 1) { // one for each process
+static ExitCode open_device(const Cli *cli, Devices *devices, const DeviceNames *names, int i, int threads) {
+  DeviceNames own = *names;
+  int count = 0;
+  if (names->is_cuda && !names->has_numbers && local_size() > 1) { // one for each process
     ExitCode code = cli_status(cli, cuda_gpu_count(&count));
     if (code) return code;
-    number = local_rank() % count;
+    own.number[0] = local_rank() % count;
   }
-  return cli_status(cli, device_open_cuda(number, &devices->device[i]));
+  return device_open_named(cli, &own, i, threads, &devices->device[i]);
 }
 
 typedef struct Joining {
@@ -162,8 +104,8 @@ static Status join_gpus(Devices *devices, double timeout) {
   memset(&id, 0, sizeof id);
   Status status = devices_is_first(devices) ? cuda_nccl_id(&id) : STATUS_OK;
   if (!status) status = world_broadcast(devices->world, &id, sizeof id);
-  Joining joining[MAX_DEVICES];
-  pthread_t thread[MAX_DEVICES];
+  Joining joining[DEVICES_MAX];
+  pthread_t thread[DEVICES_MAX];
   int n = 0;
   for (; n < devices->n && !status; n++) {
     joining[n] =
@@ -182,9 +124,9 @@ static Status join_gpus(Devices *devices, double timeout) {
   return status;
 }
 
-static ExitCode join_devices(const Cli *cli, Devices *devices, const DeviceList *list) {
+static ExitCode join_devices(const Cli *cli, Devices *devices, const DeviceNames *names) {
   if (!devices->world) return EXIT_DONE;
-  if (list->is_cuda) {
+  if (names->is_cuda) {
     devices->joined = calloc((size_t)devices->n, sizeof(Collective *));
     devices->guarded = calloc((size_t)devices->n, sizeof(Collective *));
     if (!devices->joined || !devices->guarded) BUG("out of memory");
@@ -194,22 +136,22 @@ static ExitCode join_devices(const Cli *cli, Devices *devices, const DeviceList 
     for (int i = 0; i < devices->n; i++) devices->guarded[i] = world_guard(devices->world, devices->joined[i]);
   }
   for (int i = 0; i < devices->n; i++)
-    devices->device[i]->collective = list->is_cuda ? devices->guarded[i] : world_collective(devices->world, i);
+    devices->device[i]->collective = names->is_cuda ? devices->guarded[i] : world_collective(devices->world, i);
   return EXIT_DONE;
 }
 
 ExitCode devices_open(const Cli *cli, Devices *out) {
-  DeviceList list;
+  DeviceNames names;
   *out = (Devices){0};
-  ExitCode code = parse_list(cli, &list);
+  ExitCode code = device_names(cli, &names);
   if (code) return code;
-  out->n = list.n;
-  out->device = calloc((size_t)list.n, sizeof(Device *));
+  out->n = names.n;
+  out->device = calloc((size_t)names.n, sizeof(Device *));
   if (!out->device) BUG("out of memory");
   code = join_world(cli, out);
-  int threads = threads_of_each(cli, out);
-  for (int i = 0; i < list.n && !code; i++) code = open_device(cli, out, &list, i, threads);
-  if (!code) code = join_devices(cli, out, &list);
+  int threads = devices_threads(cli, out->n);
+  for (int i = 0; i < names.n && !code; i++) code = open_device(cli, out, &names, i, threads);
+  if (!code) code = join_devices(cli, out, &names);
   if (!code) code = cli_status(cli, team_open(out->world, out->n, &out->team));
   return code;
 }

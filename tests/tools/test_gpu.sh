@@ -70,8 +70,14 @@ import json
 one, two = ([json.loads(line)["loss"] for line in open(run + "/log.jsonl") if "grad_norm" in line] for run in ("whole", "two"))
 assert len(one) == len(two) == 8 and all(abs(a - b) < 1e-3 * b for a, b in zip(one, two)), (one, two)
 P
+  for devices in cuda:0 cuda:1,0; do
+    expect 0 'delta1' "$SGRUN" eval whole/weights.safetensors --devices $devices --set validation_rooms=5 --per-image rows_$devices.csv
+    mv .out out_$devices
+  done
+  check 'rows are the same on two GPUs' cmp rows_cuda:0.csv rows_cuda:1,0.csv
+  check 'figures are the same on two GPUs' cmp out_cuda:0 out_cuda:1,0
 else
-  skipped=$((skipped + 2))
+  skipped=$((skipped + 6))
 fi
 unset SIMGPU_DEVICES
 
