@@ -69,15 +69,25 @@ int devices_threads(const Cli *cli, int n) {
   return cores / n > 1 ? cores / n : 1;
 }
 
-static ExitCode open_device(const Cli *cli, Devices *devices, const DeviceNames *names, int i, int threads) {
-  DeviceNames own = *names;
-  int count = 0;
-  if (names->is_cuda && !names->has_numbers && local_size() > 1) { // one for each process
+// What this process takes of the GPUs that are named, where others of its machine take theirs: one where no numbers are
+// given, else its share of the numbers. Processes that see GPUs of their own alone take what is named.
+static ExitCode share_gpus(const Cli *cli, DeviceNames *names) {
+  int count = 0, size = local_size();
+  bool sees_others = getenv("SGRUN_ALIKE") || !getenv("CUDA_VISIBLE_DEVICES");
+  if (!names->is_cuda || size < 2) return EXIT_DONE;
+  if (!names->has_numbers) {
     ExitCode code = cli_status(cli, cuda_gpu_count(&count));
-    if (code) return code;
-    own.number[0] = local_rank() % count;
+    if (!code) names->number[0] = local_rank() % count;
+    return code;
   }
-  return device_open_named(cli, &own, i, threads, &devices->device[i]);
+  if (!sees_others) return EXIT_DONE;
+  Share share = share_of(names->n, size, local_rank());
+  if (share.n == 0)
+    return cli_fail(cli, EXIT_USAGE, "%d processes of this machine cannot share out %d GPU%s", size, names->n,
+                    names->n > 1 ? "s" : "");
+  memmove(names->number, names->number + share.first, sizeof *names->number * (size_t)share.n);
+  names->n = (int)share.n;
+  return EXIT_DONE;
 }
 
 typedef struct Joining {
@@ -144,13 +154,14 @@ ExitCode devices_open(const Cli *cli, Devices *out) {
   DeviceNames names;
   *out = (Devices){0};
   ExitCode code = device_names(cli, &names);
+  if (!code) code = share_gpus(cli, &names);
   if (code) return code;
   out->n = names.n;
   out->device = calloc((size_t)names.n, sizeof(Device *));
   if (!out->device) BUG("out of memory");
   code = join_world(cli, out);
   int threads = devices_threads(cli, out->n);
-  for (int i = 0; i < names.n && !code; i++) code = open_device(cli, out, &names, i, threads);
+  for (int i = 0; i < names.n && !code; i++) code = device_open_named(cli, &names, i, threads, &out->device[i]);
   if (!code) code = join_devices(cli, out, &names);
   if (!code) code = cli_status(cli, team_open(out->world, out->n, &out->team));
   return code;

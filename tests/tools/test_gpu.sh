@@ -79,6 +79,50 @@ P
 else
   skipped=$((skipped + 6))
 fi
+
+# GPUs of several processes: the bits of as many in one process, whoever starts the processes; one that is killed.
+export SIMGPU_DEVICES=4
+if "$SGC" doctor | grep -q '^cuda:3'; then
+  quick="$SGRUN train tiny.net -q --no-tensorboard --set validation_rooms=2"
+  share="$quick --set rooms=8 -b 4 -e 2"
+  expect 0 '' $share -o 1x4 --devices cuda:0-3
+  expect 0 '' $share -o 2x2 --ranks 2 --devices cuda:0-3
+  expect 0 '' $share -o 4x1 --ranks 4 --devices cuda
+  same 'one process of four GPUs and two of two' 1x4 2x2
+  same 'one process of four GPUs and four of one' 1x4 4x1
+  if command -v mpirun >/dev/null; then
+    mpi="mpirun --oversubscribe --bind-to none"
+    [ "$(id -u)" = 0 ] && mpi="$mpi --allow-run-as-root"
+    expect 0 '' $mpi -n 2 $share -o mpi --devices cuda:0-3
+    same 'one process of four GPUs and two of two by MPI' 1x4 mpi
+  else
+    skipped=$((skipped + 2))
+  fi
+  expect 2 '3 processes of this machine cannot share out 2 GPUs' $share -o few --ranks 3 --devices cuda:0-1
+
+  long="$quick --set rooms=24 -b 2 --save-every 0.1 --timeout 3 --ranks 2 --devices cuda"
+  expect 0 '' $long -o unbroken -e 1
+  for run in lost mended; do
+    options="-e 30"
+    [ $run = mended ] && options="-e 1 --max-restarts 2"
+    $long -o $run $options >out 2>err &
+    pid=$!
+    await $run 4
+    kill -9 "$(cut -d ' ' -f 2 "/proc/$pid/task/$pid/children")"
+    start=$(date +%s)
+    wait $pid
+    code=$?
+    check "$run: noticed in bounded time" test $(($(date +%s) - start)) -lt 30
+    check "$run: it is named" grep -q 'rank 0: lost rank 1 (host .*, process [0-9]*)' err
+    case $run$code in
+    lost8 | mended0) pass ;;
+    *) fail "$run: exit status $code: $(head -5 err)" ;;
+    esac
+  done
+  same 'killed and restarted with GPUs' unbroken mended
+else
+  skipped=$((skipped + 15))
+fi
 unset SIMGPU_DEVICES
 
 expect 0 'delta1' "$SGRUN" eval whole/weights.safetensors --device cuda:0 --set rooms=8
