@@ -92,7 +92,7 @@ static ExitCode share_gpus(const Cli *cli, DeviceNames *names) {
 
 typedef struct Joining {
   Device *device;
-  const NcclId *id;
+  const NcclId *ids; // [LANE_COUNT]
   int size, rank;
   double timeout;
   Collective **out;
@@ -102,7 +102,7 @@ typedef struct Joining {
 static void *join_gpu(void *argument) {
   Joining *joining = argument;
   joining->status =
-      cuda_nccl_join(joining->device, joining->id, joining->size, joining->rank, joining->timeout, joining->out);
+      cuda_nccl_join(joining->device, joining->ids, joining->size, joining->rank, joining->timeout, joining->out);
   return NULL;
 }
 
@@ -110,16 +110,16 @@ static void *join_gpu(void *argument) {
 static Status join_gpus(Devices *devices, double timeout) {
   if (world_processes(devices->world) == 1)
     return cuda_nccl_open(devices->device, devices->n, timeout, devices->joined);
-  NcclId id;
-  memset(&id, 0, sizeof id);
-  Status status = devices_is_first(devices) ? cuda_nccl_id(&id) : STATUS_OK;
-  if (!status) status = world_broadcast(devices->world, &id, sizeof id);
+  NcclId ids[LANE_COUNT];
+  memset(ids, 0, sizeof ids);
+  Status status = devices_is_first(devices) ? cuda_nccl_ids(ids) : STATUS_OK;
+  if (!status) status = world_broadcast(devices->world, ids, sizeof ids);
   Joining joining[DEVICES_MAX];
   pthread_t thread[DEVICES_MAX];
   int n = 0;
   for (; n < devices->n && !status; n++) {
     joining[n] =
-        (Joining){devices->device[n],  &id,      world_size(devices->world), world_first(devices->world) + n, timeout,
+        (Joining){devices->device[n],  ids,      world_size(devices->world), world_first(devices->world) + n, timeout,
                   &devices->joined[n], STATUS_OK};
     if (pthread_create(&thread[n], NULL, join_gpu, &joining[n])) {
       status = status_make(EXIT_DEVICE, "no thread for a GPU");

@@ -72,7 +72,7 @@ static void test_order(void) {
       for (int k = 0; k < n_in; k++) before[k] = touches[k] = (int)random_below(&random, (uint32_t)i);
       if (n_in == 2 && before[0] == before[1]) n_in = 1;
       touches[n_in] = i;
-      steps[i] = (OrderStep){before, n_in, touches, n_in + 1, false};
+      steps[i] = (OrderStep){before, n_in, touches, n_in + 1, -1};
       size[i] = 1 + random_below(&random, 1000);
       given[i] = i;
     }
@@ -102,11 +102,8 @@ static void test_order_collectives(void) {
   // 0: -> a   1: a -> A (all-reduce)   2: A -> r   3: a -> b   4: b -> c
   const int b1[] = {0}, b2[] = {1}, b3[] = {0}, b4[] = {3}, t0[] = {0}, t1[] = {0, 1}, t2[] = {1, 2}, t3[] = {0, 3},
             t4[] = {3, 4};
-  const OrderStep steps[] = {{NULL, 0, t0, 1, false},
-                             {b1, 1, t1, 2, true},
-                             {b2, 1, t2, 2, false},
-                             {b3, 1, t3, 2, false},
-                             {b4, 1, t4, 2, false}};
+  const OrderStep steps[] = {
+      {NULL, 0, t0, 1, -1}, {b1, 1, t1, 2, LANE_LARGE}, {b2, 1, t2, 2, -1}, {b3, 1, t3, 2, -1}, {b4, 1, t4, 2, -1}};
   const int64_t size[] = {10, 10, 1, 10, 10};
   const int want[] = {0, 1, 3, 4, 2};
   int order[5];
@@ -121,11 +118,8 @@ static void test_order_chains(void) {
   // 0: -> a (100)   1: -> b (100)   2: a -> c (1)   3: b -> d (1)   4: c, d -> e
   const int b2[] = {0}, b3[] = {1}, b4[] = {2, 3}, t0[] = {0}, t1[] = {1}, t2[] = {0, 2}, t3[] = {1, 3},
             t4[] = {2, 3, 4};
-  const OrderStep steps[] = {{NULL, 0, t0, 1, false},
-                             {NULL, 0, t1, 1, false},
-                             {b2, 1, t2, 2, false},
-                             {b3, 1, t3, 2, false},
-                             {b4, 2, t4, 3, false}};
+  const OrderStep steps[] = {
+      {NULL, 0, t0, 1, -1}, {NULL, 0, t1, 1, -1}, {b2, 1, t2, 2, -1}, {b3, 1, t3, 2, -1}, {b4, 2, t4, 3, -1}};
   const int64_t size[] = {100, 100, 1, 1, 1};
   int order[5];
   Arena *arena = arena_new();

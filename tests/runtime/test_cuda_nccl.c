@@ -36,7 +36,9 @@ static Program make_program(const char *target, Buffer *buffers, Step *steps) {
                       .arg_offset = offsets,
                       .n_tasks = i == 1 || i == 2 ? M : M / 64,
                       .block = 64,
-                      .queue = i == 1 || i == 2 ? QUEUE_COLLECTIVE : 0,
+                      .queue = i == 1   ? QUEUE_COLLECTIVE
+                               : i == 2 ? QUEUE_URGENT
+                                        : 0,
                       .waits = waits[i],
                       .n_waits = i == 1   ? 1
                                  : i == 3 ? 2
