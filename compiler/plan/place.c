@@ -2,8 +2,6 @@
 #include "compiler/plan/plan.h"
 #include "runtime/base/status.h"
 
-static int64_t round_up(int64_t size) { return (size + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN; }
-
 // Appends the steps of one phase to plan->order.
 static void order_phase(Plan *plan, bool is_setup, int *n_done) {
   Arena *arena = arena_new();
@@ -18,7 +16,7 @@ static void order_phase(Plan *plan, bool is_setup, int *n_done) {
   int64_t *size = ARENA_ARRAY(arena, int64_t, plan->n_buffers + 1);
   int *seen = ARENA_ARRAY(arena, int, plan->n_buffers + 1); // 1 + the step that named the buffer last
   for (int b = 0; b < plan->n_buffers; b++) {
-    if (plan->buffers[b].kind == BUFFER_SLAB) size[b] = round_up(plan->buffers[b].size);
+    if (plan->buffers[b].kind == BUFFER_SLAB) size[b] = memory_round(plan->buffers[b].size);
   }
   for (int i = 0; i < n; i++) {
     const PlanStep *step = &plan->steps[step_of[i]];
@@ -206,7 +204,7 @@ void plan_memory(Plan *plan) {
     Buffer *buffer = &plan->buffers[b];
     if (buffer->kind == BUFFER_SLAB) continue;
     buffer->offset = plan->persistent;
-    plan->persistent += round_up(buffer->size);
+    plan->persistent += memory_round(buffer->size);
   }
   place_slab(plan);
 }

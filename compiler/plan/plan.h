@@ -34,6 +34,11 @@ typedef struct MemoryItem {
   int64_t offset; // result: a multiple of PROGRAM_ALIGN
 } MemoryItem;
 
+// The floats that a piece of so many takes up: a multiple of PROGRAM_ALIGN.
+static inline int64_t memory_round(int64_t floats) {
+  return (floats + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN;
+}
+
 // Places the items so that no two that may be needed at the same time overlap: largest first, each into the smallest
 // gap that holds it. Returns the floats that all of them need together.
 int64_t memory_place(MemoryItem *items, int n, Arena *arena);
