@@ -231,9 +231,39 @@ static void test_lanes(void) {
   arena_free(arena);
 }
 
+// All devices begin sums in the order that the graph says, also one that could begin earlier in a lane of its own; it
+// waits for nothing of the other lane.
+static void test_lane_order(void) {
+  Arena *arena = arena_new();
+  Graph *graph = plan_parse(arena, "graph order\n"
+                                   "%x = input \"x\" : [1, 8, 16, 16]\n"
+                                   "%w = param \"w\" init=normal(0, 0.1) : [8, 8, 3, 3]\n"
+                                   "%c = conv2d(%x, %w) padding=1\n"
+                                   "%a = all_reduce(%c) which=sum\n"
+                                   "%b = all_reduce(%w, %a) which=sum lane=1\n"
+                                   "output \"a\" = %a\n"
+                                   "output \"b\" = %b\n");
+  Program *program = NULL;
+  Target target = plan_target;
+  target.queues = 2;
+  Status status = graph ? compile(graph, &(CompileOptions){.target = &target}, &program) : STATUS_OK;
+  CHECK(program, "%s", status_message(status));
+  int place[2] = {-1, -1};
+  for (int i = 0; program && i < program->n_steps; i++) {
+    if (is_sum_in(&program->steps[i], QUEUE_COLLECTIVE)) place[0] = i;
+    if (is_sum_in(&program->steps[i], QUEUE_URGENT)) place[1] = i;
+  }
+  CHECK(place[0] >= 0 && place[1] > place[0], "sums stand at %d and %d", place[0], place[1]);
+  for (int k = 0; place[1] >= 0 && k < program->steps[place[1]].n_waits; k++)
+    CHECK(program->steps[place[1]].waits[k] != place[0], "the second waits for the first");
+  program_free(program);
+  arena_free(arena);
+}
+
 int main(void) {
   test_random();
   test_branches();
   test_lanes();
+  test_lane_order();
   return check_report("queues");
 }
