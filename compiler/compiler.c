@@ -130,7 +130,8 @@ static void add_row(Emitter *emitter, const Group *row, int number, Step *step, 
 
 static void set_queue(Emitter *emitter, int place, Step *step) {
   const Plan *plan = emitter->plan;
-  step->queue = plan->queue[place] == MAX_QUEUES ? QUEUE_COLLECTIVE : plan->queue[place];
+  static const int lanes[LANE_COUNT] = {[LANE_LARGE] = QUEUE_COLLECTIVE, [LANE_URGENT] = QUEUE_URGENT};
+  step->queue = plan->queue[place] < MAX_QUEUES ? plan->queue[place] : lanes[plan->queue[place] - MAX_QUEUES];
   step->n_waits = plan->n_waits[place];
   step->waits = arena_memdup(emitter->program->arena, plan->waits[place], sizeof(int) * (size_t)step->n_waits);
 }
@@ -191,22 +192,11 @@ static void make_all_reduce(const PlanStep *from, Step *step) {
                  .bytes = 8 * n};
 }
 
-// The all-reduce before is an operand for the order's sake alone.
-static void drop_order_operand(const PlanStep *from, Step *step) {
-  int *buffers = (int *)step->arg_buffer;
-  int64_t *offsets = (int64_t *)step->arg_offset;
-  buffers[1] = from->args[from->n_args - 1].buffer;
-  offsets[1] = from->args[from->n_args - 1].offset;
-  step->n_args = 2;
-  step->n_read = 1;
-}
-
 static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
-  if (plan_is_collective(from)) make_all_reduce(from, step);
+  if (plan_lane(from) >= 0) make_all_reduce(from, step);
   else if (emitter->target->kind == TARGET_REFERENCE) make_reference_step(from, step);
   else emit_kernel(emitter, from, step);
   set_args(emitter, from, step);
-  if (plan_is_collective(from)) drop_order_operand(from, step);
   step->label = step_label(from, emitter->program->arena);
 }
 

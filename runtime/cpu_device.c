@@ -177,7 +177,8 @@ static Status all_reduce(CpuDevice *cpu, Launch *launch) {
     return collective->begin(collective, launch->is_max, launch->args[0], launch->args[1], launch->n_tasks,
                              &launch->number);
   if (collective)
-    return collective->all_reduce(collective, launch->is_max, launch->args[0], launch->args[1], launch->n_tasks, NULL);
+    return collective->all_reduce(collective, LANE_LARGE, launch->is_max, launch->args[0], launch->args[1],
+                                  launch->n_tasks, NULL);
   memmove(launch->args[1], launch->args[0], (size_t)launch->n_tasks * sizeof(float));
   return STATUS_OK;
 }

@@ -9,7 +9,8 @@ static Status put_all_reduce(CudaDevice *cuda, const CudaStep *ready) {
   CudaAddress from = ready->args[0], to = ready->args[1];
   if (collective) {
     bool is_max = step->symbol[0] == 'm';
-    return collective->all_reduce(collective, is_max, (const float *)(uintptr_t)from, (float *)(uintptr_t)to,
+    CollectiveLane lane = step->queue == QUEUE_URGENT ? LANE_URGENT : LANE_LARGE;
+    return collective->all_reduce(collective, lane, is_max, (const float *)(uintptr_t)from, (float *)(uintptr_t)to,
                                   step->n_tasks, ready->stream);
   }
   if (from == to) return STATUS_OK;

@@ -33,20 +33,15 @@ static CudaAddress argument(const Making *making, const Step *step, int j) {
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// Floats that a block computes, from the blocks that all rows take together: rows have whole blocks of their own.
-static Status row_share(const Step *step, int64_t *out) {
-  int64_t low = 1, high = 1;
-  for (int i = 0; i < step->rows; i++)
-    if (step->row_floats[i] > high) high = step->row_floats[i];
-  while (low < high) { // the smallest share that needs no more blocks than there are
-    int64_t middle = low + (high - low) / 2, blocks = 0;
-    for (int i = 0; i < step->rows; i++) blocks += (step->row_floats[i] + middle - 1) / middle;
-    if (blocks <= step->n_tasks) high = middle;
-    else low = middle + 1;
-  }
+// Blocks that a row takes: whole ones of its own.
+static int64_t row_blocks(const Step *step, int i) {
+  int64_t share = (int64_t)step->block * SG_ROW_FLOATS;
+  return (step->row_floats[i] + share - 1) / share;
+}
+
+static Status check_rows(const Step *step) {
   int64_t blocks = 0;
-  for (int i = 0; i < step->rows; i++) blocks += (step->row_floats[i] + low - 1) / low;
-  *out = low;
+  for (int i = 0; i < step->rows; i++) blocks += row_blocks(step, i);
   return blocks == step->n_tasks ? STATUS_OK
                                  : status_make(EXIT_DEVICE, "the rows of '%s' do not take its %lld blocks",
                                                step->symbol, (long long)step->n_tasks);
@@ -57,15 +52,15 @@ static Status make_table(Making *making, const Step *step, CudaAddress *out) {
   CudaSequence *sequence = making->sequence;
   CudaDevice *cuda = making->cuda;
   int n_args = step->n_args / step->rows, width = 2 + n_args;
-  int64_t bytes = (int64_t)sizeof(long long) * step->rows * width, share = 0, first = 0;
-  TRY(row_share(step, &share));
+  int64_t bytes = (int64_t)sizeof(long long) * step->rows * width, first = 0;
+  TRY(check_rows(step));
   long long *table = ARENA_ARRAY(sequence->arena, long long, step->rows *width);
   for (int i = 0; i < step->rows; i++) {
     long long *row = table + i * width;
     row[0] = first;
     row[1] = step->row_floats[i];
     for (int j = 0; j < n_args; j++) row[2 + j] = (long long)argument(making, step, i * n_args + j);
-    first += (step->row_floats[i] + share - 1) / share;
+    first += row_blocks(step, i);
   }
   TRY(cuda_hold(cuda, bytes, out));
   CudaTable held = {*out, bytes};

@@ -60,7 +60,15 @@ typedef struct Collective Collective;
 struct Collective {
   // to[i] = sum (or, if `is_max`, maximum) over all devices of from[i]; `to` may be `from`. On a device with queues it
   // is put into `queue` (the device's own handle: a CUstream) and may return before it is done; else `queue` is NULL.
-  Status (*all_reduce)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue);
+  //
+  // Operations of one lane run one after another, those of different lanes side by side where the devices have queues.
+  // All devices call for all operations of all lanes in one order, and put into their queues nothing that waits for an
+  // operation which they call for later. So nothing waits for ever: of the operations not done on all devices take the
+  // one called for first. What comes before it, in its lane or in what it reads, waits for earlier ones alone, which
+  // are done; so every device comes to it. The two that may be under way on a device must fit there at the same time,
+  // as NCCL's do, which take a few blocks each.
+  Status (*all_reduce)(Collective *collective, CollectiveLane lane, bool is_max, const float *from, float *to,
+                       int64_t floats, void *queue);
   // Asked again and again while the host waits for such a queue, `waited` seconds so far: an error ends the waiting,
   // and what is in the queue ends by itself then. NULL: never asked.
   Status (*check)(Collective *collective, double waited);

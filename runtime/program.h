@@ -82,8 +82,10 @@ typedef struct Step {
   const Gemm *gemm; // what the kernel computes, if it is that; else NULL
 } Step;
 
-// Queue of the collective operations.
-enum { QUEUE_COLLECTIVE = 0x7f };
+// Lanes of the collective operations: large sums that nothing waits for soon, and small ones that the computation waits
+// for, which the large ones must not hold up. Each has a queue.
+typedef enum CollectiveLane { LANE_LARGE, LANE_URGENT, LANE_COUNT } CollectiveLane;
+enum { QUEUE_URGENT = 0x7e, QUEUE_COLLECTIVE = 0x7f };
 
 typedef struct Program {
   Arena *arena; // owns everything

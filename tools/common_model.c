@@ -13,6 +13,7 @@
 #include "runtime/cuda_device.h"
 #include "runtime/kernel_cache.h"
 #include "runtime/train/settings.h"
+#include "tools/common_device.h"
 
 void model_print_diag(const Model *model) {
   Text text = {0};
@@ -270,11 +271,6 @@ static ExitCode check_pass(const Cli *cli, const char *name) {
   return cli_fail(cli, EXIT_USAGE, "there is no pass '%s'", name);
 }
 
-static void print_notice(void *context, const char *text) {
-  (void)context;
-  fprintf(stderr, "note: %s\n", text);
-}
-
 // EXIT_USAGE where the option names a target that there is not.
 static ExitCode check_target(const Cli *cli) {
   const char *name = cli_option(cli, "target");
@@ -285,32 +281,11 @@ static ExitCode check_target(const Cli *cli) {
                   name);
 }
 
-// The GPU that the command line asks for, by --device, as the first of --devices, or by a target; -1 for the CPU.
-static ExitCode gpu_asked_for(const Cli *cli, int *out) {
-  const char *device = cli_option(cli, "device"), *target = cli_option(cli, "target"),
-             *devices = cli_option(cli, "devices"); // checked by who opens them
-  int end = 0;
-  ExitCode code = check_target(cli);
-  if (code) return code;
-  if (devices) {
-    *out = strncmp(devices, "cuda", 4) ? -1 : 0;
-    if (sscanf(devices, "cuda:%d", &end) == 1) *out = end;
-    return EXIT_DONE;
-  }
-  *out = !device && target && !strncmp(target, "cuda", 4) ? 0 : -1;
-  if (!device || !strcmp(device, "cpu")) return EXIT_DONE;
-  if (!strcmp(device, "cuda")) *out = 0;
-  else if (sscanf(device, "cuda:%d%n", out, &end) != 1 || device[end] || *out < 0)
-    return cli_fail(cli, EXIT_USAGE, "there is no device '%s'; there are cpu, cuda, cuda:0, cuda:1 ...", device);
-  return EXIT_DONE;
-}
-
 ExitCode model_device(const Cli *cli, int threads, Device **out) {
-  int gpu = -1;
-  ExitCode code = gpu_asked_for(cli, &gpu);
-  if (!code) code = cli_status(cli, gpu < 0 ? device_open_cpu(threads, out) : device_open_cuda(gpu, out));
-  if (!code) (*out)->notice = print_notice;
-  return code;
+  DeviceNames names;
+  ExitCode code = check_target(cli);
+  if (!code) code = device_names(cli, &names);
+  return code ? code : device_open_named(cli, &names, 0, threads, out);
 }
 
 // What kernels for that GPU are made for: its architecture, or the nearest older one that we know.
@@ -325,16 +300,13 @@ static ExitCode target_of_gpu(const Cli *cli, int number, const Target **out) {
 }
 
 static ExitCode choose_target(const Cli *cli, const Target **out) {
-  const char *name = cli_option(cli, "target"), *device = cli_option(cli, "device");
-  if (!device) device = cli_option(cli, "devices");
-  int gpu = -1;
-  ExitCode code = gpu_asked_for(cli, &gpu);
+  const char *name = cli_option(cli, "target");
+  DeviceNames names;
+  ExitCode code = check_target(cli);
+  if (!code) code = device_names(cli, &names);
   if (code) return code;
-  if (!name) name = gpu < 0 ? "cpu" : "cuda";
-  bool is_cuda = !strncmp(name, "cuda", 4);
-  if (device && is_cuda != (gpu >= 0))
-    return cli_fail(cli, EXIT_USAGE, "kernels for the target '%s' do not run on --device %s", name, device);
-  if (!strcmp(name, "cuda")) return target_of_gpu(cli, gpu < 0 ? 0 : gpu, out);
+  if (!name) name = names.is_cuda ? "cuda" : "cpu";
+  if (!strcmp(name, "cuda")) return target_of_gpu(cli, names.number[0], out);
   *out = target_find(name);
   return EXIT_DONE;
 }

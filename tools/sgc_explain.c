@@ -67,7 +67,7 @@ static Sums add_up(const Account *account) {
     const CudaResources *taken = resources_of(account, step);
     sums.launches += step->kind == STEP_KERNEL;
     sums.spilling += taken->spill_stores + taken->spill_loads > 0;
-    if (step->queue != QUEUE_COLLECTIVE && step->queue >= sums.queues) sums.queues = step->queue + 1;
+    if (step->queue < QUEUE_URGENT && step->queue >= sums.queues) sums.queues = step->queue + 1;
     sums.flops += step->flops;
     sums.bytes += step->bytes;
     sums.requests += step->requests;

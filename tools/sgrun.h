@@ -18,6 +18,9 @@ extern const CliCommand sgrun_train, sgrun_eval, sgrun_predict, sgrun_bench, sgr
   { "threads", 'j', "N", "worker threads (default: all that the process may use)" }
 #define DEVICE_OPTIONS                                                                                                 \
   THREADS_OPTION, { "device", 0, "NAME", "cpu (default), cuda or cuda:0, cuda:1 ...: where to compute" }
+// Of commands that share out pictures.
+#define DEVICES_OPTION                                                                                                 \
+  { "devices", 0, "LIST", "cuda:0-3, cuda:0,2, cpu:0-1 ...: pictures are shared out among them, results stay the same" }
 #define DATA_OPTIONS                                                                                                   \
   {"data", 'D', "PATH",                                                                                                \
    "a folder, list, CSV or manifest of pairs (default: synthetic rooms); see 'sgrun data --help'"},                    \

@@ -11,54 +11,7 @@
 #include "runtime/cuda_device.h"
 #include "runtime/cuda_nccl.h"
 #include "runtime/world/transport.h"
-
-enum { MAX_DEVICES = 256 };
-
-typedef struct DeviceList {
-  bool is_cuda, has_numbers;
-  int n, number[MAX_DEVICES];
-} DeviceList;
-
-// ---- the list -------------------------------------------------------------------------------------------------------
-
-static ExitCode bad_list(const Cli *cli, const char *text) {
-  return cli_fail(cli, EXIT_USAGE, "option '--devices' needs cpu or cuda, with numbers such as :0-3 or :0,2, not '%s'",
-                  text);
-}
-
-static ExitCode parse_list(const Cli *cli, DeviceList *out) {
-  const char *text = cli_option(cli, "devices"), *target = cli_option(cli, "target"), *one = cli_option(cli, "device");
-  *out = (DeviceList){.n = 1, .is_cuda = !text && target && !strncmp(target, "cuda", 4)};
-  if (text && one) return cli_fail(cli, EXIT_USAGE, "say either --device or --devices");
-  if (!text) text = one;
-  if (!text) return EXIT_DONE;
-  out->is_cuda = !strncmp(text, "cuda", 4);
-  if (!out->is_cuda && strncmp(text, "cpu", 3)) return bad_list(cli, text);
-  const char *at = text + (out->is_cuda ? 4 : 3);
-  if (!*at) return EXIT_DONE;
-  if (*at != ':') return bad_list(cli, text);
-  out->has_numbers = true;
-  for (out->n = 0; *at;) {
-    char *end;
-    long first = strtol(at + 1, &end, 10), last = first;
-    if (end == at + 1 || first < 0) return bad_list(cli, text);
-    at = end;
-    if (*at == '-') {
-      last = strtol(at + 1, &end, 10);
-      if (end == at + 1) return bad_list(cli, text);
-      at = end;
-    }
-    if (last < first || last - first >= MAX_DEVICES || (*at && *at != ',')) return bad_list(cli, text);
-    for (long k = first; k <= last; k++) {
-      for (int i = 0; i < out->n; i++) {
-        if (out->number[i] == k) return cli_fail(cli, EXIT_USAGE, "device %ld stands twice in '%s'", k, text);
-      }
-      if (out->n == MAX_DEVICES) return bad_list(cli, text);
-      out->number[out->n++] = (int)k;
-    }
-  }
-  return EXIT_DONE;
-}
+#include "tools/common_device.h"
 
 // ---- other processes ------------------------------------------------------------------------------------------------
 
@@ -109,38 +62,37 @@ static ExitCode join_world(const Cli *cli, Devices *devices) {
 
 // ---- devices --------------------------------------------------------------------------------------------------------
 
-// Threads of each device: the cores that this process may use, shared with the processes beside it that may use the
-// same ones.
-static int threads_of_each(const Cli *cli, const Devices *devices) {
+int devices_threads(const Cli *cli, int n) {
   int given = (int)cli_integer(cli, "threads", 0, 0, 1024), cores = given ? given : pool_cores();
   if (!given && cores >= sysconf(_SC_NPROCESSORS_ONLN)) cores /= local_size(); // not bound to cores of its own
-  if (devices->n == 1 && local_size() == 1) return given;
-  return cores / devices->n > 1 ? cores / devices->n : 1;
+  if (n == 1 && local_size() == 1) return given;
+  return cores / n > 1 ? cores / n : 1;
 }
 
-static void print_notice(void *context, const char *text) {
-  (void)context;
-  fprintf(stderr, "note: %s\n", text);
-}
-
-static ExitCode open_device(const Cli *cli, Devices *devices, const DeviceList *list, int i, int threads) {
-  if (!list->is_cuda) {
-    ExitCode code = cli_status(cli, device_open_cpu(threads, &devices->device[i]));
-    if (!code) devices->device[i]->notice = i ? NULL : print_notice;
+// What this process takes of the GPUs that are named, where others of its machine take theirs: one where no numbers are
+// given, else its share of the numbers. Processes that see GPUs of their own alone take what is named.
+static ExitCode share_gpus(const Cli *cli, DeviceNames *names) {
+  int count = 0, size = local_size();
+  bool sees_others = getenv("SGRUN_ALIKE") || !getenv("CUDA_VISIBLE_DEVICES");
+  if (!names->is_cuda || size < 2) return EXIT_DONE;
+  if (!names->has_numbers) {
+    ExitCode code = cli_status(cli, cuda_gpu_count(&count));
+    if (!code) names->number[0] = local_rank() % count;
     return code;
   }
-  int number = list->has_numbers ? list->number[i] : 0, count = 0;
-  if (!list->has_numbers && local_size() > 1) { // one for each process
-    ExitCode code = cli_status(cli, cuda_gpu_count(&count));
-    if (code) return code;
-    number = local_rank() % count;
-  }
-  return cli_status(cli, device_open_cuda(number, &devices->device[i]));
+  if (!sees_others) return EXIT_DONE;
+  Share share = share_of(names->n, size, local_rank());
+  if (share.n == 0)
+    return cli_fail(cli, EXIT_USAGE, "%d processes of this machine cannot share out %d GPU%s", size, names->n,
+                    names->n > 1 ? "s" : "");
+  memmove(names->number, names->number + share.first, sizeof *names->number * (size_t)share.n);
+  names->n = (int)share.n;
+  return EXIT_DONE;
 }
 
 typedef struct Joining {
   Device *device;
-  const NcclId *id;
+  const NcclId *ids; // [LANE_COUNT]
   int size, rank;
   double timeout;
   Collective **out;
@@ -150,7 +102,7 @@ typedef struct Joining {
 static void *join_gpu(void *argument) {
   Joining *joining = argument;
   joining->status =
-      cuda_nccl_join(joining->device, joining->id, joining->size, joining->rank, joining->timeout, joining->out);
+      cuda_nccl_join(joining->device, joining->ids, joining->size, joining->rank, joining->timeout, joining->out);
   return NULL;
 }
 
@@ -158,16 +110,16 @@ static void *join_gpu(void *argument) {
 static Status join_gpus(Devices *devices, double timeout) {
   if (world_processes(devices->world) == 1)
     return cuda_nccl_open(devices->device, devices->n, timeout, devices->joined);
-  NcclId id;
-  memset(&id, 0, sizeof id);
-  Status status = devices_is_first(devices) ? cuda_nccl_id(&id) : STATUS_OK;
-  if (!status) status = world_broadcast(devices->world, &id, sizeof id);
-  Joining joining[MAX_DEVICES];
-  pthread_t thread[MAX_DEVICES];
+  NcclId ids[LANE_COUNT];
+  memset(ids, 0, sizeof ids);
+  Status status = devices_is_first(devices) ? cuda_nccl_ids(ids) : STATUS_OK;
+  if (!status) status = world_broadcast(devices->world, ids, sizeof ids);
+  Joining joining[DEVICES_MAX];
+  pthread_t thread[DEVICES_MAX];
   int n = 0;
   for (; n < devices->n && !status; n++) {
     joining[n] =
-        (Joining){devices->device[n],  &id,      world_size(devices->world), world_first(devices->world) + n, timeout,
+        (Joining){devices->device[n],  ids,      world_size(devices->world), world_first(devices->world) + n, timeout,
                   &devices->joined[n], STATUS_OK};
     if (pthread_create(&thread[n], NULL, join_gpu, &joining[n])) {
       status = status_make(EXIT_DEVICE, "no thread for a GPU");
@@ -182,9 +134,9 @@ static Status join_gpus(Devices *devices, double timeout) {
   return status;
 }
 
-static ExitCode join_devices(const Cli *cli, Devices *devices, const DeviceList *list) {
+static ExitCode join_devices(const Cli *cli, Devices *devices, const DeviceNames *names) {
   if (!devices->world) return EXIT_DONE;
-  if (list->is_cuda) {
+  if (names->is_cuda) {
     devices->joined = calloc((size_t)devices->n, sizeof(Collective *));
     devices->guarded = calloc((size_t)devices->n, sizeof(Collective *));
     if (!devices->joined || !devices->guarded) BUG("out of memory");
@@ -194,22 +146,23 @@ static ExitCode join_devices(const Cli *cli, Devices *devices, const DeviceList 
     for (int i = 0; i < devices->n; i++) devices->guarded[i] = world_guard(devices->world, devices->joined[i]);
   }
   for (int i = 0; i < devices->n; i++)
-    devices->device[i]->collective = list->is_cuda ? devices->guarded[i] : world_collective(devices->world, i);
+    devices->device[i]->collective = names->is_cuda ? devices->guarded[i] : world_collective(devices->world, i);
   return EXIT_DONE;
 }
 
 ExitCode devices_open(const Cli *cli, Devices *out) {
-  DeviceList list;
+  DeviceNames names;
   *out = (Devices){0};
-  ExitCode code = parse_list(cli, &list);
+  ExitCode code = device_names(cli, &names);
+  if (!code) code = share_gpus(cli, &names);
   if (code) return code;
-  out->n = list.n;
-  out->device = calloc((size_t)list.n, sizeof(Device *));
+  out->n = names.n;
+  out->device = calloc((size_t)names.n, sizeof(Device *));
   if (!out->device) BUG("out of memory");
   code = join_world(cli, out);
-  int threads = threads_of_each(cli, out);
-  for (int i = 0; i < list.n && !code; i++) code = open_device(cli, out, &list, i, threads);
-  if (!code) code = join_devices(cli, out, &list);
+  int threads = devices_threads(cli, out->n);
+  for (int i = 0; i < names.n && !code; i++) code = device_open_named(cli, &names, i, threads, &out->device[i]);
+  if (!code) code = join_devices(cli, out, &names);
   if (!code) code = cli_status(cli, team_open(out->world, out->n, &out->team));
   return code;
 }

@@ -25,6 +25,10 @@ ExitCode devices_open(const Cli *cli, Devices *out);
 // `code`: how the command ends here; the others are told where it is an error.
 void devices_close(Devices *devices, ExitCode code);
 
+// Threads of each of `n` CPU devices (0 = all that the process may use): --threads, or the cores that this process may
+// use, shared among its devices and with the processes beside it that may use the same ones.
+int devices_threads(const Cli *cli, int n);
+
 // Whether this process is the one that writes files and talks.
 bool devices_is_first(const Devices *devices);
 // Whether this process is the first of its machine.

@@ -5,7 +5,9 @@
 
 #include "runtime/base/file.h"
 #include "runtime/train/baseline.h"
+#include "tools/common_device.h"
 #include "tools/sgrun_predictor.h"
+#include "tools/sgrun_sharing.h"
 #include "tools/sgrun_stack.h"
 
 // The named protocol with what --flip and --align change, which its name then says.
@@ -30,14 +32,26 @@ static ExitCode choose_protocol(const Cli *cli, Text *name, Protocol *out) {
   return EXIT_DONE;
 }
 
+// What became of one picture.
+typedef struct Judged {
+  Status status; // why the sample cannot be read
+  ExitCode code; // of a failure that was said already
+  char name[SAMPLE_NAME];
+  int width, height;              // of the ground truth
+  int n_maps;                     // judged of it: 1, or with --bases the combined depth, each base's, and their mean
+  int64_t *n;                     // [n_maps] valid pixels
+  double (*values)[METRIC_COUNT]; // [n_maps]
+} Judged;
+
 typedef struct Evaluation {
   const Cli *cli;
   const Protocol *protocol;
-  Predictor predictor;
-  int n_maps;           // judged of each picture: 1, or with --bases the combined depth, each base's, and their mean
+  PredictorSet predictors;
+  const Dataset *dataset;
+  Judged *judged;       // [dataset->size]
+  int n_maps;           // of each picture; 0 before the first
   MetricsMean *metrics; // [n_maps]
-  const char **names;   // [n_maps] of the maps
-  int64_t n_bad;
+  int64_t n_bad, max_bad;
   Text rows; // of the per-picture CSV
 } Evaluation;
 
@@ -49,40 +63,23 @@ static void mirror(const Image *from, Image *out) {
              from->rgb + 3 * ((size_t)y * (size_t)from->width + (size_t)x), 3);
 }
 
-// What each picture is judged by, known once the network has run.
-static ExitCode settle_maps(Evaluation *e) {
-  StackView view = {0};
-  bool has_bases = cli_flag(e->cli, "bases", false);
-  if (e->n_maps) return EXIT_DONE;
-  if (has_bases) {
-    ExitCode code = stack_view(&e->predictor, "bases", &view);
-    if (code) return code;
-  }
-  e->n_maps = has_bases ? view.n_bases + 2 : 1;
-  e->metrics = calloc((size_t)e->n_maps, sizeof *e->metrics);
-  e->names = calloc((size_t)e->n_maps, sizeof *e->names);
-  if (!e->metrics || !e->names) BUG("out of memory");
-  e->names[0] = "combined";
-  for (int k = 0; k < view.n_bases; k++) e->names[k + 1] = stack_base_name(&view, k);
-  if (has_bases) e->names[e->n_maps - 1] = "mean";
-  return EXIT_DONE;
-}
-
 // The maps to judge, resized to the picture: [n_maps][height][width], the caller's to free.
-static ExitCode predict_full(Evaluation *e, const Image *picture, float **out) {
+static ExitCode predict_full(const Evaluation *e, Predictor *predictor, const Image *picture, int *out_n_maps,
+                             float **out) {
   int width, height;
   const float *values;
-  predictor_size(&e->predictor, e->protocol->is_native, picture, &width, &height);
-  ExitCode code = predictor_run(&e->predictor, picture, width, height, &values, &width, &height);
-  if (!code) code = settle_maps(e);
+  StackView view = {0};
+  bool has_bases = cli_flag(e->cli, "bases", false);
+  predictor_size(&e->predictors, e->protocol->is_native, picture, &width, &height);
+  ExitCode code = predictor_run(predictor, picture, width, height, &values, &width, &height);
+  if (!code && has_bases) code = stack_view(predictor, "bases", &view);
   if (code) return code;
   size_t n = (size_t)picture->width * (size_t)picture->height;
-  float *maps = malloc(sizeof *maps * n * (size_t)e->n_maps);
+  *out_n_maps = has_bases ? view.n_bases + 2 : 1;
+  float *maps = malloc(sizeof *maps * n * (size_t)*out_n_maps);
   if (!maps) BUG("out of memory");
   resize_bilinear_corners(values, width, height, maps, picture->width, picture->height);
-  if (e->n_maps > 1) {
-    StackView view;
-    stack_view(&e->predictor, "bases", &view);
+  if (has_bases) {
     float *mean = maps + n * (size_t)(view.n_bases + 1);
     memset(mean, 0, sizeof *mean * n);
     for (int k = 0; k < view.n_bases; k++) {
@@ -96,69 +93,104 @@ static ExitCode predict_full(Evaluation *e, const Image *picture, float **out) {
   return EXIT_DONE;
 }
 
-static void put_row(Evaluation *e, const char *name, const Sample *sample, int64_t n, const double *values) {
-  if (!e->rows.size) {
-    text_put(&e->rows, "name,width,height,valid");
-    for (int m = 0; m < METRIC_COUNT; m++) text_printf(&e->rows, ",%s", metric_name((Metric)m));
-    text_put(&e->rows, "\n");
-  }
-  text_put(&e->rows, "\"");
-  for (; *name; name++) text_printf(&e->rows, *name == '"' ? "\"\"" : "%c", *name);
-  text_printf(&e->rows, "\",%d,%d,%lld", sample->depth.width, sample->depth.height, (long long)n);
-  for (int m = 0; m < METRIC_COUNT; m++) text_printf(&e->rows, n ? ",%.9g" : ",", values[m]);
-  text_put(&e->rows, "\n");
-}
-
-static ExitCode evaluate_sample(Evaluation *e, const char *name, const Sample *sample) {
+static ExitCode judge_sample(const Evaluation *e, Predictor *predictor, const Sample *sample, Judged *out) {
   int width = sample->picture.width, height = sample->picture.height;
   size_t n_pixels = (size_t)width * (size_t)height;
   float *maps = NULL, *flipped = NULL;
-  ExitCode code = predict_full(e, &sample->picture, &maps);
+  ExitCode code = predict_full(e, predictor, &sample->picture, &out->n_maps, &maps);
   if (!code && e->protocol->has_flip) {
     Image mirrored;
     mirror(&sample->picture, &mirrored);
-    code = predict_full(e, &mirrored, &flipped);
+    code = predict_full(e, predictor, &mirrored, &out->n_maps, &flipped);
     image_free(&mirrored);
   }
-  for (int m = 0; !code && m < e->n_maps; m++) {
-    double values[METRIC_COUNT];
+  if (!code) {
+    out->n = calloc((size_t)out->n_maps, sizeof *out->n);
+    out->values = calloc((size_t)out->n_maps, sizeof *out->values);
+    if (!out->n || !out->values) BUG("out of memory");
+  }
+  for (int m = 0; !code && m < out->n_maps; m++) {
     float *map = maps + n_pixels * (size_t)m;
     if (flipped) metrics_average_flip(e->protocol, map, flipped + n_pixels * (size_t)m, width, height, map);
-    int64_t n = metrics_image(e->protocol, map, width, height, sample->depth.metres, width, height, values);
-    metrics_add(&e->metrics[m], values, n);
-    if (m == 0) put_row(e, name, sample, n, values);
+    out->n[m] = metrics_image(e->protocol, map, width, height, sample->depth.metres, width, height, out->values[m]);
   }
   free(maps);
   free(flipped);
   return code;
 }
 
-// Every sample in turn. Those that cannot be read are named and left out, up to --max-bad of them.
-static ExitCode evaluate(Evaluation *e, const Dataset *dataset) {
-  int64_t max_bad = sgrun_max_bad(e->cli, dataset->size);
-  for (int64_t i = 0; i < dataset->size; i++) {
-    Sample sample;
-    char name[SAMPLE_NAME];
-    Status status = dataset_sample(dataset, i, &sample);
-    if (status) {
-      ExitCode code = cli_status(e->cli, status);
-      if (code != EXIT_DATA) return code;
-      if (++e->n_bad > max_bad)
-        return cli_fail(e->cli, EXIT_DATA, "more than %lld samples cannot be read (see --max-bad)", (long long)max_bad);
-      continue;
-    }
-    dataset_name(dataset, i, name);
-    ExitCode code = evaluate_sample(e, name, &sample);
-    sample_free(&sample);
-    if (code) return code;
+// Sharing.work: judges one picture.
+static void judge(void *context, int device, int64_t i) {
+  const Evaluation *e = context;
+  Judged *out = &e->judged[i];
+  Sample sample;
+  out->status = dataset_sample(e->dataset, i, &sample);
+  if (out->status) return;
+  dataset_name(e->dataset, i, out->name);
+  out->width = sample.depth.width;
+  out->height = sample.depth.height;
+  out->code = judge_sample(e, &e->predictors.predictor[device], &sample, out);
+  sample_free(&sample);
+}
+
+static void put_row(Evaluation *e, const Judged *judged) {
+  if (!e->rows.size) {
+    text_put(&e->rows, "name,width,height,valid");
+    for (int m = 0; m < METRIC_COUNT; m++) text_printf(&e->rows, ",%s", metric_name((Metric)m));
+    text_put(&e->rows, "\n");
   }
+  text_put(&e->rows, "\"");
+  for (const char *at = judged->name; *at; at++) text_printf(&e->rows, *at == '"' ? "\"\"" : "%c", *at);
+  text_printf(&e->rows, "\",%d,%d,%lld", judged->width, judged->height, (long long)judged->n[0]);
+  for (int m = 0; m < METRIC_COUNT; m++) text_printf(&e->rows, judged->n[0] ? ",%.9g" : ",", judged->values[0][m]);
+  text_put(&e->rows, "\n");
+}
+
+// Sharing.take: one picture's part of the figures. Those that cannot be read are named and left out, up to --max-bad of
+// them.
+static ExitCode take(void *context, int64_t i) {
+  Evaluation *e = context;
+  Judged *judged = &e->judged[i];
+  Status status = judged->status;
+  judged->status = STATUS_OK;
+  if (status) {
+    ExitCode code = cli_status(e->cli, status);
+    if (code != EXIT_DATA) return code;
+    if (++e->n_bad <= e->max_bad) return EXIT_DONE;
+    return cli_fail(e->cli, EXIT_DATA, "more than %lld samples cannot be read (see --max-bad)", (long long)e->max_bad);
+  }
+  if (judged->code) return judged->code;
+  if (!e->n_maps) {
+    e->n_maps = judged->n_maps;
+    e->metrics = calloc((size_t)e->n_maps, sizeof *e->metrics);
+    if (!e->metrics) BUG("out of memory");
+  }
+  for (int m = 0; m < e->n_maps; m++) metrics_add(&e->metrics[m], judged->values[m], judged->n[m]);
+  put_row(e, judged);
   return EXIT_DONE;
+}
+
+// The figures are the same whatever the devices: every picture's are added up in the order of the pictures.
+static ExitCode evaluate(Evaluation *e, const Dataset *dataset) {
+  e->dataset = dataset;
+  e->max_bad = sgrun_max_bad(e->cli, dataset->size);
+  e->judged = calloc((size_t)dataset->size + 1, sizeof *e->judged);
+  if (!e->judged) BUG("out of memory");
+  Sharing sharing = {.n = dataset->size, .context = e, .work = judge, .take = take};
+  ExitCode code = share_out(e->cli, &sharing, e->predictors.n);
+  for (int64_t i = 0; i < dataset->size; i++) {
+    status_free(e->judged[i].status);
+    free(e->judged[i].n);
+    free(e->judged[i].values);
+  }
+  free(e->judged);
+  return code;
 }
 
 // What constant depth maps of the validation pictures' size score, fitted on the training data.
 static ExitCode score_baseline(const Evaluation *e, const Dataset *training, const Dataset *validation,
                                Baseline **out) {
-  int width = e->predictor.preprocess.width, height = e->predictor.preprocess.height;
+  int width = e->predictors.preprocess.width, height = e->predictors.preprocess.height;
   if (e->protocol->is_native) {
     Sample sample;
     ExitCode code = cli_status(e->cli, dataset_sample(validation, 0, &sample));
@@ -171,13 +203,17 @@ static ExitCode score_baseline(const Evaluation *e, const Dataset *training, con
   return cli_status(e->cli, baseline_run(*out, training, 256, validation));
 }
 
+static const char *map_name(const Evaluation *e, int map) {
+  return map == 0 ? "combined" : map == e->n_maps - 1 ? "mean" : e->predictors.base_names[map - 1];
+}
+
 // The combined depth, each base and their plain mean in one table, or one object in the results' object.
 static void print_bases(const Evaluation *e, bool is_json) {
   if (is_json) {
     Text text = {0};
     for (int m = 0; m < e->n_maps; m++) {
       text_put(&text, m ? "," : ",\"bases\":{");
-      text_put_json(&text, e->names[m]);
+      text_put_json(&text, map_name(e, m));
       for (int i = 0; i < METRIC_COUNT; i++) {
         double value = metrics_mean(&e->metrics[m], (Metric)i);
         text_printf(&text, isfinite(value) ? "%s\"%s\":%.9g" : "%s\"%s\":null", i ? "," : ":{", metric_name((Metric)i),
@@ -192,7 +228,7 @@ static void print_bases(const Evaluation *e, bool is_json) {
   printf("the same for each base and their plain mean\n%-12s", "");
   for (int c = 0; c < METRIC_COUNT; c++) printf("%*s", c ? 14 : 9, metric_name(protocol_metric(e->protocol, c)));
   for (int m = 0; m < e->n_maps; m++) {
-    printf("\n%-12s", e->names[m]);
+    printf("\n%-12s", map_name(e, m));
     for (int c = 0; c < METRIC_COUNT; c++)
       printf("%*.4f", c ? 14 : 9, metrics_mean(&e->metrics[m], protocol_metric(e->protocol, c)));
   }
@@ -214,7 +250,7 @@ static void print_results(const Evaluation *e, const Baseline *baseline) {
            (long long)e->n_bad);
     text_free(&says);
   }
-  sgrun_print_metrics(cli, e->protocol, e->metrics, is_json ? "" : e->predictor.model.info->name);
+  sgrun_print_metrics(cli, e->protocol, e->metrics, is_json ? "" : e->predictors.model.info->name);
   if (e->n_maps > 1) print_bases(e, is_json);
   if (baseline)
     sgrun_print_metrics(cli, e->protocol, baseline_metrics(baseline, baseline_best(baseline)),
@@ -226,10 +262,10 @@ static void print_results(const Evaluation *e, const Baseline *baseline) {
 static ExitCode run(Evaluation *e) {
   const Cli *cli = e->cli;
   TrainSettings settings;
-  ExitCode code = sgrun_settings(cli, &e->predictor.model, &settings);
+  ExitCode code = sgrun_settings(cli, &e->predictors.model, &settings);
   if (code) return code;
-  settings.width = e->predictor.preprocess.width;
-  settings.height = e->predictor.preprocess.height;
+  settings.width = e->predictors.preprocess.width;
+  settings.height = e->predictors.preprocess.height;
   Dataset *training = NULL, *validation = NULL;
   Baseline *baseline = NULL;
   bool wants_baseline = cli_flag(cli, "baseline", false);
@@ -255,11 +291,10 @@ static ExitCode eval(const Cli *cli) {
   ExitCode code = choose_protocol(cli, &name, &protocol);
   if (code) return code;
   Evaluation e = {.cli = cli, .protocol = &protocol};
-  code = predictor_open(cli, cli_operand(cli, 0), &e.predictor);
+  code = predictors_open(cli, cli_operand(cli, 0), DEVICES_MAX, &e.predictors);
   if (!code) code = run(&e);
-  predictor_close(&e.predictor);
+  predictors_close(&e.predictors);
   free(e.metrics);
-  free(e.names);
   text_free(&e.rows);
   text_free(&name);
   return code;
@@ -277,6 +312,7 @@ static const CliOption options[] = {
     {"set", 's', "KEY=VALUE", "a setting, such as validation_rooms=128"},
     DATA_OPTIONS,
     DEVICE_OPTIONS,
+    DEVICES_OPTION,
     MODEL_OPTIONS,
     COMPILE_OPTIONS,
     CLI_COMMON};

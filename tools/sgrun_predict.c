@@ -7,17 +7,19 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/data/frames.h"
+#include "tools/common_device.h"
 #include "tools/sgrun_inputs.h"
 #include "tools/sgrun_interrupt.h"
 #include "tools/sgrun_predictor.h"
 #include "tools/sgrun_progress.h"
 #include "tools/sgrun_results.h"
+#include "tools/sgrun_sharing.h"
 
 typedef enum StreamOut { STREAM_NONE, STREAM_F32, STREAM_U16 } StreamOut;
 
 typedef struct Prediction {
   const Cli *cli;
-  Predictor predictor;
+  PredictorSet predictors;
   ResultOptions results;
   const volatile sig_atomic_t *stop;
   StreamOut stream_out;
@@ -45,48 +47,85 @@ static void say_rate(Prediction *run) {
 
 // ---- one picture
 
-static ExitCode predict_image(Prediction *run, const Image *image, DepthMap *out) {
-  Predictor *p = &run->predictor;
+static ExitCode predict_image(const Prediction *run, Predictor *p, const Image *image, DepthMap *out) {
   int width, height;
   const float *values;
-  predictor_size(p, cli_flag(run->cli, "own-size", false), image, &width, &height);
+  predictor_size(p->set, cli_flag(run->cli, "own-size", false), image, &width, &height);
   ExitCode code = predictor_run(p, image, width, height, &values, &width, &height);
-  if (!code) preprocess_depth(&p->preprocess, values, width, height, image->width, image->height, out);
+  if (!code) preprocess_depth(&p->set->preprocess, values, width, height, image->width, image->height, out);
   return code;
 }
 
-// *out_broken: the picture cannot be read, which is its own fault and no other's.
-static ExitCode predict_file(Prediction *run, const Input *input, bool *out_broken) {
+// ---- files
+
+// What became of one file.
+typedef struct Predicted {
+  Status status; // why the picture cannot be read
+  ExitCode code; // of a failure that was said already
+  Text listed;   // the names of what was written
+} Predicted;
+
+typedef struct Files {
+  Prediction *run;
+  Inputs inputs;
+  Predicted *predicted; // [inputs.n]
+  ExitCode worst;
+} Files;
+
+// Sharing.work: the depth of one file.
+static void predict_file(void *context, int device, int64_t i) {
+  const Files *files = context;
+  const Prediction *run = files->run;
+  const Input *input = &files->inputs.input[i];
+  Predictor *p = &run->predictors.predictor[device];
+  Predicted *out = &files->predicted[i];
   Image image = {0};
   DepthMap depth = {0};
-  ExitCode code = cli_status(run->cli, image_read(input->path, &image));
-  *out_broken = code == EXIT_DATA;
-  if (!code) code = predict_image(run, &image, &depth);
-  if (!code) code = results_write(&run->results, &run->predictor, input->stem, &image, &depth);
+  out->status = image_read(input->path, &image);
+  if (out->status) return;
+  out->code = predict_image(run, p, &image, &depth);
+  if (!out->code) out->code = results_write(&run->results, p, input->stem, &image, &depth, &out->listed);
   depth_free(&depth);
   image_free(&image);
-  return code;
 }
 
-// A picture that cannot be read does not keep the others from their depth.
+// Sharing.take. A picture that cannot be read is its own fault and does not keep the others from their depth.
+static ExitCode take_file(void *context, int64_t i) {
+  Files *files = context;
+  Prediction *run = files->run;
+  Predicted *predicted = &files->predicted[i];
+  Status status = predicted->status;
+  predicted->status = STATUS_OK;
+  ExitCode code = status ? cli_status(run->cli, status) : predicted->code;
+  bool is_broken = status && code == EXIT_DATA;
+  fputs(text_get(&predicted->listed), stdout);
+  if (code) files->worst = code;
+  else count(run, files->inputs.n);
+  run->n_bad += is_broken;
+  return is_broken ? EXIT_DONE : code;
+}
+
 static ExitCode predict_files(Prediction *run) {
-  Inputs inputs;
-  ExitCode worst = inputs_expand(run->cli, 1, run->results.directory, &inputs), code = EXIT_DONE;
-  bool is_broken = false;
-  for (int i = 0; i < inputs.n && !*run->stop && (!code || is_broken); i++) {
-    code = predict_file(run, &inputs.input[i], &is_broken);
-    if (code) worst = code;
-    else count(run, inputs.n);
-    run->n_bad += is_broken;
-  }
+  Files files = {.run = run};
+  files.worst = inputs_expand(run->cli, 1, run->results.directory, &files.inputs);
+  files.predicted = calloc((size_t)files.inputs.n + 1, sizeof *files.predicted);
+  if (!files.predicted) BUG("out of memory");
+  Sharing sharing = {files.inputs.n, &files, predict_file, take_file, run->stop};
+  ExitCode code = share_out(run->cli, &sharing, run->predictors.n);
+  if (code) files.worst = code;
   say_rate(run);
-  if (run->n_bad && inputs.n > 1)
-    cli_say(run->cli, "%lld of %d pictures have no depth", (long long)run->n_bad, inputs.n);
-  if (*run->stop && run->n_done + run->n_bad < inputs.n)
-    worst = cli_fail(run->cli, EXIT_INTERRUPTED, "interrupted: %lld of %d pictures are done", (long long)run->n_done,
-                     inputs.n);
-  inputs_free(&inputs);
-  return worst;
+  if (run->n_bad && files.inputs.n > 1)
+    cli_say(run->cli, "%lld of %d pictures have no depth", (long long)run->n_bad, files.inputs.n);
+  if (*run->stop && run->n_done + run->n_bad < files.inputs.n)
+    files.worst = cli_fail(run->cli, EXIT_INTERRUPTED, "interrupted: %lld of %d pictures are done",
+                           (long long)run->n_done, files.inputs.n);
+  for (int i = 0; i < files.inputs.n; i++) {
+    status_free(files.predicted[i].status);
+    text_free(&files.predicted[i].listed);
+  }
+  free(files.predicted);
+  inputs_free(&files.inputs);
+  return files.worst;
 }
 
 // ---- streams
@@ -111,16 +150,20 @@ static ExitCode send(Prediction *run, const DepthMap *depth) {
 
 static ExitCode predict_frame(Prediction *run, const Image *image, int64_t number) {
   DepthMap depth = {0};
+  Text listed = {0};
   char stem[32];
   snprintf(stem, sizeof stem, "frame_%06lld", (long long)number);
-  ExitCode code = predict_image(run, image, &depth);
+  Predictor *p = run->predictors.predictor;
+  ExitCode code = predict_image(run, p, image, &depth);
   bool is_new_size = depth.width != run->last.width || depth.height != run->last.height;
   if (!code && run->stream_out && is_new_size)
     cli_say(run->cli, "frame %lld on: %dx%d values of %s, %lld bytes a frame", (long long)number, depth.width,
             depth.height, run->stream_out == STREAM_F32 ? "float32 (metres)" : "uint16 (millimetres)",
             (long long)depth.width * depth.height * (run->stream_out == STREAM_F32 ? 4 : 2));
   if (!code && run->stream_out) code = send(run, &depth);
-  if (!code && run->has_files) code = results_write(&run->results, &run->predictor, stem, image, &depth);
+  if (!code && run->has_files) code = results_write(&run->results, p, stem, image, &depth, &listed);
+  fputs(text_get(&listed), stdout);
+  text_free(&listed);
   if (code) {
     depth_free(&depth);
     return code;
@@ -202,10 +245,12 @@ static ExitCode predict(const Cli *cli) {
   if (code) return code;
   if (isatty(1)) run.progress.is_quiet = true; // the names of the files are written there: they show how far it is
   run.stop = interrupt_catch();
-  code = predictor_open(cli, cli_operand(cli, 0), &run.predictor);
+  code = predictors_open(cli, cli_operand(cli, 0), DEVICES_MAX, &run.predictors);
   if (!code && strcmp(cli_operand(cli, 1), "-")) code = predict_files(&run);
+  else if (!code && run.predictors.n > 1)
+    code = cli_fail(cli, EXIT_USAGE, "frames on stdin are computed one after another: give them one --device");
   else if (!code) code = predict_stream(&run, raw_width, raw_height);
-  predictor_close(&run.predictor);
+  predictors_close(&run.predictors);
   return code;
 }
 
@@ -229,6 +274,7 @@ static const CliOption options[] = {
     {"raw", 0, "WxH", "frames on stdin are bare RGB bytes (rgb24) of this size"},
     {"stream-out", 0, "KIND", "depth of frames to stdout, at once: f32 (metres) or u16 (millimetres), little-endian"},
     DEVICE_OPTIONS,
+    DEVICES_OPTION,
     MODEL_OPTIONS,
     COMPILE_OPTIONS,
     CLI_COMMON};

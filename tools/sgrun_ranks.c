@@ -129,7 +129,9 @@ static _Noreturn void become_rank(const Ranks *ranks, int i, bool is_resume, pid
   setenv("SGRUN_CHILD", "1", 1);
   set_number("RANK", ranks->first + i);
   set_number("WORLD_SIZE", ranks->size);
+  unsetenv("SGRUN_ALIKE");
   if (!ranks->is_mpi) {
+    setenv("SGRUN_ALIKE", "1", 1); // one environment, so all see the same GPUs
     set_number("LOCAL_RANK", i);
     set_number("LOCAL_WORLD_SIZE", ranks->n);
   }

@@ -48,13 +48,13 @@ typedef struct Writing {
   const char *stem;
   const Image *picture;
   double range;
-  Text path;
+  Text path, *listed;
 } Writing;
 
 // The present path was written: name it.
-static ExitCode written(const Writing *w, Status status) {
+static ExitCode written(Writing *w, Status status) {
   ExitCode code = cli_status(w->options->cli, status);
-  if (!code && w->options->is_listed) printf("%s\n", text_get(&w->path));
+  if (!code && w->options->is_listed) text_printf(w->listed, "%s\n", text_get(&w->path));
   return code;
 }
 
@@ -147,7 +147,7 @@ static ExitCode write_bases(Writing *w) {
   size_t n = (size_t)view.width * (size_t)view.height;
   for (int k = 0; !code && k < view.n_bases; k++) {
     DepthMap depth;
-    preprocess_depth(&w->p->preprocess, view.depths + (size_t)k * n, view.width, view.height, w->picture->width,
+    preprocess_depth(&w->p->set->preprocess, view.depths + (size_t)k * n, view.width, view.height, w->picture->width,
                      w->picture->height, &depth);
     code = write_depth(w, "_base_", stack_base_name(&view, k), &depth);
     depth_free(&depth);
@@ -156,9 +156,9 @@ static ExitCode write_bases(Writing *w) {
 }
 
 ExitCode results_write(const ResultOptions *options, const Predictor *p, const char *stem, const Image *picture,
-                       const DepthMap *depth) {
-  Writing w = {.options = options, .p = p, .stem = stem, .picture = picture};
-  w.range = options->range > 0 ? options->range : p->preprocess.depth_max;
+                       const DepthMap *depth, Text *listed) {
+  Writing w = {.options = options, .p = p, .stem = stem, .picture = picture, .listed = listed};
+  w.range = options->range > 0 ? options->range : p->set->preprocess.depth_max;
   const char *slash = strrchr(stem, '/');
   text_printf(&w.path, "%s/%.*s", options->directory, (int)(slash ? slash - stem : 0), stem);
   StackView view;

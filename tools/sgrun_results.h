@@ -11,15 +11,15 @@ typedef struct ResultOptions {
   bool png, npy, pfm; // of depth maps
   bool colour, ply, spread, weights, bases;
   double range, spread_range; // far ends of the colours, metres; range 0 = the model's largest depth
-  bool is_listed;             // name each file on stdout
+  bool is_listed;             // name each file
 } ResultOptions;
 
 // EXIT_USAGE after saying which value is wrong.
 ExitCode result_options(const Cli *cli, ResultOptions *out);
 
 // Writes what the options ask for of the predictor's last run, below the directory as `stem` says: its folders are
-// made.
+// made. What was written is named in `listed`, each on a line, if the options want that.
 ExitCode results_write(const ResultOptions *options, const Predictor *p, const char *stem, const Image *picture,
-                       const DepthMap *depth);
+                       const DepthMap *depth, Text *listed);
 
 #endif

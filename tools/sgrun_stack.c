@@ -10,19 +10,20 @@ ExitCode stack_view(const Predictor *p, const char *option, StackView *out) {
                      .depth = predictor_output(p, "depth", &depth),
                      .predictor = p};
   if (!out->weights || !out->depths || !shape_equal(weights, depths) || weights.rank != 4)
-    return cli_fail(p->cli, EXIT_USAGE,
+    return cli_fail(p->set->cli, EXIT_USAGE,
                     "--%s needs a stack of base learners: a model with outputs W and preds of one shape [N,K,H,W], "
                     "as models/stack.net has; %s has none",
-                    option, p->model.info->name);
+                    option, p->set->model.info->name);
   if (depth.dim[2] != depths.dim[2] || depth.dim[3] != depths.dim[3])
-    return cli_fail(p->cli, EXIT_MODEL, "the outputs depth and preds of %s have different sizes", p->model.info->name);
+    return cli_fail(p->set->cli, EXIT_MODEL, "the outputs depth and preds of %s have different sizes",
+                    p->set->model.info->name);
   out->n_bases = (int)weights.dim[1];
   out->height = (int)weights.dim[2];
   out->width = (int)weights.dim[3];
   return EXIT_DONE;
 }
 
-const char *stack_base_name(const StackView *view, int base) { return view->predictor->base_names[base]; }
+const char *stack_base_name(const StackView *view, int base) { return view->predictor->set->base_names[base]; }
 
 static double clamped(const Preprocess *range, float depth) {
   if (!(depth > range->depth_min)) return range->depth_min;
@@ -30,7 +31,7 @@ static double clamped(const Preprocess *range, float depth) {
 }
 
 void stack_spread(const StackView *view, float *out) {
-  const Preprocess *range = &view->predictor->preprocess;
+  const Preprocess *range = &view->predictor->set->preprocess;
   size_t n = (size_t)view->width * (size_t)view->height;
   for (size_t i = 0; i < n; i++) {
     double combined = clamped(range, view->depth[i]), sum = 0;

@@ -104,14 +104,16 @@ static const char *machine(const Study *study) {
   Device *device = NULL;
   int threads = sgrun_device(study->cli, &device) ? 0 : device_threads(device);
   device_close(device);
-  return arena_printf(study->text.arena, "%s, %d threads", name.machine, threads);
+  const char *devices = cli_option(study->cli, "devices");
+  return arena_printf(study->text.arena, "%s, %d threads%s%s", name.machine, threads, devices ? ", devices " : "",
+                      devices ? devices : "");
 }
 
 static const char *command(const Study *study) {
   Text text = {0};
   text_printf(&text, "sgrun study %s", study->text.path);
-  static const char *const options[] = {"data",     "data-val", "encoder", "gap", "set",
-                                        "protocol", "repeat",   "seed",    NULL};
+  static const char *const options[] = {"data",   "data-val", "encoder", "gap",     "set", "protocol",
+                                        "repeat", "seed",     "device",  "devices", NULL};
   for (int o = 0; options[o]; o++)
     for (int i = 0; cli_option_at(study->cli, options[o], i); i++)
       text_printf(&text, " --%s %s", options[o], cli_option_at(study->cli, options[o], i));
@@ -219,6 +221,7 @@ static const CliOption options[] = {
     {"include", 'I', "DIR", "search DIR for `use`; may be repeated"},
     DATA_OPTIONS,
     DEVICE_OPTIONS,
+    DEVICES_OPTION,
     TARGET_OPTION,
     CLI_COMMON};
 

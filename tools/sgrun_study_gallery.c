@@ -83,28 +83,28 @@ static void put_weights(Gallery *gallery, Panel *panel, int row, const Predictor
 
 static ExitCode put_part(Gallery *gallery, int part) {
   const Study *study = gallery->study;
-  Predictor predictor;
-  ExitCode code = predictor_open(study->cli, study_path(study, part, 0, "weights.safetensors"), &predictor);
+  PredictorSet set;
+  ExitCode code = predictors_open(study->cli, study_path(study, part, 0, "weights.safetensors"), 1, &set);
   for (int i = 0; i < gallery->n_panels && !code; i++) {
     Panel *panel = &gallery->panels[i];
     const Image *picture = &panel->sample.picture;
     const float *values;
     int width, height;
-    predictor_size(&predictor, study->protocol->is_native, picture, &width, &height);
-    code = predictor_run(&predictor, picture, width, height, &values, &width, &height);
+    predictor_size(&set, study->protocol->is_native, picture, &width, &height);
+    code = predictor_run(set.predictor, picture, width, height, &values, &width, &height);
     if (code) break;
     DepthMap depth, error;
     char label[96];
-    preprocess_depth(&predictor.preprocess, values, width, height, picture->width, picture->height, &depth);
+    preprocess_depth(&set.preprocess, values, width, height, picture->width, picture->height, &depth);
     double mean = error_map(&depth, &panel->sample.depth, &error);
     put_map(gallery, panel, 1 + part, 0, &depth, gallery->far, study->parts[part].lang->label);
     snprintf(label, sizeof label, "error %.2f m", mean);
     put_map(gallery, panel, 1 + part, 1, &error, gallery->worst, label);
-    put_weights(gallery, panel, 1 + part, &predictor);
+    put_weights(gallery, panel, 1 + part, set.predictor);
     depth_free(&depth);
     depth_free(&error);
   }
-  predictor_close(&predictor);
+  predictors_close(&set);
   return code;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
+#include "tools/common_device.h"
 #include "tools/sgrun_child.h"
 #include "tools/sgrun_study.h"
 
@@ -40,7 +41,8 @@ static void pass_on(const Study *study, Arguments *arguments, const char *const 
 // Test pictures are those of --data; what --data-val names is for validation.
 static const char *const data_options[] = {"data", "data-root", "max-bad", "depth-scale", NULL};
 static const char *const validation_options[] = {"data-val", NULL};
-static const char *const common_options[] = {"threads", "device", "include", "target", NULL};
+static const char *const common_options[] = {"threads", "include", "target", NULL};
+static const char *const device_options[] = {"device", "devices", NULL}; // of steps that share out batches or pictures
 
 static void add_settings(const LangSetting *settings, int n, Arguments *arguments) {
   for (int i = 0; i < n; i++) {
@@ -145,6 +147,7 @@ static ExitCode train(const Study *study, int part, int repeat) {
   pass_on(study, &arguments, data_options);
   pass_on(study, &arguments, validation_options);
   pass_on(study, &arguments, common_options);
+  pass_on(study, &arguments, device_options);
   ExitCode code = add_initial(study, part, repeat, &arguments);
   if (code) return code;
   add_option(&arguments, "out", "%s", study_path(study, part, repeat, NULL));
@@ -203,6 +206,7 @@ static ExitCode judge(const Study *study, int part, int repeat, StudySet set) {
   pass_on(study, &arguments, data_options);
   if (set == STUDY_VALIDATION) pass_on(study, &arguments, validation_options);
   pass_on(study, &arguments, common_options);
+  pass_on(study, &arguments, device_options);
   return step(study, part, repeat, result[set], &arguments);
 }
 
@@ -214,6 +218,13 @@ static ExitCode time_it(const Study *study, int part, int repeat) {
   add(&arguments, "--json");
   add_option(&arguments, "dim", "N=1,H=%.0f,W=%.0f", settings->height, settings->width);
   pass_on(study, &arguments, common_options);
+  if (cli_option(study->cli, "device") || cli_option(study->cli, "devices")) {
+    DeviceNames names; // one picture is timed, on the first
+    ExitCode code = device_names(study->cli, &names);
+    if (code) return code;
+    if (names.is_cuda) add_option(&arguments, "device", "cuda:%d", names.number[0]);
+    else add_option(&arguments, "device", "cpu");
+  }
   return step(study, part, repeat, "bench.json", &arguments);
 }
 

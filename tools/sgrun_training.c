@@ -7,8 +7,9 @@
 
 #include "runtime/base/hash.h"
 
+// Those that run another one's program go before it.
 static void close_runners(Runner *runners, Exec **execs, int n) {
-  for (int i = 0; runners && i < n; i++) runner_close(&runners[i]);
+  for (int i = n; runners && i-- > 0;) runner_close(&runners[i]);
   free(runners);
   free(execs);
 }

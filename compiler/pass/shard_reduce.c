@@ -4,9 +4,11 @@
 // urgent: they are merged with independent neighbours only, as each costs a round trip in which little else can run.
 // The others, gradients before all, are used by what every device computes alike at the end of the step: they are
 // collected in buckets in the order in which the backward pass makes them, and each bucket goes off when it is full.
+// Each sort has a lane (runtime/device.h), so that an urgent sum need not wait for a bucket under way.
 #include "compiler/ops/build.h"
 #include "compiler/pass/shard.h"
 #include "runtime/base/status.h"
+#include "runtime/program.h"
 
 enum {
   NEAR = 256,       // nodes between two urgent sums that are merged: a layer's, and not more than its neighbours'
@@ -124,6 +126,7 @@ static void build_bucket(ShardReduces *reduces, const Bucket *bucket, Node *cons
   Node *all = build_concat(graph, flat, bucket->n, 0);
   AttrValue attrs[OP_MAX_ATTRS] = {0};
   attrs[op_attr_index(OP_all_reduce, "which")].i = bucket->kind == SHARD_MAX;
+  attrs[op_attr_index(OP_all_reduce, "lane")].i = bucket->is_urgent ? LANE_URGENT : LANE_LARGE;
   Node *reduced = graph_add(graph, OP_all_reduce, &all, 1, attrs);
   int64_t at = 0;
   for (int i = 0; i < bucket->n; i++) {

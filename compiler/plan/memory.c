@@ -3,8 +3,6 @@
 
 #include "compiler/plan/plan.h"
 
-static int64_t round_up(int64_t size) { return (size + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN; }
-
 // Largest first; among equals the earlier one, then the given order, so that the result is one.
 static int compare_items(const void *a, const void *b) {
   const MemoryItem *x = *(MemoryItem *const *)a, *y = *(MemoryItem *const *)b;
@@ -23,7 +21,7 @@ static bool is_live_together(const MemoryItem *a, const MemoryItem *b) {
 
 // Smallest gap between the placed items that are live with `item`; they come by offset. The end of all is a gap too.
 static int64_t find_offset(const MemoryItem *item, MemoryItem *const *placed, int n) {
-  int64_t size = round_up(item->size), best = -1, best_gap = 0, end = 0;
+  int64_t size = memory_round(item->size), best = -1, best_gap = 0, end = 0;
   for (int i = 0; i < n; i++) {
     const MemoryItem *other = placed[i];
     if (!is_live_together(item, other)) continue;
@@ -32,7 +30,7 @@ static int64_t find_offset(const MemoryItem *item, MemoryItem *const *placed, in
       best = end;
       best_gap = gap;
     }
-    int64_t other_end = other->offset + round_up(other->size);
+    int64_t other_end = other->offset + memory_round(other->size);
     if (other_end > end) end = other_end;
   }
   return best < 0 ? end : best;
@@ -49,7 +47,7 @@ int64_t memory_place(MemoryItem *items, int n, Arena *arena) {
     int at = i;
     for (; at > 0 && placed[at - 1]->offset > item->offset; at--) placed[at] = placed[at - 1];
     placed[at] = item;
-    if (item->offset + round_up(item->size) > end) end = item->offset + round_up(item->size);
+    if (item->offset + memory_round(item->size) > end) end = item->offset + memory_round(item->size);
   }
   return end;
 }
@@ -59,7 +57,7 @@ int64_t memory_bound(const MemoryItem *items, int n) {
   for (int i = 0; i < n; i++) { // the peak is reached where some item begins
     int64_t sum = 0;
     for (int k = 0; k < n; k++) {
-      if (items[k].first <= items[i].first && items[i].first <= items[k].last) sum += round_up(items[k].size);
+      if (items[k].first <= items[i].first && items[i].first <= items[k].last) sum += memory_round(items[k].size);
     }
     if (sum > most) most = sum;
   }

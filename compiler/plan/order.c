@@ -70,14 +70,19 @@ int64_t order_peak(const OrderStep *steps, int n_steps, const int64_t *size, int
   return peak;
 }
 
-// 0 for collective operations, 2 for steps that wait for one: lower ones go first, so that there is work to do
-// while the network is busy.
+enum { TURNS = 4 };
+
+// 0 for collective operations, 2 for steps that wait for an urgent one, 3 for a large one: lower ones go first, so that
+// there is work to do while the network is busy.
 static int turn_of(const Orderer *o, int step) {
-  if (o->steps[step].is_collective) return 0;
+  if (o->steps[step].lane >= 0) return 0;
+  int turn = 1;
   for (int k = 0; k < o->steps[step].n_before; k++) {
-    if (o->steps[o->steps[step].before[k]].is_collective) return 2;
+    int lane = o->steps[o->steps[step].before[k]].lane;
+    if (lane == LANE_LARGE) return 3;
+    if (lane == LANE_URGENT) turn = 2;
   }
-  return 1;
+  return turn;
 }
 
 // Takes ready steps one after another: by rank, or the one that leaves the least live. Ties go to the lowest number,
@@ -88,10 +93,10 @@ static void take_in_turn(Orderer *o, bool is_greedy, int *order, Arena *arena) {
   bool has_collectives = false;
   for (int i = 0; i < o->n_steps; i++) {
     if (!o->waits_for[i]) ready[n_ready++] = i;
-    has_collectives |= o->steps[i].is_collective;
+    has_collectives |= o->steps[i].lane >= 0;
   }
   while (n_ready) {
-    int best = 0, best_turn = 3;
+    int best = 0, best_turn = TURNS;
     int64_t best_growth = 0;
     for (int i = 0; (is_greedy || has_collectives) && i < n_ready; i++) {
       int turn = has_collectives ? turn_of(o, ready[i]) : 1;

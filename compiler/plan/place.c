@@ -2,8 +2,6 @@
 #include "compiler/plan/plan.h"
 #include "runtime/base/status.h"
 
-static int64_t round_up(int64_t size) { return (size + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN; }
-
 // Appends the steps of one phase to plan->order.
 static void order_phase(Plan *plan, bool is_setup, int *n_done) {
   Arena *arena = arena_new();
@@ -18,20 +16,20 @@ static void order_phase(Plan *plan, bool is_setup, int *n_done) {
   int64_t *size = ARENA_ARRAY(arena, int64_t, plan->n_buffers + 1);
   int *seen = ARENA_ARRAY(arena, int, plan->n_buffers + 1); // 1 + the step that named the buffer last
   for (int b = 0; b < plan->n_buffers; b++) {
-    if (plan->buffers[b].kind == BUFFER_SLAB) size[b] = round_up(plan->buffers[b].size);
+    if (plan->buffers[b].kind == BUFFER_SLAB) size[b] = memory_round(plan->buffers[b].size);
   }
   for (int i = 0; i < n; i++) {
     const PlanStep *step = &plan->steps[step_of[i]];
-    int *before = ARENA_ARRAY(arena, int, step->n_before + 1), *touches = ARENA_ARRAY(arena, int, step->n_args + 1);
-    for (int k = 0; k < step->n_before; k++) before[k] = number[step->before[k]];
-    int n_touches = 0;
+    int *before = ARENA_ARRAY(arena, int, step->n_before + 2), *touches = ARENA_ARRAY(arena, int, step->n_args + 1);
+    int n_before = 0, n_touches = 0;
+    for (int k = 0, earlier; (earlier = plan_earlier(step, k)) >= 0; k++) before[n_before++] = number[earlier];
     for (int k = 0; k < step->n_args; k++) {
       int b = step->args[k].buffer;
       if (seen[b] == i + 1) continue;
       seen[b] = i + 1;
       touches[n_touches++] = b;
     }
-    steps[i] = (OrderStep){before, step->n_before, touches, n_touches, plan_is_collective(step)};
+    steps[i] = (OrderStep){before, n_before, touches, n_touches, plan_lane(step)};
   }
   int *order = ARENA_ARRAY(arena, int, n + 1);
   order_steps(steps, n, size, plan->n_buffers, arena, order);
@@ -62,14 +60,14 @@ static QueueClock *make_queues(Plan *plan, Arena *arena) {
     const PlanStep *step = &plan->steps[order[i]];
     int *before = ARENA_ARRAY(arena, int, step->n_before + 1);
     for (int k = 0; k < step->n_before; k++) before[k] = place[step->before[k]];
-    steps[i] = (QueueStep){before, step->n_before, step_cost(plan, step), plan_is_collective(step)};
+    steps[i] = (QueueStep){before, step->n_before, step_cost(plan, step), plan_lane(step)};
   }
   QueueClock *clocks = ARENA_ARRAY(arena, QueueClock, plan->n_steps + 1);
   queues_assign(steps, n, plan->n_queues, arena, plan->queue + plan->n_setup);
   queues_wait(steps, n, plan->queue + plan->n_setup, plan->arena, clocks + plan->n_setup, plan->waits + plan->n_setup,
               plan->n_waits + plan->n_setup);
   for (int i = 0; i < plan->n_steps; i++) {
-    for (int q = 0; q <= MAX_QUEUES; q++) {
+    for (int q = 0; q < ALL_QUEUES; q++) {
       int *at = &clocks[i].at[q];
       if (i < plan->n_setup) *at = q == 0 ? i - 1 : -1;
       else *at = *at >= 0 ? *at + plan->n_setup : q == 0 ? plan->n_setup - 1 : -1;
@@ -148,12 +146,12 @@ static void set_moments(const Plan *plan, MemoryItem *items, const QueueClock *c
       MemoryItem *item = &items[step->args[k].buffer];
       if (!item->begin) {
         QueueClock *end = ARENA_ARRAY(arena, QueueClock, 1);
-        for (int q = 0; q <= MAX_QUEUES; q++) end->at[q] = -1;
+        for (int q = 0; q < ALL_QUEUES; q++) end->at[q] = -1;
         item->begin = arena_memdup(arena, &clocks[i], sizeof *clocks);
         item->end = end;
       }
       QueueClock *begin = (QueueClock *)item->begin, *end = (QueueClock *)item->end;
-      for (int q = 0; q <= MAX_QUEUES; q++) {
+      for (int q = 0; q < ALL_QUEUES; q++) {
         if (clocks[i].at[q] < begin->at[q]) begin->at[q] = clocks[i].at[q];
       }
       if (i > end->at[plan->queue[i]]) end->at[plan->queue[i]] = i;
@@ -206,7 +204,7 @@ void plan_memory(Plan *plan) {
     Buffer *buffer = &plan->buffers[b];
     if (buffer->kind == BUFFER_SLAB) continue;
     buffer->offset = plan->persistent;
-    plan->persistent += round_up(buffer->size);
+    plan->persistent += memory_round(buffer->size);
   }
   place_slab(plan);
 }

@@ -56,7 +56,10 @@ PlanArg plan_arg(Plan *plan, const Node *value) {
   return (PlanArg){root_buffer(plan, storage_root(value)), storage_offset(value)};
 }
 
-bool plan_is_collective(const PlanStep *step) { return step->group && step->group->nodes[0]->op == OP_all_reduce; }
+int plan_lane(const PlanStep *step) {
+  bool is_collective = step->group && step->group->nodes[0]->op == OP_all_reduce;
+  return is_collective ? (int)node_attr(step->group->nodes[0], "lane").i : -1;
+}
 
 // ---- steps ----------------------------------------------------------------------------------------------------------
 
@@ -85,7 +88,8 @@ int plan_add_copy(Plan *plan, const Node *value, int to_buffer) {
                    .about = value,
                    .args = ARENA_ARRAY(plan->arena, PlanArg, 2),
                    .n_args = 2,
-                   .n_read = 1};
+                   .n_read = 1,
+                   .behind = -1};
   copy.args[0] = plan_arg(plan, value);
   copy.args[1] = (PlanArg){to_buffer, 0};
   ARENA_PUSH(plan->arena, plan->steps, plan->n_steps, plan->cap_steps, copy);
@@ -99,7 +103,12 @@ static void add_group(Plan *plan, const Group *group) {
                    .is_setup = true,
                    .args = ARENA_ARRAY(plan->arena, PlanArg, group->n_ins + group->n_outs),
                    .n_args = group->n_ins + group->n_outs,
-                   .n_read = group->n_ins};
+                   .n_read = group->n_ins,
+                   .behind = -1};
+  if (plan_lane(&step) >= 0) { // the all-reduce before is an operand for the order's sake alone
+    step.n_read = 1;
+    step.n_args = 2;
+  }
   for (int i = 0; i < group->n_nodes; i++) // setup may read numbers and counters, which depend on nothing
     step.is_setup &= group->nodes[i]->is_setup || op_is_leaf(group->nodes[i]->op);
   for (int i = 0; i < group->n_outs; i++) plan->producer[group->outs[i]->id] = plan->n_steps;
@@ -109,11 +118,12 @@ static void add_group(Plan *plan, const Group *group) {
 static void connect_group(Plan *plan, int number) {
   PlanStep *step = &plan->steps[number];
   const Group *group = step->group;
-  for (int i = 0; i < group->n_ins; i++) {
+  for (int i = 0; i < step->n_read; i++) {
     step->args[i] = plan_arg(plan, group->ins[i]);
     add_producers(plan, number, group->ins[i]);
   }
-  for (int i = 0; i < group->n_outs; i++) step->args[group->n_ins + i] = plan_arg(plan, group->outs[i]);
+  for (int i = 0; i < group->n_outs; i++) step->args[step->n_read + i] = plan_arg(plan, group->outs[i]);
+  if (plan_lane(step) >= 0 && group->nodes[0]->n_in > 1) step->behind = plan->producer[group->nodes[0]->in[1]->id];
 }
 
 static const Group *row_of(const PlanStep *step, int i, int n) { return step->n_rows ? step->row[i / n] : step->group; }

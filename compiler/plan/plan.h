@@ -12,11 +12,11 @@
 
 // ---- memory -----------------------------------------------------------------------------------------------------
 
-// A moment as the queues see it: at[q] is the latest step of queue q that is certainly done, or -1. The last queue is
-// that of the collective operations.
-enum { MAX_QUEUES = 4 };
+// A moment as the queues see it: at[q] is the latest step of queue q that is certainly done, or -1. The last queues are
+// the lanes of the collective operations.
+enum { MAX_QUEUES = 4, ALL_QUEUES = MAX_QUEUES + LANE_COUNT };
 typedef struct QueueClock {
-  int at[MAX_QUEUES + 1];
+  int at[ALL_QUEUES];
 } QueueClock;
 
 // Whether everything up to `end` is certainly done by `now`.
@@ -34,6 +34,11 @@ typedef struct MemoryItem {
   int64_t offset; // result: a multiple of PROGRAM_ALIGN
 } MemoryItem;
 
+// The floats that a piece of so many takes up: a multiple of PROGRAM_ALIGN.
+static inline int64_t memory_round(int64_t floats) {
+  return (floats + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN;
+}
+
 // Places the items so that no two that may be needed at the same time overlap: largest first, each into the smallest
 // gap that holds it. Returns the floats that all of them need together.
 int64_t memory_place(MemoryItem *items, int n, Arena *arena);
@@ -49,14 +54,14 @@ typedef struct OrderStep {
   int n_before;
   const int *touches; // numbers of buffers, each once
   int n_touches;
-  bool is_collective; // an operation of all devices, which runs beside the others
+  int lane; // of an operation of all devices, which runs beside the others; else -1
 } OrderStep;
 
 // Writes an order (order[i] = step to run i-th) in which every step follows those before it, and which keeps the peak
 // of live buffers low: the better of the given order and a greedy one. Deterministic. Buffer b has size[b] floats and
 // is live from the first step that touches it to the last. The steps must stand in a possible order themselves or
 // at least be free of cycles (BUG). Collective operations begin as soon as they can; the steps that read their results
-// come when nothing else is left to do.
+// come when nothing else is left to do, those of LANE_LARGE last of all.
 void order_steps(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, Arena *arena, int *order);
 
 // Peak of live buffers, in floats, under an order.
@@ -70,10 +75,10 @@ typedef struct QueueStep {
   const int *before;
   int n_before;
   int64_t cost; // a rough time, in any unit
-  bool is_collective;
+  int lane;     // of an operation of all devices; else -1
 } QueueStep;
 
-// Sets queue[i]: 0 .. n_queues - 1 (at most MAX_QUEUES), or MAX_QUEUES for collective operations.
+// Sets queue[i]: 0 .. n_queues - 1 (at most MAX_QUEUES), or MAX_QUEUES + lane for collective operations.
 void queues_assign(const QueueStep *steps, int n, int n_queues, Arena *arena, int *queue);
 // Sets for each step the moment at which it begins, and the steps of other queues that it waits for so that all in
 // `before` are done: as few as possible. The arrays of waits live in `arena`.
@@ -98,6 +103,7 @@ typedef struct PlanStep {
   int n_rows, cap_rows;
   int *before; // steps that must have run
   int n_before, cap_before;
+  int behind; // of a collective operation: another one that must stand before it, but need not have run; or -1
 } PlanStep;
 
 typedef struct Plan {
@@ -143,13 +149,17 @@ bool plan_can_overwrite(const Group *group, const Node *out, const Node *in);
 // does.
 const Node *plan_step_out(const PlanStep *step, int i, const Group **out_group);
 const Node *plan_step_in(const PlanStep *step, int i, const Group **out_group);
-// Whether the step is an operation of all devices together.
-bool plan_is_collective(const PlanStep *step);
+// The lane of a step that is an operation of all devices together; else -1.
+int plan_lane(const PlanStep *step);
 
 int plan_add_buffer(Plan *plan, Buffer buffer);
 // Adds a step that copies a plain value into a buffer, after the steps that compute the value.
 int plan_add_copy(Plan *plan, const Node *value, int to_buffer);
 void plan_add_before(Plan *plan, int step, int earlier);
+// The k-th of the steps that must stand before it in the order: `before`, then `behind`; -1 past the last.
+static inline int plan_earlier(const PlanStep *step, int k) {
+  return k < step->n_before ? step->before[k] : k == step->n_before ? step->behind : -1;
+}
 // Buffer and offset that hold a value.
 PlanArg plan_arg(Plan *plan, const Node *value);
 

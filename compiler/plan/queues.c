@@ -3,7 +3,8 @@
 // Long chains of steps that do not depend on each other (the base learners of a stack, weight gradients beside the
 // backward pass) get queues of their own; everything else stays with what it follows. A step's clock says, for each
 // queue, up to which step of it everything has certainly been done when the step begins; what the clock does not cover
-// already, the step waits for.
+// already, the step waits for. Collective operations have a queue for each lane, so that an urgent one runs beside a
+// large one that began before; all stand in one order, the same on all devices.
 #include <string.h>
 
 #include "compiler/plan/plan.h"
@@ -26,12 +27,12 @@ typedef struct Chains {
 static int find_heaviest(Chains *c) {
   int best = -1;
   for (int i = 0; i < c->n; i++) {
-    if (c->chain[i] >= 0 || c->steps[i].is_collective) continue;
+    if (c->chain[i] >= 0 || c->steps[i].lane >= 0) continue;
     c->sum[i] = c->steps[i].cost;
     c->previous[i] = -1;
     for (int k = 0; k < c->steps[i].n_before; k++) {
       int before = c->steps[i].before[k];
-      if (c->chain[before] >= 0 || c->steps[before].is_collective) continue;
+      if (c->chain[before] >= 0 || c->steps[before].lane >= 0) continue;
       if (c->sum[before] + c->steps[i].cost <= c->sum[i]) continue;
       c->sum[i] = c->sum[before] + c->steps[i].cost;
       c->previous[i] = before;
@@ -106,15 +107,15 @@ void queues_assign(const QueueStep *steps, int n, int n_queues, Arena *arena, in
   }
   for (int i = 0; i < n; i++) {
     queue[i] = 0;
-    if (steps[i].is_collective) {
-      queue[i] = MAX_QUEUES;
+    if (steps[i].lane >= 0) {
+      queue[i] = MAX_QUEUES + steps[i].lane;
     } else if (c.chain[i] >= 0) {
       queue[i] = queue_of_chain[c.chain[i]];
     } else { // stays with the latest of those that it follows
       int latest = -1;
       for (int k = 0; k < steps[i].n_before; k++) {
         int before = steps[i].before[k];
-        if (!steps[before].is_collective && before > latest) latest = before;
+        if (steps[before].lane < 0 && before > latest) latest = before;
       }
       if (latest >= 0) queue[i] = queue[latest];
     }
@@ -127,28 +128,28 @@ void queues_assign(const QueueStep *steps, int n, int n_queues, Arena *arena, in
 static bool is_covered(const QueueClock *clock, int queue, int before) { return clock->at[queue] >= before; }
 
 bool queue_clock_covers(const QueueClock *now, const QueueClock *end) {
-  for (int q = 0; q <= MAX_QUEUES; q++) {
+  for (int q = 0; q < ALL_QUEUES; q++) {
     if (end->at[q] > now->at[q]) return false;
   }
   return true;
 }
 
 void queue_clock_join(QueueClock *clock, const QueueClock *other) {
-  for (int q = 0; q <= MAX_QUEUES; q++) {
+  for (int q = 0; q < ALL_QUEUES; q++) {
     if (other->at[q] > clock->at[q]) clock->at[q] = other->at[q];
   }
 }
 
 void queues_wait(const QueueStep *steps, int n, const int *queue, Arena *arena, QueueClock *clocks, int **waits,
                  int *n_waits) {
-  int last[MAX_QUEUES + 1];
-  for (int q = 0; q <= MAX_QUEUES; q++) last[q] = -1;
+  int last[ALL_QUEUES];
+  for (int q = 0; q < ALL_QUEUES; q++) last[q] = -1;
   for (int i = 0; i < n; i++) {
     QueueClock *clock = &clocks[i];
-    for (int q = 0; q <= MAX_QUEUES; q++) clock->at[q] = -1;
+    for (int q = 0; q < ALL_QUEUES; q++) clock->at[q] = -1;
     if (last[queue[i]] >= 0) queue_clock_join(clock, &clocks[last[queue[i]]]);
     if (last[queue[i]] >= 0) clock->at[queue[i]] = last[queue[i]];
-    waits[i] = ARENA_ARRAY(arena, int, MAX_QUEUES + 1);
+    waits[i] = ARENA_ARRAY(arena, int, ALL_QUEUES);
     n_waits[i] = 0;
     // The latest first: what it waited for itself need not be waited for again.
     for (int below = n;;) {

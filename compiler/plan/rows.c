@@ -20,8 +20,8 @@ static void find_heights(Rows *r) {
   for (bool changed = true; changed;) {
     changed = false;
     for (int i = plan->n_steps - 1; i >= 0; i--) {
-      for (int k = 0; k < plan->steps[i].n_before; k++) {
-        int *before = &r->height[plan->steps[i].before[k]];
+      for (int k = 0, earlier; (earlier = plan_earlier(&plan->steps[i], k)) >= 0; k++) {
+        int *before = &r->height[earlier];
         if (*before > r->height[i]) continue;
         *before = r->height[i] + 1;
         changed = true;
@@ -72,6 +72,7 @@ static void renumber(Rows *r) {
     steps[number[i]] = old[i];
     steps[number[i]].before = NULL;
     steps[number[i]].n_before = steps[number[i]].cap_before = 0;
+    if (old[i].behind >= 0) steps[number[i]].behind = number[r->into[old[i].behind]];
   }
   plan->steps = steps;
   plan->n_steps = plan->cap_steps = n;

@@ -30,8 +30,8 @@ static void mark_later(const Plan *plan, int step, bool *is_later) {
   for (bool changed = true; changed;) { // steps nearly stand in order, so that a round or two settle it
     changed = false;
     for (int i = 0; i < plan->n_steps; i++) {
-      for (int k = 0; k < plan->steps[i].n_before && !is_later[i]; k++)
-        changed |= is_later[i] = is_later[plan->steps[i].before[k]];
+      for (int k = 0, earlier; !is_later[i] && (earlier = plan_earlier(&plan->steps[i], k)) >= 0; k++)
+        changed |= is_later[i] = is_later[earlier];
     }
   }
 }

@@ -22,7 +22,8 @@ struct Team {
   pthread_cond_t work, done;
   Exec *const *execs; // of the run under way
   int64_t round;
-  int n_running;
+  int n_starting, n_running; // but for the caller
+  bool cannot_start;         // one of them
   bool is_stopping;
 };
 
@@ -48,7 +49,9 @@ static Status tell_others(Team *team, Status status) {
   return status;
 }
 
-static void run_member(Member *member, Exec *exec) { member->status = tell_others(member->team, exec_run(exec)); }
+static void finish_member(Member *member, Exec *exec) {
+  if (!member->status) member->status = tell_others(member->team, exec_finish(exec));
+}
 
 static void *drive(void *argument) {
   Member *member = argument;
@@ -61,7 +64,12 @@ static void *drive(void *argument) {
     round = team->round;
     Exec *exec = team->execs[member->index];
     pthread_mutex_unlock(&team->lock);
-    run_member(member, exec);
+    member->status = tell_others(team, exec_start(exec));
+    pthread_mutex_lock(&team->lock);
+    team->cannot_start |= member->status != STATUS_OK;
+    if (--team->n_starting == 0) pthread_cond_signal(&team->done);
+    pthread_mutex_unlock(&team->lock);
+    finish_member(member, exec);
     pthread_mutex_lock(&team->lock);
     if (--team->n_running == 0) pthread_cond_signal(&team->done);
   }
@@ -82,30 +90,54 @@ static Status take_status(Team *team) {
   return status;
 }
 
-Status team_run(Team *team, Exec *const *execs) {
-  if (team->n > 1) {
-    pthread_mutex_lock(&team->lock);
-    team->execs = execs;
-    team->n_running = team->n - 1;
-    team->round++;
-    pthread_cond_broadcast(&team->work);
-    pthread_mutex_unlock(&team->lock);
-  }
-  run_member(&team->members[0], execs[0]);
+// Begins the run of every device: returns once all have begun, and the inputs may be written for the next run. False if
+// one could not.
+static bool start_all(Team *team, Exec *const *execs) {
   pthread_mutex_lock(&team->lock);
-  while (team->n > 1 && team->n_running) pthread_cond_wait(&team->done, &team->lock);
+  team->execs = execs;
+  team->n_starting = team->n_running = team->n - 1;
+  team->cannot_start = false;
+  team->round++;
+  pthread_cond_broadcast(&team->work);
+  pthread_mutex_unlock(&team->lock);
+  team->members[0].status = tell_others(team, exec_start(execs[0]));
+  pthread_mutex_lock(&team->lock);
+  while (team->n_starting) pthread_cond_wait(&team->done, &team->lock);
+  bool is_good = !team->cannot_start && !team->members[0].status;
+  pthread_mutex_unlock(&team->lock);
+  return is_good;
+}
+
+static Status finish_all(Team *team, Exec *const *execs) {
+  finish_member(&team->members[0], execs[0]);
+  pthread_mutex_lock(&team->lock);
+  while (team->n_running) pthread_cond_wait(&team->done, &team->lock);
   pthread_mutex_unlock(&team->lock);
   return take_status(team);
 }
 
-bool team_overlaps(const Team *team, Exec *const *execs) { return team->n == 1 && exec_overlaps(execs[0]); }
+Status team_run(Team *team, Exec *const *execs) {
+  start_all(team, execs);
+  return finish_all(team, execs);
+}
+
+bool team_overlaps(const Team *team, Exec *const *execs) {
+  (void)team;
+  return exec_overlaps(execs[0]); // all are of one kind
+}
 
 Status team_start(Team *team, Exec *const *execs) {
-  return team_overlaps(team, execs) ? tell_others(team, exec_start(execs[0])) : STATUS_OK;
+  if (!team_overlaps(team, execs) || start_all(team, execs)) return STATUS_OK;
+  return finish_all(team, execs);
+}
+
+Status team_send(Team *team, Exec *const *execs) {
+  for (int i = 0; i < team->n; i++) TRY(exec_send(execs[i]));
+  return STATUS_OK;
 }
 
 Status team_finish(Team *team, Exec *const *execs) {
-  return team_overlaps(team, execs) ? tell_others(team, exec_finish(execs[0])) : team_run(team, execs);
+  return team_overlaps(team, execs) ? finish_all(team, execs) : team_run(team, execs);
 }
 
 Status team_open(World *world, int devices, Team **out) {

@@ -26,9 +26,12 @@ Share team_part(const Team *team, int64_t batch);
 // Runs the programs side by side, execs[i] on device i. One that fails ends the others, here and elsewhere.
 Status team_run(Team *team, Exec *const *execs);
 
-// team_run in two parts, for work of the host in between: a single device that computes while the host does other work
-// (team_overlaps) has begun when team_start returns; others do all in team_finish.
+// team_run in two parts, for work of the host in between: devices that compute while the host does other work
+// (team_overlaps) have begun when team_start returns, and the inputs may be written; others do all in team_finish.
+// team_finish is not called after team_start has failed. team_send, in between, begins to copy the inputs of the next
+// run, which must not be written until that has been started.
 Status team_start(Team *team, Exec *const *execs);
+Status team_send(Team *team, Exec *const *execs);
 Status team_finish(Team *team, Exec *const *execs);
 bool team_overlaps(const Team *team, Exec *const *execs);
 

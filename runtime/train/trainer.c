@@ -227,14 +227,14 @@ static Status feed_part(Run *run, int64_t step, int part, Batch *out) {
   return STATUS_OK;
 }
 
-// While a part is computed, brings the one after it to the device.
+// While a part is computed, brings the one after it to the devices.
 static void feed_ahead(Run *run, int part) {
   const TrainParts *parts = run->parts;
   bool is_last = part + 1 == run->accumulate;
   int64_t step = run->step + is_last;
   if (step == run->steps || !team_overlaps(parts->team, parts->step)) return;
   run->ahead_status = feed_part(run, step, is_last ? 0 : part + 1, &run->ahead);
-  if (!run->ahead_status) run->ahead_status = exec_send(parts->step[0]);
+  if (!run->ahead_status) run->ahead_status = team_send(parts->team, parts->step);
   run->is_ahead = true;
 }
 

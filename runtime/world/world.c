@@ -227,8 +227,10 @@ static Status finish(Collective *collective, int64_t number) {
   return status;
 }
 
-static Status all_reduce(Collective *collective, bool is_max, const float *from, float *to, int64_t floats,
-                         void *queue) {
+// One thread runs the operations of all lanes, in the order in which they are called for.
+static Status all_reduce(Collective *collective, CollectiveLane lane, bool is_max, const float *from, float *to,
+                         int64_t floats, void *queue) {
+  (void)lane;
   if (queue) return status_make(EXIT_DEVICE, "this world brings devices together that have no queues");
   int64_t number;
   TRY(begin(collective, is_max, from, to, floats, &number));
@@ -249,10 +251,10 @@ typedef struct Guard {
   World *world;
 } Guard;
 
-static Status guarded_all_reduce(Collective *collective, bool is_max, const float *from, float *to, int64_t floats,
-                                 void *queue) {
+static Status guarded_all_reduce(Collective *collective, CollectiveLane lane, bool is_max, const float *from, float *to,
+                                 int64_t floats, void *queue) {
   Collective *inner = ((Guard *)collective)->inner;
-  return inner->all_reduce(inner, is_max, from, to, floats, queue);
+  return inner->all_reduce(inner, lane, is_max, from, to, floats, queue);
 }
 
 static Status guarded_check(Collective *collective, double waited) {

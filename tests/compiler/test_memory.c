@@ -72,7 +72,7 @@ static void test_order(void) {
       for (int k = 0; k < n_in; k++) before[k] = touches[k] = (int)random_below(&random, (uint32_t)i);
       if (n_in == 2 && before[0] == before[1]) n_in = 1;
       touches[n_in] = i;
-      steps[i] = (OrderStep){before, n_in, touches, n_in + 1, false};
+      steps[i] = (OrderStep){before, n_in, touches, n_in + 1, -1};
       size[i] = 1 + random_below(&random, 1000);
       given[i] = i;
     }
@@ -97,22 +97,21 @@ static void test_order(void) {
   CHECK(n_better > 50, "the greedy order helped only %d times of 100", n_better);
 }
 
-// An all-reduce goes off as soon as its operand is there; who reads it comes last.
+// All-reduces go off as soon as their operand is there; who reads one comes late, who reads a large one last.
 static void test_order_collectives(void) {
-  // 0: -> a   1: a -> A (all-reduce)   2: A -> r   3: a -> b   4: b -> c
-  const int b1[] = {0}, b2[] = {1}, b3[] = {0}, b4[] = {3}, t0[] = {0}, t1[] = {0, 1}, t2[] = {1, 2}, t3[] = {0, 3},
-            t4[] = {3, 4};
-  const OrderStep steps[] = {{NULL, 0, t0, 1, false},
-                             {b1, 1, t1, 2, true},
-                             {b2, 1, t2, 2, false},
-                             {b3, 1, t3, 2, false},
-                             {b4, 1, t4, 2, false}};
-  const int64_t size[] = {10, 10, 1, 10, 10};
-  const int want[] = {0, 1, 3, 4, 2};
-  int order[5];
+  // 0: -> a   1: a -> A (large)   2: a -> U (urgent)   3: A -> r   4: U -> s   5: a -> b   6: s, b -> c
+  const int on_0[] = {0}, on_1[] = {1}, on_2[] = {2}, on_4_5[] = {4, 5}, t0[] = {0}, t1[] = {0, 1}, t2[] = {0, 2},
+            t3[] = {1, 3}, t4[] = {2, 4}, t5[] = {0, 5}, t6[] = {4, 5, 6};
+  const OrderStep steps[] = {{NULL, 0, t0, 1, -1},  {on_0, 1, t1, 2, LANE_LARGE}, {on_0, 1, t2, 2, LANE_URGENT},
+                             {on_1, 1, t3, 2, -1},  {on_2, 1, t4, 2, -1},         {on_0, 1, t5, 2, -1},
+                             {on_4_5, 2, t6, 3, -1}};
+  enum { N = sizeof steps / sizeof *steps };
+  const int64_t size[N] = {10, 10, 10, 1, 10, 10, 10};
+  const int want[N] = {0, 1, 2, 5, 4, 6, 3};
+  int order[N];
   Arena *arena = arena_new();
-  order_steps(steps, 5, size, 5, arena, order);
-  CHECK(!memcmp(order, want, sizeof want), "%d %d %d %d %d", order[0], order[1], order[2], order[3], order[4]);
+  order_steps(steps, N, size, N, arena, order);
+  for (int i = 0; i < N; i++) CHECK(order[i] == want[i], "place %d: step %d, not %d", i, order[i], want[i]);
   arena_free(arena);
 }
 
@@ -121,11 +120,8 @@ static void test_order_chains(void) {
   // 0: -> a (100)   1: -> b (100)   2: a -> c (1)   3: b -> d (1)   4: c, d -> e
   const int b2[] = {0}, b3[] = {1}, b4[] = {2, 3}, t0[] = {0}, t1[] = {1}, t2[] = {0, 2}, t3[] = {1, 3},
             t4[] = {2, 3, 4};
-  const OrderStep steps[] = {{NULL, 0, t0, 1, false},
-                             {NULL, 0, t1, 1, false},
-                             {b2, 1, t2, 2, false},
-                             {b3, 1, t3, 2, false},
-                             {b4, 2, t4, 3, false}};
+  const OrderStep steps[] = {
+      {NULL, 0, t0, 1, -1}, {NULL, 0, t1, 1, -1}, {b2, 1, t2, 2, -1}, {b3, 1, t3, 2, -1}, {b4, 2, t4, 3, -1}};
   const int64_t size[] = {100, 100, 1, 1, 1};
   int order[5];
   Arena *arena = arena_new();

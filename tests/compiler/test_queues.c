@@ -1,7 +1,8 @@
 // Queues over random DAGs and over networks of independent branches: every dependence is kept, no memory is shared by
-// steps that may run at the same time, and branches do run side by side.
+// steps that may run at the same time, and branches do run side by side, as do the lanes of sums over devices.
 #include "compiler/compiler.h"
 #include "compiler/plan/plan.h"
+#include "lang/lang.h"
 #include "runtime/base/random.h"
 #include "tests/compiler/plan_case.h"
 
@@ -32,7 +33,8 @@ static void test_random(void) {
       int n_before = i ? (int)random_below(&random, 3) : 0;
       int *before = ARENA_ARRAY(arena, int, 3);
       for (int k = 0; k < n_before; k++) before[k] = (int)random_below(&random, (uint32_t)i);
-      steps[i] = (QueueStep){before, n_before, 1 + random_below(&random, 100), random_below(&random, 10) == 0};
+      steps[i] = (QueueStep){before, n_before, 1 + random_below(&random, 100),
+                             random_below(&random, 10) ? -1 : (int)random_below(&random, LANE_COUNT)};
     }
     int *queue = ARENA_ARRAY(arena, int, n), *n_waits = ARENA_ARRAY(arena, int, n), n_wrong = 0;
     int **waits = ARENA_ARRAY(arena, int *, n);
@@ -41,7 +43,7 @@ static void test_random(void) {
     queues_wait(steps, n, queue, arena, clocks, waits, n_waits);
     const bool *done = find_done(n, queue, waits, n_waits, arena);
     for (int i = 0; i < n; i++) {
-      n_wrong += steps[i].is_collective ? queue[i] != MAX_QUEUES : queue[i] < 0 || queue[i] >= n_queues;
+      n_wrong += steps[i].lane >= 0 ? queue[i] != MAX_QUEUES + steps[i].lane : queue[i] < 0 || queue[i] >= n_queues;
       for (int k = 0; k < steps[i].n_before; k++) {
         n_wrong += !done[(size_t)i * (size_t)n + (size_t)steps[i].before[k]];
         n_needed += queue[steps[i].before[k]] != queue[i];
@@ -78,10 +80,16 @@ static const char *branches(Arena *arena, int n, int length) {
   return copy;
 }
 
+// Of one buffer, those that begin at different places are parts of a concat.
 static bool overlap(const Program *program, const Step *a, int k, const Step *b, int j) {
+  if (a->arg_buffer[k] == b->arg_buffer[j]) return a->arg_offset[k] == b->arg_offset[j];
   const Buffer *x = &program->buffers[a->arg_buffer[k]], *y = &program->buffers[b->arg_buffer[j]];
   if ((x->kind == BUFFER_SLAB) != (y->kind == BUFFER_SLAB)) return false;
   return x->offset < y->offset + y->size && y->offset < x->offset + x->size;
+}
+
+static bool is_written(const Step *step, int k) {
+  return k % (step->n_args / (step->rows ? step->rows : 1)) >= step->n_read;
 }
 
 // Pairs of steps that may run at the same time though one writes what the other touches.
@@ -103,7 +111,7 @@ static int count_conflicts(const Program *program, Arena *arena, int *out_n_para
       const Step *a = &program->steps[i], *b = &program->steps[j];
       for (int k = 0; k < a->n_args; k++) {
         for (int m = 0; m < b->n_args; m++)
-          n_conflicts += (k >= a->n_read || m >= b->n_read) && overlap(program, a, k, b, m);
+          n_conflicts += (is_written(a, k) || is_written(b, m)) && overlap(program, a, k, b, m);
       }
     }
   }
@@ -155,8 +163,107 @@ static void test_branches(void) {
   }
 }
 
+// ---- lanes ----------------------------------------------------------------------------------------------------------
+
+// A training step of a device that shares the batch, on a GPU.
+static Program *compile_share(Arena *arena, int64_t samples, int64_t bucket) {
+  static const char *const directories[] = {"stdlib", "models"};
+  static const LangBinding bindings[] = {{"width", "32"}, {"N", "5"}, {"H", "32"}, {"W", "32"}};
+  LangPaths paths = {directories, 2, NULL};
+  Diag *diag = diag_new(arena, 20);
+  LangFile *file = lang_load(arena, "models/ghost_unet.net", &paths, diag);
+  LangOptions options = {NULL, bindings, 4, true, true};
+  Graph *graph = file ? lang_elaborate(file, &options, diag) : NULL;
+  StepOptions step = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-4, .clip = 0.5};
+  bool is_good = graph && step_build(graph, &step, diag);
+  CHECK(is_good, "the step of ghost_unet");
+  if (!is_good) return NULL;
+  Shard shard = {2, 5, samples, bucket};
+  Program *program = NULL;
+  CompileOptions compiling = {.target = target_cuda(80), .is_training = true, .shard = &shard, .diag = diag};
+  Status status = compile(graph, &compiling, &program);
+  CHECK(!status, "%s", status_message(status));
+  status_free(status);
+  return program;
+}
+
+static bool is_sum_in(const Step *step, int queue) { return step->kind == STEP_ALL_REDUCE && step->queue == queue; }
+
+// Urgent sums (batch norm's, forward and backward) come behind buckets of gradients in the order of all devices, and
+// yet nothing makes them wait for one, nor any step that computes until the backward pass is over. And devices of
+// unequal shares have the same sums in the same order.
+static void test_lanes(void) {
+  Arena *arena = arena_new();
+  Program *program = compile_share(arena, 3, 200000), *other = compile_share(arena, 2, 200000);
+  int n = program ? program->n_steps : 0, n_urgent = 0, n_large = 0, n_behind = 0, n_waiting = 0, n_parallel;
+  int *queue = ARENA_ARRAY(arena, int, n + 1), *n_waits = ARENA_ARRAY(arena, int, n + 1), last_urgent = -1;
+  int **waits = ARENA_ARRAY(arena, int *, n + 1);
+  for (int i = 0; i < n; i++) {
+    queue[i] = program->steps[i].queue;
+    waits[i] = (int *)program->steps[i].waits;
+    n_waits[i] = program->steps[i].n_waits;
+    if (is_sum_in(&program->steps[i], QUEUE_URGENT)) last_urgent = i;
+  }
+  const bool *done = find_done(n, queue, waits, n_waits, arena);
+  for (int i = 0; i < n; i++) {
+    const Step *step = &program->steps[i];
+    n_large += is_sum_in(step, QUEUE_COLLECTIVE);
+    n_urgent += is_sum_in(step, QUEUE_URGENT);
+    n_behind += is_sum_in(step, QUEUE_URGENT) && n_large > 0;
+    for (int k = 0; k < i && i <= last_urgent && !is_sum_in(step, QUEUE_COLLECTIVE); k++)
+      n_waiting += is_sum_in(&program->steps[k], QUEUE_COLLECTIVE) && done[(size_t)i * (size_t)n + (size_t)k];
+  }
+  if (getenv("VERBOSE")) printf("%d urgent sums, %d behind one of %d buckets\n", n_urgent, n_behind, n_large);
+  CHECK(n_large >= 4 && n_behind >= 8, "%d urgent sums, %d behind one of %d buckets", n_urgent, n_behind, n_large);
+  CHECK(!n_waiting, "%d times a bucket is waited for before the last urgent sum is under way", n_waiting);
+  CHECK(!n || !count_conflicts(program, arena, &n_parallel), "steps of different lanes share memory");
+  int at = 0, n_unlike = 0;
+  for (int i = 0; i < n; i++) {
+    const Step *step = &program->steps[i];
+    if (step->kind != STEP_ALL_REDUCE) continue;
+    while (other && at < other->n_steps && other->steps[at].kind != STEP_ALL_REDUCE) at++;
+    const Step *twin = other && at < other->n_steps ? &other->steps[at++] : NULL;
+    n_unlike += !twin || twin->queue != step->queue || twin->n_tasks != step->n_tasks;
+  }
+  CHECK(!n_unlike, "%d of %d sums differ between shares of 3 and 2 samples", n_unlike, n_urgent + n_large);
+  program_free(program);
+  program_free(other);
+  arena_free(arena);
+}
+
+// All devices begin sums in the order that the graph says, also one that could begin earlier in a lane of its own; it
+// waits for nothing of the other lane.
+static void test_lane_order(void) {
+  Arena *arena = arena_new();
+  Graph *graph = plan_parse(arena, "graph order\n"
+                                   "%x = input \"x\" : [1, 8, 16, 16]\n"
+                                   "%w = param \"w\" init=normal(0, 0.1) : [8, 8, 3, 3]\n"
+                                   "%c = conv2d(%x, %w) padding=1\n"
+                                   "%a = all_reduce(%c) which=sum\n"
+                                   "%b = all_reduce(%w, %a) which=sum lane=1\n"
+                                   "output \"a\" = %a\n"
+                                   "output \"b\" = %b\n");
+  Program *program = NULL;
+  Target target = plan_target;
+  target.queues = 2;
+  Status status = graph ? compile(graph, &(CompileOptions){.target = &target}, &program) : STATUS_OK;
+  CHECK(program, "%s", status_message(status));
+  int place[2] = {-1, -1};
+  for (int i = 0; program && i < program->n_steps; i++) {
+    if (is_sum_in(&program->steps[i], QUEUE_COLLECTIVE)) place[0] = i;
+    if (is_sum_in(&program->steps[i], QUEUE_URGENT)) place[1] = i;
+  }
+  CHECK(place[0] >= 0 && place[1] > place[0], "sums stand at %d and %d", place[0], place[1]);
+  for (int k = 0; place[1] >= 0 && k < program->steps[place[1]].n_waits; k++)
+    CHECK(program->steps[place[1]].waits[k] != place[0], "the second waits for the first");
+  program_free(program);
+  arena_free(arena);
+}
+
 int main(void) {
   test_random();
   test_branches();
+  test_lanes();
+  test_lane_order();
   return check_report("queues");
 }

@@ -11,7 +11,8 @@ typedef struct DeviceSuite {
   Step doubles;                // arg[1][i] += 2 * arg[0][i] for i < N, through scratch: all but arguments and label
   // Stands for devices that together hold twice what this one holds: the sum is three times its values, the maximum
   // two times.
-  Status (*tripled)(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue);
+  Status (*tripled)(Collective *collective, CollectiveLane lane, bool is_max, const float *from, float *to,
+                    int64_t floats, void *queue);
 } DeviceSuite;
 
 enum { N = 5000 };
@@ -85,8 +86,9 @@ static void check_overlap(Exec *exec, const char *name) {
         (double)expected[2]);
 }
 
-static Status lost(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue) {
-  (void)collective, (void)is_max, (void)from, (void)to, (void)floats, (void)queue;
+static Status lost(Collective *collective, CollectiveLane lane, bool is_max, const float *from, float *to,
+                   int64_t floats, void *queue) {
+  (void)collective, (void)lane, (void)is_max, (void)from, (void)to, (void)floats, (void)queue;
   return status_make(EXIT_PEER, "rank 3 is gone");
 }
 

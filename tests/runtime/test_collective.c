@@ -62,7 +62,7 @@ static void *run_device(void *argument) {
   Status status = STATUS_OK;
   for (int r = 0; r < ROUNDS && !status; r++) {
     if (self->is_async) status = collective->begin(collective, r == 5, from[r], to[r], lengths[r], &number[r]);
-    else status = collective->all_reduce(collective, r == 5, from[r], to[r], lengths[r], NULL);
+    else status = collective->all_reduce(collective, LANE_LARGE, r == 5, from[r], to[r], lengths[r], NULL);
   }
   if (self->is_async && !status) status = collective->finish(collective, number[ROUNDS - 1]);
   self->n_wrong += status != STATUS_OK;
@@ -210,7 +210,7 @@ static void until_failure(World *world, int devices, Report *report) {
   float *x = calloc(10000, sizeof *x);
   Status status = STATUS_OK;
   while (!status) {
-    status = collective->all_reduce(collective, false, x, x, 10000, NULL);
+    status = collective->all_reduce(collective, LANE_LARGE, false, x, x, 10000, NULL);
     report->seconds = clock_seconds() - start;
     usleep(1000);
   }
@@ -345,8 +345,9 @@ static void check_strangers(void) {
 
 static double asked_with; // seconds waited
 
-static Status doubled(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue) {
-  (void)collective, (void)is_max, (void)queue;
+static Status doubled(Collective *collective, CollectiveLane lane, bool is_max, const float *from, float *to,
+                      int64_t floats, void *queue) {
+  (void)collective, (void)lane, (void)is_max, (void)queue;
   for (int64_t i = 0; i < floats; i++) to[i] = 2 * from[i];
   return STATUS_OK;
 }
@@ -363,7 +364,7 @@ static void check_guard(void) {
   Collective inner = {.all_reduce = doubled, .check = patient, .is_capturable = true},
              *guard = world_guard(world, &inner);
   float x = 3;
-  CHECK(!status && !guard->all_reduce(guard, false, &x, &x, 1, NULL) && x == 6, "passed on");
+  CHECK(!status && !guard->all_reduce(guard, LANE_URGENT, false, &x, &x, 1, NULL) && x == 6, "passed on");
   CHECK(guard->is_capturable && !guard->begin, "what it can do");
   CHECK(!guard->check(guard, 7) && asked_with == 7, "asked");
   world_fail(world, "a test");

@@ -98,8 +98,9 @@ static const char source[] = "// kernels of the tests\n"
 
 static const CudaApi *api;
 
-static Status tripled(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue) {
-  (void)collective;
+static Status tripled(Collective *collective, CollectiveLane lane, bool is_max, const float *from, float *to,
+                      int64_t floats, void *queue) {
+  (void)collective, (void)lane;
   size_t bytes = (size_t)floats * sizeof(float);
   float *host = malloc(bytes);
   CudaResult result = api->cuMemcpyDtoHAsync_v2(host, (CudaAddress)(uintptr_t)from, bytes, queue);

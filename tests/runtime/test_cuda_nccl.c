@@ -36,7 +36,9 @@ static Program make_program(const char *target, Buffer *buffers, Step *steps) {
                       .arg_offset = offsets,
                       .n_tasks = i == 1 || i == 2 ? M : M / 64,
                       .block = 64,
-                      .queue = i == 1 || i == 2 ? QUEUE_COLLECTIVE : 0,
+                      .queue = i == 1   ? QUEUE_COLLECTIVE
+                               : i == 2 ? QUEUE_URGENT
+                                        : 0,
                       .waits = waits[i],
                       .n_waits = i == 1   ? 1
                                  : i == 3 ? 2
@@ -87,63 +89,64 @@ static void run_all(Rank *ranks, int n) {
   for (int i = 0; i < n; i++) pthread_join(ranks[i].thread, NULL);
 }
 
-static void check_ranks(const char *target, int n) {
-  enum { TIMEOUT = 2 };
+// Joined devices, each with a rank that is to run `runs` times.
+typedef struct Joined {
   Buffer buffers[5];
   Step steps[4];
-  Program program = make_program(target, buffers, steps);
-  Device *devices[MOST] = {0};
-  Collective *joined[MOST] = {0};
+  Program program;
+  int n;
+  Device *devices[MOST];
+  Collective *joined[MOST];
   Rank ranks[MOST];
+} Joined;
+
+static bool open_joined(const char *target, int n, double timeout, Joined *out) {
+  *out = (Joined){.n = n};
+  out->program = make_program(target, out->buffers, out->steps);
   Status status = STATUS_OK;
-  for (int i = 0; i < n && !status; i++) status = device_open_cuda(i, &devices[i]);
-  if (!status) status = cuda_nccl_open(devices, n, 60, joined);
+  for (int i = 0; i < n && !status; i++) status = device_open_cuda(i, &out->devices[i]);
+  if (!status) status = cuda_nccl_open(out->devices, n, timeout, out->joined);
   CHECK(!status, "%d devices: %s", n, status_message(status));
-  for (int i = 0; i < n && !status; i++) {
-    devices[i]->collective = joined[i];
-    ranks[i] = (Rank){.device = devices[i], .program = &program, .rank = i, .n = n, .runs = RUNS};
-  }
-  if (!status) {
-    run_all(ranks, n);
-    for (int i = 0; i < n; i++) {
-      CHECK(!ranks[i].status && !ranks[i].n_wrong, "rank %d of %d: %d wrong elements: %s", i, n, ranks[i].n_wrong,
-            status_message(ranks[i].status));
-      status_free(ranks[i].status);
-    }
-  }
+  bool is_good = !status;
   status_free(status);
-  for (int i = 0; i < n; i++) cuda_nccl_close(joined[i]);
-  for (int i = 0; i < n; i++) device_close(devices[i]);
+  for (int i = 0; i < n && is_good; i++) {
+    out->devices[i]->collective = out->joined[i];
+    out->ranks[i] = (Rank){.device = out->devices[i], .program = &out->program, .rank = i, .n = n, .runs = RUNS};
+  }
+  return is_good;
+}
+
+static void close_joined(Joined *joined) {
+  for (int i = 0; i < joined->n; i++) status_free(joined->ranks[i].status);
+  for (int i = 0; i < joined->n; i++) cuda_nccl_close(joined->joined[i]);
+  for (int i = 0; i < joined->n; i++) device_close(joined->devices[i]);
+}
+
+static void check_ranks(const char *target, int n) {
+  Joined joined;
+  if (open_joined(target, n, 60, &joined)) {
+    run_all(joined.ranks, n);
+    for (int i = 0; i < n; i++)
+      CHECK(!joined.ranks[i].status && !joined.ranks[i].n_wrong, "rank %d of %d: %d wrong elements: %s", i, n,
+            joined.ranks[i].n_wrong, status_message(joined.ranks[i].status));
+  }
+  close_joined(&joined);
 }
 
 // One rank ends after two runs: the others learn of it in bounded time, by an exit status of their own.
 static void check_lost(const char *target, int n) {
   enum { TIMEOUT = 1 };
-  Buffer buffers[5];
-  Step steps[4];
-  Program program = make_program(target, buffers, steps);
-  Device *devices[MOST] = {0};
-  Collective *joined[MOST] = {0};
-  Rank ranks[MOST];
-  Status status = STATUS_OK;
-  for (int i = 0; i < n && !status; i++) status = device_open_cuda(i, &devices[i]);
-  if (!status) status = cuda_nccl_open(devices, n, TIMEOUT, joined);
-  CHECK(!status, "%d devices: %s", n, status_message(status));
-  if (status) return;
-  for (int i = 0; i < n; i++) {
-    devices[i]->collective = joined[i];
-    ranks[i] = (Rank){.device = devices[i], .program = &program, .rank = i, .n = n, .runs = i ? RUNS : 2};
-  }
-  run_all(ranks, n);
-  for (int i = 0; i < n; i++) {
-    if (i)
+  Joined joined;
+  if (open_joined(target, n, TIMEOUT, &joined)) {
+    const Rank *ranks = joined.ranks;
+    joined.ranks[0].runs = 2;
+    run_all(joined.ranks, n);
+    CHECK(!ranks[0].status, "rank 0: %s", status_message(ranks[0].status));
+    for (int i = 1; i < n; i++)
       CHECK(status_code(ranks[i].status) == EXIT_PEER && ranks[i].seconds < TIMEOUT + 5, "rank %d waits %.1f s: %s", i,
             ranks[i].seconds, status_message(ranks[i].status));
-    else CHECK(!ranks[i].status, "rank 0: %s", status_message(ranks[i].status));
-    status_free(ranks[i].status);
   }
-  for (int i = 0; i < n; i++) cuda_nccl_close(joined[i]);
-  for (int i = 0; i < n; i++) device_close(devices[i]);
+  close_joined(&joined);
 }
 
 int main(int argc, char **argv) {

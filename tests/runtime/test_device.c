@@ -128,8 +128,9 @@ static void double_kernel(const void *context, float *const *arg, int64_t begin,
 }
 static const float two = 2;
 
-static Status tripled(Collective *collective, bool is_max, const float *from, float *to, int64_t floats, void *queue) {
-  (void)collective;
+static Status tripled(Collective *collective, CollectiveLane lane, bool is_max, const float *from, float *to,
+                      int64_t floats, void *queue) {
+  (void)collective, (void)lane;
   (void)queue;
   for (int64_t i = 0; i < floats; i++) to[i] = (is_max ? 2 : 3) * from[i];
   return STATUS_OK;

@@ -1,6 +1,7 @@
 // The collectives' interface, and groups.
 #include "tests/simgpu/driver_handle.h"
 #include "tests/simgpu/driver_memory.h"
+#include "tests/simgpu/nccl_shared.h"
 #include "tests/simgpu/nccl_state.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <stdio.h>
@@ -36,7 +37,7 @@ void nccl_group_join(Clique *clique) {
 }
 
 ncclResult_t nccl_queue(struct ncclComm *comm, const Call *calls, int n_calls, Stream *stream) {
-  GroupWork *work = work_new(&nccl_work_type, sizeof *work);
+  GroupWork *work = work_new(comm->clique->is_spread ? &nccl_spread_type : &nccl_work_type, sizeof *work);
   work->comm = comm;
   work->n_calls = n_calls;
   work->calls = malloc(sizeof *calls * (size_t)n_calls);
@@ -158,8 +159,10 @@ static ncclResult_t fail_wanted(struct ncclComm *comm) {
   if (rank != comm->rank || comm->n_calls < (uint64_t)call || comm->lost) return ncclSuccess;
   comm->lost = true;
   if (!strcmp(driver_options.nccl_fail + end, ":hang")) return ncclSuccess;
-  for (int r = 0; r < comm->n_ranks; r++)
+  for (int r = 0; r < comm->n_ranks; r++) {
     if (comm->clique->ranks[r] && r != rank) comm->clique->ranks[r]->error = ncclRemoteError;
+    if (!comm->clique->ranks[r]) nccl_shared_set_error(comm->clique->shared, r, ncclRemoteError);
+  }
   comm->error = ncclSystemError;
   return ncclSystemError;
 }
@@ -168,7 +171,7 @@ static ncclResult_t queue_call(ncclComm_t handle, Call call, cudaStream_t stream
   struct ncclComm *comm = nccl_comm(handle);
   if (!comm) return ncclInvalidArgument;
   if (comm->context->error) return ncclUnhandledCudaError;
-  if (comm->clique->n_joined < comm->n_ranks && !depth) return comm->blocking ? ncclInvalidUsage : ncclInProgress;
+  if (!nccl_is_complete(comm->clique) && !depth) return comm->blocking ? ncclInvalidUsage : ncclInProgress;
   Stream *stream = stream_of((CUstream)stream_handle, comm->context);
   if (!stream || stream->context != comm->context) {
     driver_report("NCCL, rank %d: the stream is not of device %d", comm->rank, comm->context->device);
@@ -176,7 +179,7 @@ static ncclResult_t queue_call(ncclComm_t handle, Call call, cudaStream_t stream
   }
   ncclResult_t result = check(comm, &call);
   if (!result) result = fail_wanted(comm);
-  if (!result && comm->error) result = comm->error;
+  if (!result) result = nccl_error(comm);
   if (!result && is_ungrouped(comm)) result = ncclInvalidUsage;
   if (result) return result;
   if (!depth) return nccl_queue(comm, &call, 1, stream);

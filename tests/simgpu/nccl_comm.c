@@ -1,5 +1,6 @@
 // Communicators: how they come to be, what they know, how they end.
 #include "tests/simgpu/driver_handle.h"
+#include "tests/simgpu/nccl_shared.h"
 #include "tests/simgpu/nccl_state.h"
 #include "tests/simgpu/stream_schedule.h"
 #include <stdio.h>
@@ -29,6 +30,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *uniqueId) {
   driver_lock();
   Id id = {.process = getpid(), .number = next_id++};
   driver_unlock();
+  if (!nccl_shared_make(id.process, id.number)) return ncclSystemError;
   memcpy(id.magic, magic, sizeof magic);
   memset(uniqueId, 0, sizeof *uniqueId);
   memcpy(uniqueId, &id, sizeof id);
@@ -39,19 +41,68 @@ struct ncclComm *nccl_comm(ncclComm_t handle) {
   return handle_is(handle, HANDLE_COMM) ? handle : NULL;
 }
 
-static Clique *clique_of(uint64_t id, int n_ranks) {
+static Clique *clique_of(int64_t process, uint64_t id, int n_ranks) {
   for (Clique *clique = cliques; clique; clique = clique->next)
-    if (clique->id == id) return clique;
+    if (clique->process == process && clique->id == id) return clique;
   Clique *clique = calloc(1, sizeof *clique);
   if (!clique) abort();
-  *clique = (Clique){.id = id, .n_ranks = n_ranks, .next = cliques};
+  *clique = (Clique){.process = process, .id = id, .n_ranks = n_ranks, .next = cliques};
   return cliques = clique;
+}
+
+static void tell_change(void) {
+  driver_lock();
+  driver_changed();
+  driver_unlock();
+}
+
+// As clique_of for an id that may have been made by another process; NULL, reported, if nobody made it.
+static Clique *clique_of_id(Id id, int n_ranks) {
+  Clique *clique = clique_of(id.process, id.number, n_ranks);
+  if (clique->shared || clique->n_joined) return clique;
+  clique->shared = nccl_shared_open(id.process, id.number, tell_change);
+  if (clique->shared) return clique;
+  driver_report("NCCL: the unique id %lld-%llu is not known on this machine, or no longer", (long long)id.process,
+                (unsigned long long)id.number);
+  return NULL;
+}
+
+bool nccl_is_complete(Clique *clique) {
+  if (!clique->shared || clique->is_spread) return clique->is_spread || clique->n_joined == clique->n_ranks;
+  bool is_spread = false;
+  for (int r = 0; r < clique->n_ranks; r++) {
+    if (!nccl_shared_has(clique->shared, r)) return false;
+    is_spread |= nccl_shared_is_other(clique->shared, r);
+  }
+  clique->is_spread = is_spread;
+  if (is_spread) {
+    schedule_expect_host(); // devices go on by themselves while their host waits for another process
+  } else {
+    nccl_shared_remove(clique->shared);
+    clique->shared = NULL; // its thread keeps it
+  }
+  return true;
+}
+
+ncclResult_t nccl_error(const struct ncclComm *comm) {
+  if (comm->error || !comm->clique->is_spread) return comm->error;
+  return (ncclResult_t)nccl_shared_error(comm->clique->shared, comm->rank);
+}
+
+// Joins the ranks of other processes; false, reported, if it can't.
+static bool join_others(Clique *clique, int n_ranks, int rank, const Context *context) {
+  int other;
+  if (!clique->shared || nccl_shared_join(clique->shared, rank, n_ranks, context->device, &other)) return true;
+  if (other >= 0) driver_report("NCCL: ranks %d and %d are both on device %d", other, rank, context->device);
+  else driver_report("NCCL: rank %d of %d joins a communicator that has it already", rank, n_ranks);
+  return false;
 }
 
 // The communicator of a rank that joins; NULL, reported, if it can't.
 static struct ncclComm *join(Clique *clique, int n_ranks, int rank, Context *context) {
-  if (clique->n_ranks != n_ranks || clique->ranks[rank]) {
-    driver_report("NCCL: rank %d of %d joins a communicator of %d%s", rank, n_ranks, clique->n_ranks,
+  int others = clique->shared ? nccl_shared_ranks(clique->shared) : 0;
+  if (clique->n_ranks != n_ranks || (others && others != n_ranks) || clique->ranks[rank]) {
+    driver_report("NCCL: rank %d of %d joins a communicator of %d%s", rank, n_ranks, others ? others : clique->n_ranks,
                   clique->ranks[rank] ? " that has it already" : "");
     return NULL;
   }
@@ -60,6 +111,7 @@ static struct ncclComm *join(Clique *clique, int n_ranks, int rank, Context *con
       driver_report("NCCL: ranks %d and %d are both on device %d", r, rank, context->device);
       return NULL;
     }
+  if (!join_others(clique, n_ranks, rank, context)) return NULL;
   if (!context->retained) context->retained = 1; // as the runtime library does that NCCL is built on
   struct ncclComm *comm = handle_new(HANDLE_COMM, sizeof *comm);
   comm->clique = clique;
@@ -75,14 +127,16 @@ static struct ncclComm *join(Clique *clique, int n_ranks, int rank, Context *con
 
 ncclResult_t nccl_wait_joined(Clique *clique) {
   int waited = 0, slice = 20;
-  while (clique->n_joined < clique->n_ranks) {
+  while (!nccl_is_complete(clique)) {
     if (driver_wait(slice)) continue;
     waited += slice;
     if (waited < driver_options.deadlock_ms) continue;
     char missing[128] = "";
     for (int r = 0; r < clique->n_ranks; r++)
-      if (!clique->ranks[r]) snprintf(missing + strlen(missing), sizeof missing - strlen(missing), " %d", r);
+      if (!clique->ranks[r] && !(clique->shared && nccl_shared_has(clique->shared, r)))
+        snprintf(missing + strlen(missing), sizeof missing - strlen(missing), " %d", r);
     driver_report("deadlock: a communicator of %d ranks waits for rank%s, which do not join", clique->n_ranks, missing);
+    if (clique->shared) nccl_shared_remove(clique->shared);
     return ncclSystemError;
   }
   return ncclSuccess;
@@ -96,17 +150,16 @@ static ncclResult_t init_rank(ncclComm_t *out, int n_ranks, ncclUniqueId unique,
   if (driver_enter(NULL)) return ncclUnhandledCudaError;
   *out = NULL;
   ncclResult_t result = ncclSuccess;
-  if (id.process != getpid()) {
-    driver_report("NCCL: the simulator joins ranks of one process only");
+  Clique *clique = clique_of_id(id, n_ranks);
+  if (!clique) {
     result = ncclSystemError;
   } else {
     Context *context = driver_current() ? driver_current() : &driver_contexts[0];
-    Clique *clique = clique_of(id.number, n_ranks);
     *out = join(clique, n_ranks, rank, context);
     if (!*out) result = ncclInvalidUsage;
     else if (nccl_grouping()) nccl_group_join(clique);
     else if (blocking) result = nccl_wait_joined(clique);
-    else if (clique->n_joined < n_ranks) result = ncclInProgress;
+    else if (!nccl_is_complete(clique)) result = ncclInProgress;
     if (*out) (*out)->blocking = blocking;
   }
   driver_leave(CUDA_SUCCESS);
@@ -125,7 +178,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int nranks, ncclUniqueId c
 ncclResult_t ncclCommInitAll(ncclComm_t *comm, int ndev, const int *devlist) {
   if (!comm || ndev < 1 || ndev > SIM_DEVICES) return ncclInvalidArgument;
   if (driver_enter(NULL)) return ncclUnhandledCudaError;
-  Clique *clique = clique_of(next_id++, ndev);
+  Clique *clique = clique_of(getpid(), next_id++, ndev);
   ncclResult_t result = ncclSuccess;
   for (int r = 0; r < ndev && !result; r++) {
     int device = devlist ? devlist[r] : r;
@@ -176,10 +229,10 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *asyncError) {
   struct ncclComm *c;
   ncclResult_t result = enter(comm, &c);
   if (result) return result;
-  *asyncError = c->error                                   ? c->error
-                : c->context->error                        ? ncclUnhandledCudaError
-                : c->clique->n_joined < c->clique->n_ranks ? ncclInProgress
-                                                           : ncclSuccess;
+  *asyncError = nccl_error(c)                  ? nccl_error(c)
+                : c->context->error            ? ncclUnhandledCudaError
+                : !nccl_is_complete(c->clique) ? ncclInProgress
+                                               : ncclSuccess;
   driver_leave(CUDA_SUCCESS);
   return ncclSuccess;
 }
@@ -199,14 +252,22 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
   return result;
 }
 
+// The communicator is gone. The last one, or one that gives up, which all others must then too, takes along what was
+// shared.
+static void leave(struct ncclComm *comm, bool gives_up) {
+  Clique *clique = comm->clique;
+  handle_retire(comm);
+  op_release(comm->last);
+  comm->last = NULL;
+  if (clique->shared && (nccl_shared_leave(clique->shared) || gives_up)) nccl_shared_remove(clique->shared);
+}
+
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   struct ncclComm *c;
   ncclResult_t result = enter(comm, &c);
   if (result) return result;
   result = flush(c);
-  handle_retire(c);
-  op_release(c->last);
-  c->last = NULL;
+  leave(c, false);
   driver_leave(CUDA_SUCCESS);
   return result;
 }
@@ -216,9 +277,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
   ncclResult_t result = enter(comm, &c);
   if (result) return result;
   c->aborted = true;
-  handle_retire(c);
-  op_release(c->last);
-  c->last = NULL;
+  leave(c, true);
   driver_changed();
   driver_leave(CUDA_SUCCESS);
   return ncclSuccess;

@@ -90,6 +90,17 @@ typedef struct Posted {
   Match *matches[];
 } Posted;
 
+bool nccl_in_turn(Op *op, struct ncclComm *comm) {
+  if (!handle_is(comm, HANDLE_COMM)) {
+    driver_fail(op->context, CUDA_ERROR_LAUNCH_FAILED, "NCCL: a graph's collective uses a destroyed communicator");
+    return false;
+  }
+  op_wait_for(op, comm->last);
+  op_release(comm->last);
+  comm->last = op_keep(op);
+  return true;
+}
+
 static void group_issue(Op *op) {
   const GroupWork *group = (const GroupWork *)op->work;
   struct ncclComm *comm = group->comm;
@@ -97,13 +108,7 @@ static void group_issue(Op *op) {
   if (!posted) abort();
   op->issued = posted;
   posted->n_left = group->n_calls;
-  if (!handle_is(comm, HANDLE_COMM)) {
-    driver_fail(op->context, CUDA_ERROR_LAUNCH_FAILED, "NCCL: a graph's collective uses a destroyed communicator");
-    return;
-  }
-  op_wait_for(op, comm->last);
-  op_release(comm->last);
-  comm->last = op_keep(op);
+  if (!nccl_in_turn(op, comm)) return;
   for (int k = 0; k < group->n_calls; k++) {
     const Call *call = &group->calls[k];
     int from = -1, to = -1;
@@ -232,9 +237,9 @@ static bool group_run(Op *op) {
   return true;
 }
 
-static void group_destroy(Work *work) { free(((GroupWork *)work)->calls); }
+void nccl_group_destroy(Work *work) { free(((GroupWork *)work)->calls); }
 
-static void group_describe(const Work *work, char *text, size_t n_text) {
+void nccl_group_describe(const Work *work, char *text, size_t n_text) {
   const GroupWork *group = (const GroupWork *)work;
   char name[160];
   nccl_name(&group->calls[0], name, sizeof name);
@@ -263,6 +268,6 @@ const WorkType nccl_work_type = {.name = "collective",
                                  .ready = group_ready,
                                  .run = group_run,
                                  .cancel = group_cancel,
-                                 .destroy = group_destroy,
-                                 .describe = group_describe,
+                                 .destroy = nccl_group_destroy,
+                                 .describe = nccl_group_describe,
                                  .missing = group_missing};

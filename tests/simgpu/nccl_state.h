@@ -1,6 +1,7 @@
-// Communicators of the simulated NCCL. All ranks are in one process. The calls of a group on one communicator are one
+// Communicators of the simulated NCCL. The calls of a group on one communicator are one
 // operation of a stream; it begins when it is the first there, each call is carried out when the operations of all
-// ranks that have a part in it have begun, and the operation ends with its last call.
+// ranks that have a part in it have begun, and the operation ends with its last call. Ranks may be in several processes
+// of this machine (nccl_shared.h, nccl_spread.c); a communicator that is all in one takes nothing of that.
 #ifndef SIM_NCCL_STATE_H
 #define SIM_NCCL_STATE_H
 
@@ -53,8 +54,11 @@ typedef struct Match {
 
 // Kept, with its communicators, as long as the process lives: queued operations point at them.
 struct Clique {
+  int64_t process; // that made the id
   uint64_t id;
-  int n_ranks, n_joined;
+  int n_ranks, n_joined;     // joined: of this process
+  struct NcclShared *shared; // of those made by unique ids, until all turn out to be in this process; else NULL
+  bool is_spread;            // all have joined, in several processes
   struct ncclComm *ranks[SIM_DEVICES]; // NULL: not yet there
   Match *matches;
   Clique *next;
@@ -68,7 +72,11 @@ typedef struct GroupWork {
   int n_calls;
 } GroupWork;
 
-extern const WorkType nccl_work_type;
+extern const WorkType nccl_work_type, nccl_spread_type;
+// For both: an operation comes after its communicator's last one; false, and the context has failed, if that is gone.
+bool nccl_in_turn(Op *op, struct ncclComm *comm);
+void nccl_group_destroy(Work *work);
+void nccl_group_describe(const Work *work, char *text, size_t n_text);
 
 // Whether the thread is between ncclGroupStart and ncclGroupEnd. What comes there is kept for the end.
 bool nccl_grouping(void);
@@ -80,8 +88,12 @@ ncclResult_t nccl_queue(struct ncclComm *comm, const Call *calls, int n_calls, S
 
 // The live communicator behind a handle, or NULL.
 struct ncclComm *nccl_comm(ncclComm_t handle);
+// Whether all ranks have joined.
+bool nccl_is_complete(Clique *clique);
 // Waits until all ranks of the clique have joined; an error, reported, if they never do.
 ncclResult_t nccl_wait_joined(Clique *clique);
+// What the communicator is to say of its others; ncclSuccess: nothing.
+ncclResult_t nccl_error(const struct ncclComm *comm);
 void nccl_name(const Call *call, char *text, size_t n_text); // "all_reduce of 100 float32"
 size_t nccl_type_bytes(ncclDataType_t type);                 // 0: unknown
 // Bytes that a rank reads and writes, 0 where it has no part.

@@ -114,4 +114,38 @@ static inline bool launch_into(SimFault *fault, SimModule *module, const char *n
           fault_.text);                                                                                                \
   } while (0)
 
+// ---- programs of one source on all architectures
+
+// One of the orders in which the machine runs threads, each with one of both ways of compiling; races are looked for in
+// the last.
+static inline void set_order(SimOrder order) {
+  sim_options.order = order;
+  sim_optimise_after = order == SIM_BACKWARDS ? 0 : 1e9;
+  sim_options.finds_races = order == SIM_SHUFFLED;
+}
+
+// The main() of a test called `name` of CUDA C: runs the checks for each architecture on the module of `source_of` it,
+// a text to be freed. Nothing of device 0's memory must be left.
+static inline int test_architectures(const char *name, char *(*source_of)(int compute),
+                                     void (*checks)(SimModule *module, int compute)) {
+  static const int computes[] = {75, 80, 90, 100};
+  Nvrtc nvrtc;
+  sim_memory_open(1, 16 << 20);
+  if (!nvrtc_open(&nvrtc)) {
+    CHECK_SKIP("no libnvrtc.so: %s is not tested", name);
+    return check_report(name);
+  }
+  for (size_t k = 0; k < sizeof computes / sizeof *computes; k++) {
+    char *source = source_of(computes[k]), *ptx = ptx_of(&nvrtc, source, computes[k]);
+    sim_options.compute = computes[k];
+    SimModule *module = load(ptx);
+    if (module) checks(module, computes[k]);
+    sim_module_unload(module);
+    free(ptx);
+    free(source);
+  }
+  CHECK(sim_memory_leaks(0) == 0, "%d buffers are left", sim_memory_leaks(0));
+  return check_report(name);
+}
+
 #endif

@@ -27,6 +27,8 @@ typedef struct WorkType {
   void (*describe)(const Work *work, char *text, size_t n_text);
   // What an operation that isn't ready lacks: "rank 1".
   void (*missing)(const Op *op, char *text, size_t n_text);
+  // Whether that may still come by itself, from another process.
+  bool (*may_come)(const Op *op);
 } WorkType; // all but name, node and run may be NULL
 
 struct Work {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { PATIENCE = 12 }; // with other processes
+
 static uint64_t haste; // of 16: how often a call that doesn't wait runs something
 static uint64_t n_touches;
 static bool idle_started;
@@ -78,6 +80,16 @@ static bool any_running(void) {
   return false;
 }
 
+// Whether something of another process may go on, for which there is more patience.
+static bool any_may_come(void) {
+  for (Lane *lane = stream_lanes; lane; lane = lane->next) {
+    Op *op = lane->first;
+    if (op && !op->context->error && op->work->type->may_come && op_is_free(op) && op->work->type->may_come(op))
+      return true;
+  }
+  return false;
+}
+
 // Names the operations that hold up this one: the first of its stream and, from there, of what that waits for.
 static void report_deadlock(Op *op) {
   char text[1024];
@@ -119,6 +131,7 @@ bool schedule_wait(Op *op) {
     if (any_running()) continue;
     waited += slice;
     if (waited < driver_options.deadlock_ms && !only_thread()) continue;
+    if (waited < PATIENCE * driver_options.deadlock_ms && any_may_come()) continue;
     report_deadlock(op);
     driver_fail(op->context, CUDA_ERROR_LAUNCH_TIMEOUT, "device %d failed: nothing can end this wait",
                 op->context->device);

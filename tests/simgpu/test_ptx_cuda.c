@@ -319,36 +319,25 @@ static void check_atomics(SimModule *module, int compute) {
   for (int k = 0; k < 6; k++) sim_memory_free(all[k]);
 }
 
-int main(void) {
-  static const int computes[] = {75, 80, 90, 100};
-  Nvrtc nvrtc;
-  sim_memory_open(1, 16 << 20);
-  if (!nvrtc_open(&nvrtc)) {
-    CHECK_SKIP("no libnvrtc.so: CUDA C is not tested");
-    return check_report("ptx cuda");
-  }
-  for (size_t k = 0; k < sizeof computes / sizeof *computes; k++) {
-    size_t n = strlen(integers) + strlen(mathematics) + strlen(others) + 200;
-    char *source = malloc(n);
-    bool has_mathematics = computes[k] == 75 || computes[k] == 100; // the two front ends; it takes long
-    snprintf(source, n, "#define COUNT %d\n%s%s%s", N_EXPRESSIONS, others, integers,
-             has_mathematics ? mathematics : "");
-    char *ptx = ptx_of(&nvrtc, source, computes[k]);
-    sim_options.compute = computes[k];
-    SimModule *module = load(ptx);
-    if (module) {
-      check_integers(module);
-      if (has_mathematics) check_mathematics(module);
-      check_halves(module, computes[k]);
-      check_vectors(module);
-      sim_options.order = SIM_SHUFFLED;
-      check_atomics(module, computes[k]);
-      sim_options.order = SIM_FORWARDS;
-    }
-    sim_module_unload(module);
-    free(ptx);
-    free(source);
-  }
-  CHECK(sim_memory_leaks(0) == 0, "%d buffers are left", sim_memory_leaks(0));
-  return check_report("ptx cuda");
+// Whether mathematics is tested: on the two front ends, as it takes long.
+static bool has_mathematics(int compute) { return compute == 75 || compute == 100; }
+
+static char *source_for(int compute) {
+  size_t n = strlen(integers) + strlen(mathematics) + strlen(others) + 200;
+  char *text = malloc(n);
+  snprintf(text, n, "#define COUNT %d\n%s%s%s", N_EXPRESSIONS, others, integers,
+           has_mathematics(compute) ? mathematics : "");
+  return text;
 }
+
+static void check(SimModule *module, int compute) {
+  check_integers(module);
+  if (has_mathematics(compute)) check_mathematics(module);
+  check_halves(module, compute);
+  check_vectors(module);
+  sim_options.order = SIM_SHUFFLED;
+  check_atomics(module, compute);
+  sim_options.order = SIM_FORWARDS;
+}
+
+int main(void) { return test_architectures("ptx cuda", source_for, check); }

@@ -172,27 +172,17 @@ static void check_rows(SimModule *module, int compute) {
   sim_memory_free(dy);
 }
 
-int main(void) {
-  static const int computes[] = {75, 80, 90, 100};
-  Nvrtc nvrtc;
-  sim_memory_open(1, 16 << 20);
-  if (!nvrtc_open(&nvrtc)) {
-    CHECK_SKIP("no libnvrtc.so: matrix instructions are not tested");
-    return check_report("ptx matrix");
-  }
-  for (size_t k = 0; k < sizeof computes / sizeof *computes; k++) {
-    char *ptx = ptx_of(&nvrtc, source, computes[k]);
-    sim_options.compute = computes[k];
-    SimModule *module = load(ptx);
-    for (SimOrder order = SIM_FORWARDS; module && order <= SIM_SHUFFLED; order++) {
-      sim_options.order = order;
-      sim_optimise_after = order == SIM_BACKWARDS ? 0 : 1e9; // both ways of compiling
-      sim_options.finds_races = order == SIM_SHUFFLED;
-      check_products(module, computes[k]);
-      check_rows(module, computes[k]);
-    }
-    sim_module_unload(module);
-    free(ptx);
-  }
-  return check_report("ptx matrix");
+static char *source_for(int compute) {
+  (void)compute;
+  return strdup(source);
 }
+
+static void check(SimModule *module, int compute) {
+  for (SimOrder order = SIM_FORWARDS; order <= SIM_SHUFFLED; order++) {
+    set_order(order);
+    check_products(module, compute);
+    check_rows(module, compute);
+  }
+}
+
+int main(void) { return test_architectures("ptx matrix", source_for, check); }

@@ -154,29 +154,18 @@ static void check_copies(SimModule *module) {
   sim_memory_free(dy);
 }
 
-int main(void) {
-  static const int computes[] = {75, 80, 90, 100};
-  Nvrtc nvrtc;
-  sim_memory_open(1, 16 << 20);
-  if (!nvrtc_open(&nvrtc)) {
-    CHECK_SKIP("no libnvrtc.so: operations of warps are not tested");
-    return check_report("ptx warp");
-  }
-  for (size_t k = 0; k < sizeof computes / sizeof *computes; k++) {
-    char *ptx = ptx_of(&nvrtc, source, computes[k]);
-    sim_options.compute = computes[k];
-    SimModule *module = load(ptx);
-    for (SimOrder order = SIM_FORWARDS; module && order <= SIM_SHUFFLED; order++) {
-      sim_options.order = order;
-      sim_optimise_after = order == SIM_BACKWARDS ? 0 : 1e9; // both ways of compiling
-      sim_options.finds_races = order == SIM_SHUFFLED;
-      check_shuffles(module, computes[k]);
-      check_barriers(module, computes[k]);
-      if (computes[k] >= 80) check_copies(module);
-    }
-    sim_module_unload(module);
-    free(ptx);
-  }
-  CHECK(sim_memory_leaks(0) == 0, "%d buffers are left", sim_memory_leaks(0));
-  return check_report("ptx warp");
+static char *source_for(int compute) {
+  (void)compute;
+  return strdup(source);
 }
+
+static void check(SimModule *module, int compute) {
+  for (SimOrder order = SIM_FORWARDS; order <= SIM_SHUFFLED; order++) {
+    set_order(order);
+    check_shuffles(module, compute);
+    check_barriers(module, compute);
+    if (compute >= 80) check_copies(module);
+  }
+}
+
+int main(void) { return test_architectures("ptx warp", source_for, check); }

@@ -62,6 +62,24 @@ check 'figures of each base and of their mean' $python numpy_eval.py bases small
 expect 0 '^mean +0\.' "$SGRUN" eval $stack --data small --bases --flip
 expect 2 'a stack of base learners' "$SGRUN" eval $weights --data small --bases
 
+# Pictures shared out among devices: the same figures, rows and words in the same order, a broken picture included.
+cp -r rooms shared
+head -c 100 rooms/rgb/small00001.png >shared/rgb/small00001.png
+for devices in cpu:0 cpu:0-2; do
+  expect 0 'damaged PNG' "$SGRUN" eval $weights --data shared --split all -p slides --flip --per-image rows_$devices.csv --devices $devices
+  mv .out out_$devices
+  mv .err err_$devices
+  expect 4 'more than 0 samples' "$SGRUN" eval $weights --data shared --split all --max-bad 0 --devices $devices
+  "$SGRUN" eval $stack --data rooms --split all --bases --json --devices $devices >bases_$devices.json
+done
+for file in rows_%.csv out_% err_% bases_%.json; do
+  check "$file is the same on three devices" cmp "$(echo $file | sed s/%/cpu:0/)" "$(echo $file | sed s/%/cpu:0-2/)"
+done
+check 'each picture has its row' test "$(wc -l <rows_cpu:0-2.csv)" = 4
+expect 2 '--device names one device' "$SGRUN" eval $weights --device cpu:0-1
+expect 2 'either --device or --devices' "$SGRUN" eval $weights --device cpu --devices cpu:0-1
+expect 2 'do not run on --devices cpu:0' "$SGRUN" eval $weights --devices cpu:0 --target=cuda:sm_80
+
 # Point clouds.
 expect 2 'fx' "$SGRUN" predict $weights small/rgb/00000.png --ply -o cloud
 expect 0 'cloud/00000.ply' "$SGRUN" predict $weights small/rgb/00000.png --ply --fx 160 --cy 80 -f npy -o cloud

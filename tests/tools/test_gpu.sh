@@ -79,8 +79,58 @@ import json
 one, two = ([json.loads(line)["loss"] for line in open(run + "/log.jsonl") if "grad_norm" in line] for run in ("whole", "two"))
 assert len(one) == len(two) == 8 and all(abs(a - b) < 1e-3 * b for a, b in zip(one, two)), (one, two)
 P
+  for devices in cuda:0 cuda:1,0; do
+    expect 0 'delta1' "$SGRUN" eval whole/weights.safetensors --devices $devices --set validation_rooms=5 --per-image rows_$devices.csv
+    mv .out out_$devices
+  done
+  check 'rows are the same on two GPUs' cmp rows_cuda:0.csv rows_cuda:1,0.csv
+  check 'figures are the same on two GPUs' cmp out_cuda:0 out_cuda:1,0
 else
-  skipped=$((skipped + 2))
+  skipped=$((skipped + 6))
+fi
+
+# GPUs of several processes: the bits of as many in one process, whoever starts the processes; one that is killed.
+export SIMGPU_DEVICES=4
+if "$SGC" doctor | grep -q '^cuda:3'; then
+  quick="$SGRUN train tiny.net -q --no-tensorboard --set validation_rooms=2"
+  share="$quick --set rooms=8 -b 4 -e 2"
+  expect 0 '' $share -o 1x4 --devices cuda:0-3
+  expect 0 '' $share -o 2x2 --ranks 2 --devices cuda:0-3
+  expect 0 '' $share -o 4x1 --ranks 4 --devices cuda
+  same 'one process of four GPUs and two of two' 1x4 2x2
+  same 'one process of four GPUs and four of one' 1x4 4x1
+  if command -v mpirun >/dev/null; then
+    mpi="mpirun --oversubscribe --bind-to none"
+    [ "$(id -u)" = 0 ] && mpi="$mpi --allow-run-as-root"
+    expect 0 '' $mpi -n 2 $share -o mpi --devices cuda:0-3
+    same 'one process of four GPUs and two of two by MPI' 1x4 mpi
+  else
+    skipped=$((skipped + 2))
+  fi
+  expect 2 '3 processes of this machine cannot share out 2 GPUs' $share -o few --ranks 3 --devices cuda:0-1
+
+  long="$quick --set rooms=24 -b 2 --save-every 0.1 --timeout 3 --ranks 2 --devices cuda"
+  expect 0 '' $long -o unbroken -e 1
+  for run in lost mended; do
+    options="-e 30"
+    [ $run = mended ] && options="-e 1 --max-restarts 2"
+    $long -o $run $options >out 2>err &
+    pid=$!
+    await $run 4
+    kill -9 "$(cut -d ' ' -f 2 "/proc/$pid/task/$pid/children")"
+    start=$(date +%s)
+    wait $pid
+    code=$?
+    check "$run: noticed in bounded time" test $(($(date +%s) - start)) -lt 30
+    check "$run: it is named" grep -q 'rank 0: lost rank 1 (host .*, process [0-9]*)' err
+    case $run$code in
+    lost8 | mended0) pass ;;
+    *) fail "$run: exit status $code: $(head -5 err)" ;;
+    esac
+  done
+  same 'killed and restarted with GPUs' unbroken mended
+else
+  skipped=$((skipped + 15))
 fi
 unset SIMGPU_DEVICES
 

@@ -64,6 +64,17 @@ mkdir empty && expect 4 'has no PNG' "$SGRUN" predict $weights empty -o out3
 expect 2 'a stack of base learners' "$SGRUN" predict $weights photo.png --spread -o out4
 check 'nothing is written before a refusal' test ! -e out4
 
+# Pictures shared out among devices: the same files, named in the same order; a broken one keeps its place.
+cp short.png shots/b/s0.png
+for devices in cpu cpu:0-2; do
+  expect 4 '1 of 5 pictures have no depth' "$SGRUN" predict $weights shots -R -o by_$devices --ply --fx 40 --devices $devices
+  sed "s/by_$devices/by/" .out >named_$devices
+done
+check 'names in the same order' cmp named_cpu named_cpu:0-2
+check 'files of equal bytes' diff -r by_cpu by_cpu:0-2
+rm shots/b/s0.png
+expect 2 'one after another' "$SGRUN" predict $weights - -o out --devices cpu:0-1
+
 # Streams: each frame is answered before the next is sent, a broken one by zeros; Ctrl-C ends a waiting stream.
 expect 2 '-o DIR, or --stream-out' "$SGRUN" predict $weights -
 expect 2 'WIDTHxHEIGHT' "$SGRUN" predict $weights - --raw 640 -o out

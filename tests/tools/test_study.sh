@@ -107,6 +107,7 @@ expect 3 "did you mean 'tiny'" $study --name tinny -o bad
 expect 2 'such as narrow=0.25' $study --gap basis=0.5 -o bad
 expect 2 "no protocol 'nyu'" $study -p nyu -o bad
 expect 4 '' $study --data nowhere -o bad
+expect 2 'cannot be shared out among' $study --devices cpu:0-9 -o crowd
 expect 4 '' $study -o /dev/null/bad
 sed 's/"SG: <D>" = pair/"SG: <D>" = pear/' study.net >typo.net
 expect 3 "did you mean 'pair'" "$SGRUN" study typo.net -o bad
@@ -123,10 +124,12 @@ for split in train test; do
     cp "made_$split/depth/$name.png" "$place/sync_depth_$name.png"
   done
 done
-expect 0 'nyu-study/report.html' $study --data nyu --protocol slides --bagging --gap wide=0.5 -o nyu-study --gallery 1
+expect 0 'nyu-study/report.html' $study --data nyu --protocol slides --bagging --gap wide=0.5 -o nyu-study --gallery 1 --devices cpu:0-1
 check 'the report of the tree' $python look.py nyu-study 1
 check 'six test pictures' grep -q '"test_pictures":6' nyu-study/report.json
 check 'it says what was asked' grep -q 'a gap between base learners on purpose: wide=0.5' nyu-study/report.md
+check 'it says where it was computed' grep -q 'threads, devices cpu:0-1' nyu-study/report.md
+check 'batches were shared out' grep -q '^.*2 devices, ' nyu-study/seed1/01-Narrow/log.txt
 if [ "$(grep -c grad_norm nyu-study/seed1/02-Wide/log.jsonl)" = "$(grep -c grad_norm nyu-study/seed1/01-Narrow/log.jsonl)" ]; then pass
 else fail 'the gap halves the epochs of one base'; fi
 report study
