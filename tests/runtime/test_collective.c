@@ -303,7 +303,7 @@ static void check_stalled_device(void) {
   CHECK(!status, "%s", status_message(status));
   Collective *collective = world_collective(world, 0);
   float x = 3;
-  status = collective->all_reduce(collective, false, &x, &x, 1, NULL);
+  status = collective->all_reduce(collective, LANE_LARGE, false, &x, &x, 1, NULL);
   CHECK(status_code(status) == EXIT_PEER && strstr(status_message(status), "a device of this process did not come"),
         "'%s'", status_message(status));
   status_free(status);
