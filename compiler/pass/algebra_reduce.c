@@ -68,6 +68,23 @@ static Node *draw_out(Graph *graph, Node *node) {
   return NULL;
 }
 
+// Likewise from one operand of a product: sum((a / s) * b) = sum(a * b) / s.
+static Node *draw_out_of_factor(Graph *graph, Node *node) {
+  Node *x = node->in[0];
+  Shape axes = node_attr(node, "axes").ints;
+  bool keep = node_attr(node, "keep").i;
+  int rank = x->shape.rank;
+  for (int k = 0; k < 2 && x->op == OP_mul; k++) {
+    const Node *part = x->in[k];
+    if ((part->op != OP_mul && part->op != OP_div) || part->shape.rank != rank) continue;
+    Node *rest = part->in[0], *factor = part->in[1];
+    if (!is_constant_over(factor, axes, rank) || !shape_equal(rest->shape, x->shape)) continue;
+    Node *total = reduce(graph, node, graph_binary(graph, OP_mul, rest, x->in[1 - k]), axes, keep);
+    return graph_binary(graph, part->op, total, beside_result(graph, factor, axes, rank, keep));
+  }
+  return NULL;
+}
+
 // sum(sum(x)) over the union of the axes, where the inner one keeps its axes.
 static Node *merge(Graph *graph, Node *node) {
   Node *inner = node->in[0];
@@ -104,5 +121,6 @@ Node *simplify_reduction(const PassContext *context, Graph *graph, Node *node) {
   if (!better && (node->op == OP_max || !context->exact)) better = merge(graph, node);
   if (!better && (node->op == OP_max || !context->exact)) better = of_broadcast(graph, node);
   if (!better && node->op == OP_sum && !context->exact) better = draw_out(graph, node);
+  if (!better && node->op == OP_sum && !context->exact) better = draw_out_of_factor(graph, node);
   return better;
 }

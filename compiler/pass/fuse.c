@@ -269,6 +269,18 @@ static void join_readers(Fuser *fuser, const Node *value) {
   }
 }
 
+// A value that reductions of one other kernel alone read, such as the exponentials of a softmax that is summed up: it
+// need not be stored if the kernel makes it from what is reduced before.
+static void join_reduced(Fuser *fuser, const Node *value) {
+  const GroupIndex *index = fuser->index;
+  int first = index->first[value->id], end = index->first[value->id + 1];
+  if (first == end || index->is_result[value->id] || shape_elements(value->shape) < SMALL_ELEMENTS) return;
+  int own = fuse_set_of(fuser->sets, value), user = fuse_set_of(fuser->sets, index->user[first]);
+  for (int i = first; i < end; i++)
+    if (fuse_set_of(fuser->sets, index->user[i]) != user) return;
+  if (own != user && is_light(fuser, own) && is_light(fuser, user)) try_merge(fuser, own, user);
+}
+
 // What follows from reductions into their kernels, where the lanes of a row can do both.
 static void join_rows(Fuser *fuser) {
   fuser->joins_rows = true;
@@ -377,6 +389,7 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
   }
   for (int i = 0; i < graph->n_nodes; i++) join_readers(&fuser, graph->nodes[i]);
   if (context->target->kind == TARGET_CUDA) join_rows(&fuser);
+  for (int i = 0; context->target->kind == TARGET_CPU && i < graph->n_nodes; i++) join_reduced(&fuser, graph->nodes[i]);
   for (int i = 0; context->target->kind == TARGET_CUDA && i < graph->n_nodes; i++) {
     if (graph->nodes[i]->op == OP_matmul) join_attention(&fuser, graph->nodes[i]);
   }

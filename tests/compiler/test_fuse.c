@@ -220,6 +220,23 @@ static int pick(int n) {
   return (int)((state >> 33) % (uint64_t)n);
 }
 
+// A softmax over channels that weighs a sum is one kernel: its exponentials are never stored.
+static void test_softmax_sum(void) {
+  Graph *graph = fused("graph softmax\n"
+                       "%0 = input \"x\" : [1, 8, 64, 64]\n"
+                       "%1 = input \"c\" : [1, 8, 1, 1]\n"
+                       "%2 = max(%0) axes=[1] keep=true : [1, 1, 64, 64]\n"
+                       "%3 = sub(%0, %2) : [1, 8, 64, 64]\n"
+                       "%4 = exp(%3) : [1, 8, 64, 64]\n"
+                       "%5 = sum(%4) axes=[1] keep=true : [1, 1, 64, 64]\n"
+                       "%6 = mul(%4, %1) : [1, 8, 64, 64]\n"
+                       "%7 = sum(%6) axes=[1] keep=true : [1, 1, 64, 64]\n"
+                       "%8 = div(%7, %5) : [1, 1, 64, 64]\n"
+                       "output \"y\" = %8\n",
+                       kernel_can_fuse, NULL);
+  if (graph) CHECK(plan_kernels(graph) == 1, "%d kernels\n%s", plan_kernels(graph), plan_text(arena, graph));
+}
+
 static bool can_by_chance(const Target *target, const Group *group, Text *why) {
   (void)target, (void)group, (void)why;
   return pick(3) != 0;
@@ -274,6 +291,7 @@ int main(void) {
   test_update();
   test_side_by_side();
   test_duplicates();
+  test_softmax_sum();
   test_random();
   arena_free(arena);
   return check_report("fuse");
