@@ -52,7 +52,7 @@ for architecture in $architectures; do
   case $part-$architecture in
     quick-*) golden "$architecture" "$setting" ops meta_rgb_eval_64x96 meta_d_gradeval_64x96_b2_a ;;
     whole-80 | whole-real) golden "$architecture" "$setting" ops _eval_ gradeval train fit ;;
-    *) golden "$architecture" "$setting SIMGPU_ORDER=shuffled SIMGPU_SEED=$architecture" ops eval_64x96 \
+    *) golden "$architecture" "$setting SIMGPU_ORDER=shuffled SIMGPU_SEED=$architecture" ops _eval_64x96 \
       meta_rgbd_gradeval_64x96_b2_a meta_rgbd_train_64x96_b2 ;;
   esac
 done
