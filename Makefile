@@ -126,7 +126,7 @@ test-gpu:
 	sh tools/setup.sh test $(BUILD)
 	$(MAKE) -j2 programs
 	@TALLY=$(abspath $(BUILD))/tally-gpu SGC_CACHE=$(abspath $(BUILD))/cache TEST_WHOLE=1 sh -c ': >"$$TALLY"; \
-	  for program in $(BUILD)/tests/simgpu/test_* $(BUILD)/tests/*/test_cuda*; do \
+	  for program in $(BUILD)/tests/simgpu/test_* $(BUILD)/tests/*/test_cuda* $(BUILD)/tests/compiler/test_random_nets; do \
 	    case $$program in *.[do]) ;; *) sh tests/run.sh gpu $$program ;; esac; done; \
 	  sh tests/gpu/all.sh $(BUILD) whole; sh tests/tally.sh "$$TALLY"'
 

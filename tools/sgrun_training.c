@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/builtin.h"
 #include "runtime/base/hash.h"
 
 // Those that run another one's program go before it.
@@ -37,12 +38,28 @@ ExitCode training_open(const Cli *cli, const char *path, Training *out) {
   return code ? code : check_parts(cli, &out->settings);
 }
 
+// An input that no data set fills would stay 0.
+static ExitCode check_inputs(const Cli *cli, const Graph *graph) {
+  static const char *const filled[] = {"rgb", "gt", RANDOM_KEY};
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const char *name = graph->nodes[i]->op == OP_input ? graph->nodes[i]->name : NULL;
+    for (size_t k = 0; name && k < sizeof filled / sizeof *filled; k++)
+      if (!strcmp(name, filled[k])) name = NULL;
+    if (name)
+      return cli_fail(cli, EXIT_MODEL,
+                      "data fill the input 'rgb' and the target 'gt', but not the input '%s' of %s: train a model that "
+                      "computes it and calls %s, as models/stack.net calls meta_unet",
+                      name, graph->name, graph->name);
+  }
+  return EXIT_DONE;
+}
+
 static ExitCode check_graph(const Cli *cli, const Graph *graph, const char *what) {
   if (!graph_find_leaf(graph, "rgb"))
     return cli_fail(cli, EXIT_MODEL, "the model %s has no input 'rgb' to feed pictures to", graph->name);
   if (!graph_find_output(graph, what))
     return cli_fail(cli, EXIT_MODEL, "the model %s has no output '%s'", graph->name, what);
-  return EXIT_DONE;
+  return check_inputs(cli, graph);
 }
 
 // Where the i-th rule of the settings stands in the model's text; no place for those of the command line, which come

@@ -50,9 +50,10 @@ static bool can_stand(const GroupIndex *index, const Node *concat, const Node *i
 }
 
 // Input `in` is a value seen as a row, and is used so alone: a gradient in its bucket. The row stands in the concat and
-// the value in the row, where its kernel writes it.
+// the value in the row, where its kernel writes it: without gaps, as the value knows nothing of the concat's images.
 static bool place_row(const GroupIndex *index, Node *concat, Node *in, int at) {
   if (in->op != OP_reshape || !node_is_view(in) || is_blocked(concat) || index->is_result[in->id]) return false;
+  if (!images_are_one(concat, node_attr(concat, "axis").i)) return false;
   Node *value = in->in[0];
   int uses = index->first[value->id + 1] - index->first[value->id],
       row_uses = index->first[in->id + 1] - index->first[in->id];

@@ -37,6 +37,16 @@ static const TextCase cuda_cases[] = {
     {"concat of pictures in place",
      X2 "%a = relu(%x)\n%b = exp(%y)\n%d = concat(%a, %b) axis=1\n"
         "%f = slice(%d) axis=1 start=4 stop=20\n%r = neg(%f)\n%s = abs(%d)\n" R "output \"s\" = %s\n"},
+    {"concat of pictures not of whole quads",
+     "%x = input \"x\" : [2, 1, 3, 3]\n%y = input \"y\" : [2, 4, 3, 3]\n%z = input \"z\" : [2, 3, 3, 3]\n"
+     "%a = relu(%x)\n%b = exp(%y)\n%c = abs(%z)\n%d = concat(%a, %b, %c) axis=1\n"
+     "%f = slice(%d) axis=1 start=3 stop=7\n%r = neg(%f)\n" R "output \"s\" = %d\n"},
+    {"first and other tokens",
+     "%a = input \"a\" : [5, 256]\n%b = input \"b\" : [256, 128]\n%q = input \"q\" : [5, 8, 1024]\n"
+     "%p = input \"p\" : [5, 128, 1024]\n%m = matmul(%a, %b)\n%v = reshape(%m) shape=[5, 1, 128]\n"
+     "%o = matmul(%q, %p) transpose_b=true\n%k = pad(%v) before=[0, 0, 0] after=[0, 63, 0] value=0\n"
+     "%l = pad(%o) before=[0, 1, 0] after=[0, 55, 0] value=0\n%r = add(%k, %l)\n%s = sum(%r) axes=[0, 1]\n" R
+     "output \"s\" = %s\n"},
     {"cumsum of long rows", "%x = input \"x\" : [3, 700]\n%r = cumsum(%x) axis=1 reverse=true\n" R},
     {"cumsum of many rows", "%x = input \"x\" : [3, 4100]\n%r = cumsum(%x) axis=0\n" R},
     {"nearest of many queries", "%x = input \"x\" : [2, 9001]\n%y = input \"y\" : [2, 31]\n%z = fill() shape=[2, 31] "

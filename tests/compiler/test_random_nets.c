@@ -63,11 +63,65 @@ static Node *mate(Maker *maker, const Node *x, bool same_channels) {
   return NULL;
 }
 
+static Node *padded(Maker *maker, Node *x, int axis, int64_t before, int64_t after) {
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  AttrValue *ahead = &attrs[op_attr_index(OP_pad, "before")], *behind = &attrs[op_attr_index(OP_pad, "after")];
+  ahead->ints.rank = behind->ints.rank = x->shape.rank;
+  ahead->ints.dim[axis] = before;
+  behind->ints.dim[axis] = after;
+  return graph_add(maker->graph, OP_pad, &x, 1, attrs);
+}
+
+// What leaves the form of pictures: rows, tokens, products of matrices.
+static Node *step_of_rows(Maker *maker, Node *x) {
+  Graph *graph = maker->graph;
+  const Shape shape = x->shape;
+  int64_t n = shape.dim[0], c = shape.dim[1], h = shape.dim[2], w = shape.dim[3];
+  switch (pick(maker, 6)) {
+  case 0: // a row an image
+    x = graph_reshape(graph, x, SHAPE(n, c * h * w));
+    return graph_reshape(graph, graph_unary(graph, OP_tanh, x), shape);
+  case 1: { // each image's channels meet one another
+    Node *tokens = graph_reshape(graph, x, SHAPE(n, c, h * w));
+    Node *scores = add_op(maker, OP_matmul, (Node *[]){tokens, tokens}, 2, "transpose_b\0", (int64_t[]){1});
+    scores =
+        graph_unary(graph, OP_tanh, graph_binary(graph, OP_mul, scores, graph_scalar(graph, 1.0 / (double)(h * w))));
+    tokens = add_op(maker, OP_matmul, (Node *[]){scores, tokens}, 2, "", NULL);
+    return graph_reshape(graph, tokens, shape);
+  }
+  case 2: { // a linear layer over the rows of pictures
+    Node *weight = param(maker, SHAPE(w, w + pick(maker, 3)));
+    return add_op(maker, OP_matmul, (Node *[]){x, weight}, 2, "", NULL);
+  }
+  case 3: { // one row an image becomes a picture of its own, in front of the others
+    Node *sums = graph_sum(graph, x, (int[]){2}, 1, false);
+    Node *row = graph_reshape(graph, sums, SHAPE(n, c * w));
+    row = add_op(maker, OP_matmul, (Node *[]){row, param(maker, SHAPE(c * w, h * w))}, 2, "", NULL);
+    row = graph_reshape(graph, row, SHAPE(n, 1, h, w));
+    return add_op(maker, OP_concat, (Node *[]){row, x}, 2, "axis\0", (int64_t[]){1});
+  }
+  case 4: { // the first channel and the others go different ways
+    if (c < 2) return graph_unary(graph, OP_relu, x);
+    Node *first = graph_unary(graph, OP_tanh, graph_slice(graph, x, 1, 0, 1));
+    Node *other = conv(maker, graph_slice(graph, x, 1, 1, c), c - 1, 1, 1, 1);
+    if (other->shape.dim[2] != h) return other;
+    return graph_binary(graph, OP_add, padded(maker, first, 1, 0, c - 1), padded(maker, other, 1, 1, 0));
+  }
+  default: { // softmax over the channels
+    AttrValue attrs[OP_MAX_ATTRS] = {0};
+    attrs[op_attr_index(OP_max, "axes")].ints = (Shape){.rank = 1, .dim = {1}};
+    attrs[op_attr_index(OP_max, "keep")].i = 1;
+    Node *e = graph_unary(graph, OP_exp, graph_binary(graph, OP_sub, x, graph_add(graph, OP_max, &x, 1, attrs)));
+    return graph_binary(graph, OP_div, e, graph_sum(graph, e, (int[]){1}, 1, true));
+  }
+  }
+}
+
 static Node *step(Maker *maker) {
   Graph *graph = maker->graph;
   Node *x = any(maker);
   int64_t c = x->shape.dim[1], h = x->shape.dim[2], w = x->shape.dim[3];
-  switch (pick(maker, 15)) {
+  switch (pick(maker, 22)) {
   case 0: return conv(maker, x, width(maker), 1, 1, 1);
   case 1: return conv(maker, x, width(maker), 3, h > 4 && w > 4 ? 1 + pick(maker, 2) : 1, 1);
   case 2: return conv(maker, x, c, 3, h > 4 && w > 4 ? 1 + pick(maker, 2) : 1, c);
@@ -112,6 +166,17 @@ static Node *step(Maker *maker) {
     return graph_binary(graph, OP_mul, x, sum);
   }
   case 13: return graph_transpose(graph, x, (int[]){0, 1, 3, 2});
+  case 14: { // a part of the rows or columns
+    int axis = 2 + (int)pick(maker, 2);
+    int64_t size = x->shape.dim[axis], start = pick(maker, (size + 1) / 2);
+    return graph_slice(graph, x, axis, start, start + (size + 1) / 2);
+  }
+  case 15: return padded(maker, x, 1 + (int)pick(maker, 3), pick(maker, 3), pick(maker, 3));
+  case 16: return add_op(maker, OP_concat, (Node *[]){x, x}, 2, "axis\0", (int64_t[]){2 + pick(maker, 2)});
+  case 17:
+  case 18:
+  case 19:
+  case 20: return step_of_rows(maker, x);
   default: return graph_unary(graph, OP_relu, x);
   }
 }
@@ -248,7 +313,7 @@ static void test_layouts(uint64_t seed) {
   }
 }
 
-// test_random_nets [SEED] tries one seed alone.
+// test_random_nets [SEED] tries one seed alone; with TEST_WHOLE in the environment GPUs get many.
 int main(int argc, char **argv) {
   uint64_t only = argc > 1 ? strtoull(argv[1], NULL, 0) : 0;
   for (uint64_t seed = 1; seed <= 60 && !only; seed++) test_layouts(seed);
@@ -260,6 +325,10 @@ int main(int argc, char **argv) {
   for (int i = 0; i < 2 && targets[i]; i++) {
     test_seed(targets[i], only ? only : 1, 6, false);
     test_seed(targets[i], only ? only : 2, 2, true);
+  }
+  for (uint64_t seed = 3; seed <= 30 && getenv("TEST_WHOLE") && targets[1] && !only; seed++) {
+    test_seed(targets[1], seed, 6, false);
+    test_seed(targets[1], seed, 2, true);
   }
   return check_report("random_nets");
 }

@@ -2,10 +2,14 @@
 # The CUDA back end on a GPU, a real one or the simulated one: all.sh BUILD_DIR quick|whole. Sums go to $TALLY.
 #
 # quick  golden operations and a network's inference and gradient on sm_80; counters of one network; planted faults
-# whole  everything on every architecture, blocks and threads in varied order, races looked for; all networks' counters
+# whole  all golden cases on sm_80; on the other architectures operations, evaluations, a gradient and a training step,
+#        with blocks and threads in varied order; races looked for; a training step of every network on one and on four
+#        GPUs; all networks' counters; more faults
+#
+# GOLDEN names another directory of golden cases: the repository has those that take little time on a CPU.
 set -u
 build=$1 part=$2
-data=tests/golden/data
+data=${GOLDEN:-tests/golden/data}
 skip() {
   echo "skipped gpu: $1"
   echo "0 0 1" >>"$TALLY"
@@ -45,15 +49,16 @@ counted() {
 
 for architecture in $architectures; do
   setting=SIMGPU_COMPUTE=$architecture
-  if [ "$part" = quick ]; then
-    golden "$architecture" "$setting" ops meta_rgb_eval_64x96 meta_d_gradeval_64x96_b2_a
-  else
-    golden "$architecture" "$setting SIMGPU_ORDER=shuffled SIMGPU_SEED=$architecture" ops eval_64x96 gradeval train
-  fi
+  case $part-$architecture in
+    quick-*) golden "$architecture" "$setting" ops meta_rgb_eval_64x96 meta_d_gradeval_64x96_b2_a ;;
+    whole-80 | whole-real) golden "$architecture" "$setting" ops _eval_ gradeval train fit ;;
+    *) golden "$architecture" "$setting SIMGPU_ORDER=shuffled SIMGPU_SEED=$architecture" ops _eval_64x96 \
+      meta_rgbd_gradeval_64x96_b2_a meta_rgbd_train_64x96_b2 ;;
+  esac
 done
 if [ "$part" = whole ]; then
   [ "$architectures" = real ] || golden races "SIMGPU_RACES=1" ops
-  golden fits "SIMGPU_COMPUTE=80" fit
+  counted "$(command -v /usr/bin/python3 || command -v python3)" tests/gpu/steps.py "$build/sgrun"
   counted python3 tests/gpu/budget.py "$build/sgc" tests/gpu/budget.tsv
   [ "$architectures" = real ] || counted python3 tests/faults/plant.py "$build" tests/faults/whole/*.txt
 else

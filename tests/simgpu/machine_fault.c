@@ -69,12 +69,17 @@ static const char *verb(int access) {
 
 static bool is_write(int access) { return access == ACCESS_WRITE || access == ACCESS_STRONG_WRITE; }
 
+// Where it is, for a fault's text: valid until the next call in this thread.
+static const char *where_global(uint64_t address) {
+  static _Thread_local char text[160];
+  sim_memory_describe(address, text, sizeof text);
+  return text;
+}
+
 uint8_t *access_global(SimThread *thread, SimBlock *block, uint64_t address, unsigned n, int access, unsigned site) {
   const SimLaunch *launch = worker_of(block)->launch->launch;
   unsigned long long at = (unsigned long long)address;
-  char where[160];
   int device = sim_memory_device(address);
-  sim_memory_describe(address, where, sizeof where);
   if (device < 0) {
     const char *hint = address >> 48 == 2   ? " (it is a generic address of shared memory)"
                        : address >> 48 == 4 ? " (it is a generic address of local memory)"
@@ -84,19 +89,18 @@ uint8_t *access_global(SimThread *thread, SimBlock *block, uint64_t address, uns
   }
   if (address & (n - 1))
     fault_at(thread, block, SIM_MISALIGNED, site, "%s of %u bytes at 0x%llx, which is not aligned (%s)", verb(access),
-             n, at, where);
+             n, at, where_global(address));
   if (device != launch->device && !(launch->peers >> device & 1))
     fault_at(thread, block, SIM_BAD_ADDRESS, site,
              "%s of %u bytes at 0x%llx (%s) from device %d, which has no access to that device's memory", verb(access),
-             n, at, where, launch->device);
+             n, at, where_global(address), launch->device);
   const SimArena *arena = sim_memory_arena(device);
   uint64_t offset = address - arena->base;
   uint8_t *bytes = arena->bytes + offset, *state = bytes - arena->span;
   for (unsigned k = 0; k < n; k++)
-    if (state[k] == SIM_DEAD) {
-      sim_memory_describe(address + k, where, sizeof where);
-      fault_at(thread, block, SIM_BAD_ADDRESS, site, "%s of %u bytes at 0x%llx (%s)", verb(access), n, at, where);
-    }
+    if (state[k] == SIM_DEAD)
+      fault_at(thread, block, SIM_BAD_ADDRESS, site, "%s of %u bytes at 0x%llx (%s)", verb(access), n, at,
+               where_global(address + k));
   if (is_write(access)) {
     memset(state, SIM_WRITTEN, n);
     return bytes;
@@ -104,12 +108,13 @@ uint8_t *access_global(SimThread *thread, SimBlock *block, uint64_t address, uns
   for (unsigned k = 0; k < n; k++)
     if (state[k] != SIM_WRITTEN)
       fault_at(thread, block, SIM_UNINITIALISED, site, "%s of %u bytes at 0x%llx, of which nobody wrote byte %u (%s)",
-               verb(access), n, at, k, where);
+               verb(access), n, at, k, where_global(address));
   return bytes;
 }
 
 // "8 bytes past tile (256 bytes)"
-static void describe_shared(const SimBlock *block, uint64_t address, char *out, size_t n_out) {
+static const char *where_shared(const SimBlock *block, uint64_t address) {
+  static _Thread_local char out[160];
   const SimEntry *entry = ((const Worker *)block->machine)->launch->entry;
   const SimSharedVariable *before = NULL;
   for (int k = 0; k < entry->n_shared; k++)
@@ -118,40 +123,38 @@ static void describe_shared(const SimBlock *block, uint64_t address, char *out, 
   if (block->dynamic_bytes && address >= block->dynamic) {
     uint64_t at = address - block->dynamic;
     if (at < block->dynamic_bytes)
-      snprintf(out, n_out, "byte %llu of the dynamic shared memory", (unsigned long long)at);
+      snprintf(out, sizeof out, "byte %llu of the dynamic shared memory", (unsigned long long)at);
     else
-      snprintf(out, n_out, "%llu bytes past the %u bytes of dynamic shared memory",
+      snprintf(out, sizeof out, "%llu bytes past the %u bytes of dynamic shared memory",
                (unsigned long long)(at - block->dynamic_bytes), block->dynamic_bytes);
   } else if (!before) {
-    snprintf(out, n_out, "before all shared variables");
+    snprintf(out, sizeof out, "before all shared variables");
   } else if (address - before->offset < before->bytes) {
-    snprintf(out, n_out, "byte %llu of %s", (unsigned long long)(address - before->offset), before->name);
+    snprintf(out, sizeof out, "byte %llu of %s", (unsigned long long)(address - before->offset), before->name);
   } else {
-    snprintf(out, n_out, "%llu bytes past the %u bytes of %s",
+    snprintf(out, sizeof out, "%llu bytes past the %u bytes of %s",
              (unsigned long long)(address - before->offset - before->bytes), before->bytes, before->name);
   }
+  return out;
 }
 
 void access_shared(SimThread *thread, SimBlock *block, uint64_t address, unsigned n, int access, unsigned site) {
   unsigned long long at = (unsigned long long)address;
-  char where[160];
-  describe_shared(block, address, where, sizeof where);
   if (address + n > SIM_SHARED_SPAN || address > SIM_SHARED_SPAN)
     fault_at(thread, block, SIM_BAD_ADDRESS, site, "%s of %u bytes at shared address 0x%llx (%s)", verb(access), n, at,
-             where);
+             where_shared(block, address));
   if (address & (n - 1))
     fault_at(thread, block, SIM_MISALIGNED, site, "%s of %u bytes at shared address 0x%llx, which is not aligned (%s)",
-             verb(access), n, at, where);
+             verb(access), n, at, where_shared(block, address));
   uint8_t *state = block->shared + address - SIM_SHARED_SPAN;
   for (unsigned k = 0; k < n; k++) {
     if (state[k] == SIM_PENDING)
       fault_at(thread, block, SIM_RACE, site,
-               "%s of %u shared bytes (%s) that a cp.async not waited for still has to write", verb(access), n, where);
-    if (state[k] == SIM_DEAD) {
-      describe_shared(block, address + k, where, sizeof where);
+               "%s of %u shared bytes (%s) that a cp.async not waited for still has to write", verb(access), n,
+               where_shared(block, address));
+    if (state[k] == SIM_DEAD)
       fault_at(thread, block, SIM_BAD_ADDRESS, site, "%s of %u bytes at shared address 0x%llx (%s)", verb(access), n,
-               at, where);
-    }
+               at, where_shared(block, address + k));
   }
   if (is_write(access)) {
     memset(state, SIM_WRITTEN, n);
@@ -160,5 +163,5 @@ void access_shared(SimThread *thread, SimBlock *block, uint64_t address, unsigne
   for (unsigned k = 0; k < n; k++)
     if (state[k] != SIM_WRITTEN)
       fault_at(thread, block, SIM_UNINITIALISED, site, "%s of %u shared bytes, of which nobody wrote byte %u (%s)",
-               verb(access), n, k, where);
+               verb(access), n, k, where_shared(block, address));
 }

@@ -26,6 +26,10 @@ drawn = [line["loss"] for log in logs for line in log if "grad_norm" in line]
 assert len(drawn) == 16 and len(set(drawn)) == 16 and all(0 <= x < 1 for x in drawn), drawn
 P
 
+# An input that no data fill is not left at 0.
+expect 3 "not the input 'preds' of meta_unet" "$SGRUN" train "$root/models/meta_unet.net" -q -o unfed --set batch=1 \
+  --set height=64 --set width=96 --set rooms=2
+
 # Nothing to train: everything is frozen.
 expect 3 'are frozen' $train -o frozen --freeze '*'
 expect 3 'are frozen' "$SGRUN" train "$root/models/stack.net" -q -o mean --arg variant=mean --arg 'bases=["bts"]' \
