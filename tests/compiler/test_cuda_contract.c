@@ -34,7 +34,9 @@ static void put_into_concat(Graph *graph, Node *node, int before) {
 typedef struct Conv {
   const char *name;
   int images, height, width, in, out, kernel, stride, padding, dilation, groups;
-  const char *before; // what is computed from x in front of it: a(ffine and relu), r(esize), s(cale), d(epthwise)
+  // What is computed from x in front of it: a(ffine and relu), r(esize), j(oined by 5 more channels), s(cale),
+  // d(epthwise), or by 2 (D), or 5x5 (5).
+  const char *before;
   const char
       *after; // what follows: b(ias), r(elu), l(eaky relu), s(igmoid), + (residual), k(eep), * (scale by [N, C, 1, 1])
   bool in_concat, out_concat, turned;
@@ -54,6 +56,13 @@ static Node *resized(Graph *graph, Node *x, int height, int width) {
   return graph_add(graph, OP_resize, &x, 1, attrs);
 }
 
+static Node *joined(Graph *graph, Node *x, const char *name, int channels) {
+  AttrValue attrs[OP_MAX_ATTRS] = {{.i = 1}};
+  Shape shape = x->shape;
+  shape.dim[1] = channels;
+  return graph_add(graph, OP_concat, (Node *[]){x, graph_input(graph, name, shape)}, 2, attrs);
+}
+
 static Node *flipped(Graph *graph, Node *x, int axis) {
   AttrValue attrs[OP_MAX_ATTRS] = {0};
   set_int(attrs, OP_flip, "axis", axis);
@@ -63,16 +72,17 @@ static Node *flipped(Graph *graph, Node *x, int axis) {
 static void add_case(KernelCases *cases, const Conv *c) {
   Graph *graph = graph_new(cases->arena, c->name);
   const char *before = c->before ? c->before : "";
-  bool is_resized = strchr(before, 'r');
-  int shrink = is_resized ? 2 : 1;
-  Node *x = graph_input(graph, "x", SHAPE(c->images, c->in, c->height / shrink, c->width / shrink));
+  int shrink = strchr(before, 'r') ? 2 : 1, channels = strchr(before, 'j') ? c->in - 5 : c->in;
+  Node *x = graph_input(graph, "x", SHAPE(c->images, channels, c->height / shrink, c->width / shrink));
   if (c->in_concat) put_into_concat(graph, x, 5);
   for (const char *b = before; *b; b++) {
     if (*b == 'a') x = affine(graph, x, "scale", "shift");
     if (*b == 'r') x = resized(graph, x, c->height, c->width);
     if (*b == 's') x = graph_binary(graph, OP_mul, x, graph_input(graph, "gate", SHAPE(c->images, c->in, 1, 1)));
-    if (*b == 'd') {
-      x = add_conv(graph, x, graph_input(graph, "wd", SHAPE(c->in, 1, 3, 3)), 1, 1, 1, c->in);
+    if (*b == 'j') x = joined(graph, x, "skip", 5);
+    if (strchr("dD5", *b)) {
+      int kernel = *b == '5' ? 5 : 3, stride = *b == 'D' ? 2 : 1;
+      x = add_conv(graph, x, graph_input(graph, "wd", SHAPE(c->in, 1, kernel, kernel)), stride, kernel / 2, 1, c->in);
       x = graph_unary(graph, OP_relu, x);
     }
   }
@@ -138,6 +148,11 @@ static const Conv convs[] = {
     {.name = "depthwise 3 dilated", .images = 1, .height = 9, .width = 12, .in = 8, .out = 8, .kernel = 3, .padding = 2, .dilation = 2, .groups = 8, .after = "k*", .out_concat = true},
     {.name = "depthwise 3 small", .images = 1, .height = 2, .width = 1, .in = 8, .out = 8, .kernel = 3, .padding = 1, .groups = 8, .after = "+"},
     {.name = "depthwise 4 by 3", .images = 1, .height = 14, .width = 12, .in = 8, .out = 8, .kernel = 4, .stride = 3, .padding = 1, .groups = 8},
+    {.name = "resize before depthwise", .images = 2, .height = 48, .width = 40, .in = 9, .out = 9, .kernel = 3, .padding = 1, .groups = 9, .before = "r", .after = "br"},
+    {.name = "resize and join before depthwise", .images = 2, .height = 44, .width = 70, .in = 11, .out = 11, .kernel = 3, .padding = 1, .groups = 11, .before = "rj", .after = "l"},
+    {.name = "resize before depthwise 5 by 2", .images = 1, .height = 64, .width = 34, .in = 10, .out = 10, .kernel = 5, .stride = 2, .padding = 2, .groups = 10, .before = "r"},
+    {.name = "depthwise 3 far apart", .images = 1, .height = 30, .width = 41, .in = 3, .out = 3, .kernel = 3, .padding = 12, .dilation = 12, .groups = 3},
+    {.name = "depthwise 3 by 2 wide", .images = 1, .height = 21, .width = 144, .in = 3, .out = 3, .kernel = 3, .stride = 2, .padding = 1, .groups = 3, .after = "b"},
     {.name = "affine before depthwise", .images = 2, .height = 10, .width = 13, .in = 20, .out = 20, .kernel = 3, .padding = 1, .groups = 20, .before = "a", .after = "b"},
 };
 

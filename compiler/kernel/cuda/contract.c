@@ -80,10 +80,22 @@ static int64_t price_in_place(const Matcher *m, const Node *node) {
   }
 }
 
+// How often an element of the core's operand is brought to where it is used.
+static double evaluations(const CudaContract *contract) {
+  enum { TILE = 128 }; // rows of the largest tile
+  if (contract->form == CUDA_DEPTHWISE) return cuda_window_overlap(&contract->window);
+  const Node *core = contract->core;
+  Shape weight = core->in[1]->shape;
+  int64_t stride = node_attr(core, "stride").i, taps = weight.dim[2] * weight.dim[3];
+  return (double)(taps * ((weight.dim[0] + TILE - 1) / TILE)) / (double)(stride * stride);
+}
+
 // Operands are computed while they are loaded. In a kernel of its own each element would be computed once, stored and
-// read again; here it is computed for every tap and every tile of rows that reads it.
+// read again; here it is computed as often as it is loaded.
 static bool check_before(Matcher *m) {
-  enum { TILE = 128, CHEAP = 10, DEAR = 64 }; // rows of the largest tile; about the price of a way through memory
+  // DEAR: operations that take as long as the way of an element through memory, 8 bytes; between those of the cards in
+  // gpu.h, 50 to 90.
+  enum { CHEAP = 10, DEAR = 64 };
   const Node *core = m->out->core;
   int64_t price = 0;
   for (int i = 0; i < m->group->n_nodes; i++) {
@@ -95,12 +107,13 @@ static bool check_before(Matcher *m) {
     if (own > price) price = own;
   }
   if (price <= CHEAP) return true;
-  if (price > DEAR) return group_refuse(m->why, "operands would cost too much to compute where they are loaded");
-  if (core->op != OP_conv2d)
+  if (core->op != OP_conv2d || price_in_place(m, core->in[1]) > CHEAP)
     return group_refuse(m->why, "only a convolution's operands are computed while they are loaded");
-  Shape weight = core->in[1]->shape;
-  if (weight.dim[2] * weight.dim[3] > 1) return group_refuse(m->why, "operands would be computed for each tap");
-  return weight.dim[0] <= TILE || group_refuse(m->why, "operands would be computed for each tile");
+  double times = evaluations(m->out);
+  return (double)price * times <= DEAR ||
+         group_refuse(m->why,
+                      "operands would cost too much to compute where they are loaded: %lld operations %.1f times",
+                      (long long)price, times);
 }
 
 static bool check_after(Matcher *m) {
@@ -163,6 +176,10 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
   Role role[group->n_nodes];
   Matcher m = {.group = group, .out = out, .why = why, .role = role};
   find_roles(&m);
+  if (out->form == CUDA_DEPTHWISE && out->core->op == OP_conv2d) {
+    out->window = cuda_choose_window(target, out->core, price_in_place(&m, out->core->in[0]));
+    if (!out->window.conv) return group_refuse(why, "a depthwise convolution that reads from too far");
+  }
   for (int i = 0; i < group->n_nodes; i++) {
     if (is_contraction(group->nodes[i]) && role[i] != ROLE_CORE && role[i] != ROLE_BEFORE)
       return group_refuse(why, "two contractions side by side");

@@ -9,6 +9,7 @@
 
 #include "compiler/kernel/compute.h"
 #include "compiler/kernel/cuda/attention.h"
+#include "compiler/kernel/cuda/window.h"
 #include "compiler/kernel/emit.h"
 
 typedef enum CudaForm {
@@ -24,6 +25,7 @@ typedef struct CudaContract {
   CudaForm form;
   const Node *core; // the contraction whose sums are made; others are computed while operands are loaded
   CudaAttention attention;
+  CudaWindow window; // CUDA_DEPTHWISE, unless it is a gradient
 } CudaContract;
 
 // Recognises the group, or returns false and appends the reason to `why` (if not NULL).
