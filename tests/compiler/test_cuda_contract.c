@@ -35,7 +35,7 @@ typedef struct Conv {
   const char *name;
   int images, height, width, in, out, kernel, stride, padding, dilation, groups;
   // What is computed from x in front of it: a(ffine and relu), r(esize), j(oined by 5 more channels), s(cale),
-  // d(epthwise), or by 2 (D), or 5x5 (5).
+  // d(epthwise), or by 2 (D).
   const char *before;
   const char
       *after; // what follows: b(ias), r(elu), l(eaky relu), s(igmoid), + (residual), k(eep), * (scale by [N, C, 1, 1])
@@ -80,9 +80,8 @@ static void add_case(KernelCases *cases, const Conv *c) {
     if (*b == 'r') x = resized(graph, x, c->height, c->width);
     if (*b == 's') x = graph_binary(graph, OP_mul, x, graph_input(graph, "gate", SHAPE(c->images, c->in, 1, 1)));
     if (*b == 'j') x = joined(graph, x, "skip", 5);
-    if (strchr("dD5", *b)) {
-      int kernel = *b == '5' ? 5 : 3, stride = *b == 'D' ? 2 : 1;
-      x = add_conv(graph, x, graph_input(graph, "wd", SHAPE(c->in, 1, kernel, kernel)), stride, kernel / 2, 1, c->in);
+    if (*b == 'd' || *b == 'D') {
+      x = add_conv(graph, x, graph_input(graph, "wd", SHAPE(c->in, 1, 3, 3)), *b == 'D' ? 2 : 1, 1, 1, c->in);
       x = graph_unary(graph, OP_relu, x);
     }
   }
@@ -139,6 +138,10 @@ static const Conv convs[] = {
     {.name = "gate before pointwise", .images = 2, .height = 10, .width = 12, .in = 24, .out = 40, .kernel = 1, .before = "s", .after = "b"},
     {.name = "resize before pointwise", .images = 1, .height = 10, .width = 12, .in = 24, .out = 40, .kernel = 1, .before = "r", .after = "b"},
     {.name = "depthwise before pointwise", .images = 2, .height = 17, .width = 13, .in = 20, .out = 36, .kernel = 1, .before = "d", .after = "br"},
+    {.name = "depthwise by 2 before pointwise", .images = 2, .height = 26, .width = 48, .in = 23, .out = 17, .kernel = 1, .before = "D", .after = "b+"},
+    {.name = "resize before both", .images = 2, .height = 18, .width = 40, .in = 21, .out = 34, .kernel = 1, .before = "rd", .after = "bl"},
+    {.name = "resize and join before both", .images = 1, .height = 12, .width = 70, .in = 19, .out = 3, .kernel = 1, .before = "rjd", .after = "b"},
+    {.name = "affine before both, deep", .images = 1, .height = 7, .width = 9, .in = 300, .out = 40, .kernel = 1, .before = "ad", .after = "b"},
     {.name = "depthwise 3", .images = 2, .height = 10, .width = 13, .in = 20, .out = 20, .kernel = 3, .padding = 1, .groups = 20, .after = "br"},
     {.name = "depthwise 3 wide", .images = 1, .height = 33, .width = 70, .in = 3, .out = 3, .kernel = 3, .padding = 1, .groups = 3, .after = "br+"},
     {.name = "depthwise 3 by 2", .images = 1, .height = 11, .width = 14, .in = 24, .out = 24, .kernel = 3, .stride = 2, .padding = 1, .groups = 24, .after = "b", .in_concat = true},

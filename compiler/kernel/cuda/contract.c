@@ -1,8 +1,7 @@
 // CUDA contractions: which groups are taken, and the way to their schedules.
 #include "compiler/kernel/cuda/contract.h"
 
-#include <stdarg.h>
-
+#include "compiler/kernel/cuda/patch.h"
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/schedule_map.h"
 #include "runtime/base/status.h"
@@ -74,10 +73,46 @@ static int64_t price_in_place(const Matcher *m, const Node *node) {
     reads = node_attr(node, "mode").i ? 1 : 4; // bilinear
     return reads * operands + 4 * reads;
   case CLASS_CONTRACT:
-    if (node->op != OP_conv2d || !is_depthwise(node)) return NEVER;
-    return node->in[1]->shape.dim[2] * node->in[1]->shape.dim[3] * operands;
+    if (node != m->out->patch) return NEVER;
+    operands -= price_in_place(m, node->in[1]);
+    return cuda_window_price(&(CudaWindow){node, 1, 4, 16, 4, 256}, operands);
   default: return NEVER;
   }
+}
+
+static bool is_pointwise(const Node *node) {
+  if (node->op != OP_conv2d || node_attr(node, "groups").i != 1) return false;
+  const Shape *weight = &node->in[1]->shape;
+  return weight->dim[2] == 1 && weight->dim[3] == 1 && node_attr(node, "stride").i == 1 &&
+         node_attr(node, "padding").i == 0;
+}
+
+// The depthwise convolution that a pointwise core's operand is an elementwise function of. False where another
+// contraction stands in front of the core.
+static bool find_patch(Matcher *m) {
+  const Group *group = m->group;
+  bool is_of_patch[group->n_nodes];
+  for (int i = 0; i < group->n_nodes; i++) {
+    const Node *node = group->nodes[i];
+    is_of_patch[i] = false;
+    if (m->role[i] != ROLE_BEFORE) continue;
+    if (is_contraction(node)) {
+      if (m->out->patch || !is_pointwise(m->out->core) || node->op != OP_conv2d || !is_depthwise(node)) return false;
+      m->out->patch = node;
+      is_of_patch[i] = true;
+      continue;
+    }
+    for (int k = 0; k < node->n_in; k++) {
+      int in = member(group, node->in[k]);
+      is_of_patch[i] = is_of_patch[i] || (in >= 0 && is_of_patch[in]);
+    }
+    if (is_of_patch[i] &&
+        (op_info(node->op)->cls != CLASS_ELEMENTWISE || !shape_equal(node->shape, m->out->patch->shape)))
+      return false;
+  }
+  if (!m->out->patch) return true;
+  int operand = member(group, m->out->core->in[0]);
+  return operand >= 0 && is_of_patch[operand] && member(group, m->out->core->in[1]) < 0;
 }
 
 // How often an element of the core's operand is brought to where it is used.
@@ -106,11 +141,13 @@ static bool check_before(Matcher *m) {
     int64_t own = price_in_place(m, core->in[k]);
     if (own > price) price = own;
   }
+  m->out->price = m->out->patch ? price_in_place(m, m->out->patch->in[0]) : 0;
   if (price <= CHEAP) return true;
   if (core->op != OP_conv2d || price_in_place(m, core->in[1]) > CHEAP)
     return group_refuse(m->why, "only a convolution's operands are computed while they are loaded");
   double times = evaluations(m->out);
-  return (double)price * times <= DEAR ||
+  bool is_made_before = m->out->price > CHEAP; // and spares a way itself
+  return (double)price * times <= (is_made_before ? 2 * DEAR : DEAR) ||
          group_refuse(m->why,
                       "operands would cost too much to compute where they are loaded: %lld operations %.1f times",
                       (long long)price, times);
@@ -176,6 +213,7 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
   Role role[group->n_nodes];
   Matcher m = {.group = group, .out = out, .why = why, .role = role};
   find_roles(&m);
+  if (!find_patch(&m)) return group_refuse(why, "two contractions that no template takes");
   if (out->form == CUDA_DEPTHWISE && out->core->op == OP_conv2d) {
     out->window = cuda_choose_window(target, out->core, price_in_place(&m, out->core->in[0]));
     if (!out->window.conv) return group_refuse(why, "a depthwise convolution that reads from too far");
@@ -200,5 +238,6 @@ void cuda_contract_preamble(const Target *target, Text *source) {
   cuda_preamble_gemm(source);
   cuda_preamble_mma(target->precision, source);
   cuda_preamble_depthwise(source);
+  cuda_preamble_patch(source);
   cuda_attention_preamble(source);
 }

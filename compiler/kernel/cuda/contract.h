@@ -26,6 +26,8 @@ typedef struct CudaContract {
   const Node *core; // the contraction whose sums are made; others are computed while operands are loaded
   CudaAttention attention;
   CudaWindow window; // CUDA_DEPTHWISE, unless it is a gradient
+  const Node *patch; // CUDA_GEMM: the depthwise convolution that the pointwise one's operand is made of, or NULL
+  int64_t price;     // operations for an element of that one's operand
 } CudaContract;
 
 // Recognises the group, or returns false and appends the reason to `why` (if not NULL).
@@ -56,6 +58,8 @@ typedef struct CudaOperand {
   CudaRead read;
   bool along_k;  // neighbours in k, not in c, are neighbours in memory
   int64_t price; // rough number of operations for each element
+  // NULL, or a depthwise convolution that it is made of by patches (patch.h); the price is that of its operand.
+  const Node *patch;
 } CudaOperand;
 // How the operand with value e at (c, k) is best read; c < n_c, k < n_k.
 CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, const IrVar *k, int64_t n_k);

@@ -28,14 +28,6 @@ static void point_index(const Depthwise *d, IrExpr **out) {
   for (int i = 0; i < 4; i++) out[i] = ir_ref(d->ir, d->at[i]);
 }
 
-// The value of a node as a local function of n, c, y, x.
-static IrStmt *put_value(Depthwise *d, const char *name, const Node *node) {
-  IrExpr *index[4];
-  set_point(d, node->shape);
-  point_index(d, index);
-  return cuda_put_value(d->lower, d->ir->function->body, name, lower_value(d->lower, node, index), 4, d->at);
-}
-
 // A channel's tap, numbered row by row.
 static void tap_index(Depthwise *d, Shape weight, IrExpr **out) {
   Ir *ir = d->ir;
@@ -45,13 +37,6 @@ static void tap_index(Depthwise *d, Shape weight, IrExpr **out) {
   out[1] = ir_int(ir, 0);
   out[2] = ir_div(ir, ir_ref(ir, d->tap), weight.dim[3]);
   out[3] = ir_mod(ir, ir_ref(ir, d->tap), weight.dim[3]);
-}
-
-static IrStmt *put_weight(Depthwise *d, const Node *weight) {
-  IrExpr *index[4];
-  tap_index(d, weight->shape, index);
-  return cuda_put_value(d->lower, d->ir->function->body, "weight", lower_value(d->lower, weight, index), 2,
-                        (IrVar *[]){d->at[1], d->tap});
 }
 
 static IrStmt *put_results(Depthwise *d) {
@@ -138,18 +123,17 @@ static void schedule_forward(Depthwise *d, const CudaWindow *window) {
            (const char *[]){"planes", "row", "column"}, at);
   CudaCorner corner = {ir_scale(ir, at[0], window->tp), ir_int(ir, planes), ir_scale(ir, at[1], window->th),
                        ir_scale(ir, at[2], window->tw)};
-  IrStmt *source = put_value(d, "source", x), *weight = put_weight(d, w), *finish = put_results(d);
-  cuda_window_count(ir, cuda_calls(ir, source), source, window, &corner, thread);
+  IrStmt *source = cuda_put_picture(d->lower, "source", x), *weight = cuda_put_taps(d->lower, w),
+         *finish = put_results(d);
+  cuda_window_count(ir, source, weight, window, &corner, NULL, thread);
   int64_t groups = window->th / window->rows, items = window->tp * groups * window->tw;
   IrVar *item = ir_var(ir, IR_INDEX, "item", 0, items - 1);
-  IrStmt *taps = ir_for(ir, cuda_calls(ir, weight), item, thread, ir_int(ir, items), window->threads, IR_SERIAL);
   IrStmt *writes = ir_for(ir, cuda_calls(ir, finish), item, thread, ir_int(ir, items), window->threads, IR_SERIAL);
   IrExpr *i = ir_ref(ir, item), *column = ir_add(ir, corner.x, ir_mod(ir, i, window->tw)),
          *rest = ir_div(ir, i, window->tw);
   IrExpr *y = ir_add(ir, corner.y, ir_scale(ir, ir_mod(ir, rest, groups), window->rows));
   IrExpr *plane = ir_add(ir, corner.plane, ir_div(ir, rest, groups)), *c = ir_mod(ir, plane, to.dim[1]);
   IrExpr *is_in = ir_and(ir, ir_less(ir, plane, corner.end), ir_less(ir, column, ir_int(ir, to.dim[3])));
-  count_taps(d, cuda_where(ir, taps, ir_and(ir, is_in, ir_less(ir, y, ir_int(ir, to.dim[2])))), weight, c, w->shape);
   count_rows(d, cuda_where(ir, writes, is_in), finish, ir_div(ir, plane, to.dim[1]), c, y, column, window->rows,
              to.dim[2]);
   IrExpr *memory = ir_address(ir, ir_shared(ir, "window", IR_FLOAT, cuda_window_floats(window)), ir_int(ir, 0));
@@ -171,7 +155,8 @@ static void schedule_backward(Depthwise *d) {
   IrExpr *thread = ir_threads(ir, THREADS), *block;
   ir_tasks(ir, 1, (int64_t[]){ceil_div(count, THREADS)}, (const char *[]){"block"}, &block);
   IrExpr *id = ir_add(ir, ir_scale(ir, block, THREADS), thread);
-  IrStmt *source = put_value(d, "source", x), *weight = put_weight(d, w), *finish = put_results(d);
+  IrStmt *source = cuda_put_picture(d->lower, "source", x), *weight = cuda_put_taps(d->lower, w),
+         *finish = put_results(d);
   IrExpr *is_in = ir_less(ir, id, ir_int(ir, count)), *column = ir_mod(ir, id, to.dim[3]);
   IrExpr *rest = ir_div(ir, id, to.dim[3]), *group = ir_mod(ir, rest, groups), *plane = ir_div(ir, rest, groups);
   IrExpr *c = ir_mod(ir, plane, to.dim[1]), *n = ir_div(ir, plane, to.dim[1]);
@@ -210,7 +195,7 @@ void cuda_schedule_depthwise_dw(Lower *lower, const CudaContract *contract) {
     int64_t size = splits * channels * w.dim[2] * w.dim[3];
     partial = ir_address(ir, ir_scratch(ir, "partial", IR_FLOAT, size), ir_int(ir, 0));
   }
-  IrStmt *source = put_value(&d, "source", x), *gradient = put_value(&d, "gradient", g);
+  IrStmt *source = cuda_put_picture(lower, "source", x), *gradient = cuda_put_picture(lower, "gradient", g);
   IrExpr *index[4];
   tap_index(&d, w, index);
   IrStmt *finish =

@@ -1,5 +1,5 @@
 // Schedule of matrix products on CUDA: a block makes a tile, or a part of its sums.
-#include "compiler/kernel/cuda/contract.h"
+#include "compiler/kernel/cuda/patch.h"
 #include "compiler/kernel/ir_build.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -12,6 +12,15 @@ typedef struct Product {
   IrExpr *thread, *m0, *n0, *split, *is_last; // of the block; whether it is the last of those that share its tile
 } Product;
 
+// Of the depth, the part that the block adds up.
+static int64_t part_size(const Product *s) {
+  return ceil_div(ceil_div(s->p.k, s->tile.bk), s->tile.splits) * s->tile.bk;
+}
+static IrExpr *part_begin(const Product *s) { return ir_scale(s->ir, s->split, part_size(s)); }
+static IrExpr *part_end(const Product *s) {
+  return ir_min(s->ir, ir_int(s->ir, s->p.k), ir_offset(s->ir, part_begin(s), part_size(s)));
+}
+
 // As SgStage brings one operand's part of each step to shared memory.
 static void count_loads(Product *s, IrStmt *lambda, const CudaOperand *how, IrExpr *c0, int64_t n_c, int width) {
   Ir *ir = s->ir;
@@ -19,11 +28,9 @@ static void count_loads(Product *s, IrStmt *lambda, const CudaOperand *how, IrEx
       pack = s->tile.pack == 2 ? 2 : 1;
   int vc = how->along_k ? 1 : four, vk = how->along_k && four > pack ? four : pack;
   int deep = s->tile.bk / vk, wide = width / vc, pieces = deep * wide;
-  int64_t part = ceil_div(ceil_div(s->p.k, s->tile.bk), s->tile.splits) * s->tile.bk;
-  IrExpr *begin = ir_scale(ir, s->split, part), *round, *row;
-  IrExpr *end = ir_min(ir, ir_int(ir, s->p.k), ir_offset(ir, begin, part));
+  IrExpr *round, *row;
   IrVar *step = ir_var(ir, IR_INDEX, "step", 0, s->p.k - 1);
-  IrStmt *block = ir_for(ir, cuda_calls(ir, lambda), step, begin, end, s->tile.bk, IR_SERIAL);
+  IrStmt *block = ir_for(ir, cuda_calls(ir, lambda), step, part_begin(s), part_end(s), s->tile.bk, IR_SERIAL);
   block = ir_count(ir, block, "round", ceil_div(pieces, threads), &round);
   block = ir_count(ir, block, "row", vk * vc / four, &row);
   IrExpr *piece = ir_add(ir, ir_scale(ir, round, threads), s->thread);
@@ -80,7 +87,10 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
   CudaOperand a = cuda_operand(lower, p->a, p->m_var, p->m, p->k_var, p->k);
   CudaOperand b = cuda_operand(lower, p->b, p->n_var, p->n, p->k_var, p->k);
   const CudaTile *tile = &s.tile;
+  CudaPatch patch;
+  if (contract->patch) b = (CudaOperand){CUDA_READ_COSTLY, false, contract->price, contract->patch};
   s.tile = cuda_choose_tile(contract->target, p, &a, &b);
+  if (contract->patch) patch = cuda_patch(lower, contract->core, contract->patch, tile, &s.p);
   int64_t rows = ceil_div(p->m, tile->bm), columns = ceil_div(p->n, tile->bn), tiles = p->batches * rows * columns;
   s.thread = ir_threads(ir, cuda_tile_threads(tile));
   ir->function->blocks_a_multiprocessor = cuda_tile_resident(tile);
@@ -99,7 +109,10 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
     partial = ir_address(ir, ir_scratch(ir, "partial", IR_FLOAT, size), ir_int(ir, 0));
     count_parts(&s, tiles);
   }
-  IrExpr *left = operand(&s, "left", &a, true), *right = operand(&s, "right", &b, false);
+  if (contract->patch) cuda_patch_open(lower, &patch, at[2], &s.p);
+  IrExpr *left = operand(&s, "left", &a, true), *right;
+  if (contract->patch) right = cuda_put_patch(lower, &patch, s.thread, part_begin(&s), part_end(&s));
+  else right = operand(&s, "right", &b, false);
   IrStmt *finish = cuda_put_results(lower, body, "finish", contract->core, 2, (IrVar *[]){p->m_var, p->n_var}, p->index,
                                     p->is_valid);
   count_results(&s, finish);

@@ -35,13 +35,17 @@ static const char window[] =
     "  static constexpr int TP = TP_, TH = TH_, TW = TW_;\n"
     "  static constexpr int ROWS = (TH - 1) * S + (KH - 1) * D + 1, COLUMNS = (TW - 1) * S + (KW - 1) * D + 1;\n"
     "  static constexpr int SHARE = (COLUMNS + S - 1) / S, PITCH = S * SHARE;\n"
-    "  static constexpr bool IS_ALIGNED = W % 8 == 0;\n"
+    "  static constexpr bool IS_ALIGNED = W % 8 == 0 && (TW * S % 8 == 0 || TW * S >= W);\n"
     "  static constexpr int LEAD = IS_ALIGNED ? (8 - P % 8) % 8 : 0;\n"
     "  static constexpr int LINE = IS_ALIGNED ? (LEAD + COLUMNS + 7) / 8 * 8 : COLUMNS;\n"
     "  static SG_METHOD int at(int p, int y, int x) { return (p * ROWS + y) * PITCH + x % S * SHARE + x / S; }\n"
-    // From the result (y0, x0) of the plane on, of planes below `end`; source(n, c, y, x) is an element.
-    "  template <int THREADS, class Source>\n"
-    "  static SG_METHOD void bring(float *to, Source source, int plane, int end, int y0, int x0) {\n"
+    "  static constexpr int TAPS = KH * KW, FLOATS = TP * ROWS * PITCH;\n"
+    // From the result (y0, x0) of the plane on, of planes below `end`; source(n, c, y, x) is an element, weight(c, k)
+    // tap k of a channel. Taps stand behind the window.
+    "  template <int THREADS, class Source, class Weight>\n"
+    "  static SG_METHOD void bring(float *to, Source source, Weight weight, int plane, int end, int y0, int x0) {\n"
+    "    for (int i = threadIdx.x; i < TP * TAPS; i += THREADS)\n"
+    "      to[FLOATS + i] = plane + i / TAPS < end ? weight((plane + i / TAPS) % C, i % TAPS) : 0.0f;\n"
     "#pragma unroll 2\n"
     "    for (int i = threadIdx.x; i < TP * ROWS * LINE; i += THREADS) {\n"
     "      const int x = i % LINE - LEAD, y = i / LINE % ROWS, p = i / (LINE * ROWS);\n"
@@ -51,12 +55,11 @@ static const char window[] =
     "        to[at(p, y, x)] = is_inside ? source((plane + p) / C, (plane + p) % C, iy, ix) : 0.0f;\n"
     "    }\n"
     "  }\n"
-    // R results of a column, from (y, x) of plane p on, whose channel is c.
-    "  template <int R, class Weight>\n"
-    "  static SG_METHOD void add_up(const float *from, Weight weight, int c, int p, int y, int x, float (&sum)[R]) {\n"
-    "    float w[KH * KW];\n"
+    // R results of a column, from (y, x) of plane p on.
+    "  template <int R> static SG_METHOD void add_up(const float *from, int p, int y, int x, float (&sum)[R]) {\n"
+    "    float w[TAPS];\n"
     "#pragma unroll\n"
-    "    for (int k = 0; k < KH * KW; k++) w[k] = weight(c, k);\n"
+    "    for (int k = 0; k < TAPS; k++) w[k] = from[FLOATS + p * TAPS + k];\n"
     "#pragma unroll\n"
     "    for (int r = 0; r < R; r++) sum[r] = 0.0f;\n"
     "    sg_walk<KH, KW, S, D, R>(\n"
@@ -93,16 +96,16 @@ static Extent extent_of(const CudaWindow *window) {
   Geometry g = geometry_of(window->conv);
   Extent e = {.rows = (window->th - 1) * g.stride + (g.w.dim[2] - 1) * g.dilation + 1,
               .columns = (window->tw - 1) * g.stride + (g.w.dim[3] - 1) * g.dilation + 1};
-  bool is_aligned = g.x.dim[3] % 8 == 0;
+  bool is_aligned = g.x.dim[3] % 8 == 0 && (window->tw * g.stride % 8 == 0 || window->tw * g.stride >= g.x.dim[3]);
   e.lead = is_aligned ? (8 - g.padding % 8) % 8 : 0;
   e.line = is_aligned ? ceil_div(e.lead + e.columns, 8) * 8 : e.columns;
   return e;
 }
 
 int cuda_window_floats(const CudaWindow *window) {
-  int64_t stride = geometry_of(window->conv).stride;
+  Geometry g = geometry_of(window->conv);
   Extent e = extent_of(window);
-  return (int)(window->tp * e.rows * ceil_div(e.columns, stride) * stride);
+  return (int)(window->tp * (e.rows * ceil_div(e.columns, g.stride) * g.stride + g.w.dim[2] * g.w.dim[3]));
 }
 
 // Rows or columns of the picture that all tiles along the axis bring.
@@ -138,6 +141,7 @@ enum {
   MOST_PLANES = 64,
   BUSY = 1024, // threads that keep a multiprocessor busy
   START = 32,  // instructions of a thread until it has begun
+  BRING = 6,   // ... for an element of a window
 };
 
 // Instructions of a thread for `rows` results of a column.
@@ -151,7 +155,13 @@ static int64_t work_of(const Geometry *g, int rows) {
     }
     lines += is_used;
   }
-  return lines * g->w.dim[3] + taps + rows * (taps + 6) + 12;
+  return lines * g->w.dim[3] + taps / 2 + rows * (taps + 6) + 12;
+}
+
+int64_t cuda_window_price(const CudaWindow *window, int64_t price) {
+  Geometry g = geometry_of(window->conv);
+  Extent e = extent_of(window);
+  return e.rows * e.columns * (BRING + price) / (window->th * window->tw) + work_of(&g, window->rows) / window->rows;
 }
 
 static double time_of(const Target *target, const CudaWindow *window, int64_t price) {
@@ -160,7 +170,7 @@ static double time_of(const Target *target, const CudaWindow *window, int64_t pr
   int64_t threads = window->threads, items = (int64_t)window->tp * (window->th / window->rows) * window->tw;
   int64_t blocks = ceil_div(g.y.dim[0] * g.y.dim[1], window->tp) * ceil_div(g.y.dim[2], window->th) *
                    ceil_div(g.y.dim[3], window->tw);
-  int64_t bring = ceil_div(window->tp * e.rows * e.line, threads) * (8 + price);
+  int64_t bring = ceil_div(window->tp * e.rows * e.line, threads) * (BRING + price);
   double work = (double)(START + bring + ceil_div(items, threads) * work_of(&g, window->rows)) * (double)threads;
   double all = (double)cuda_multiprocessors(target), busy = (double)(blocks * threads) / (all * BUSY);
   double room = (double)target->l1 / (4.0 * cuda_window_floats(window) + 1024) * (double)threads / BUSY;
@@ -203,13 +213,14 @@ CudaWindow cuda_choose_patch(const Node *conv, int pixels, int tp, int threads) 
   int64_t best_work = 0;
   Geometry g = geometry_of(conv);
   int height = (int)g.y.dim[2], width = (int)g.y.dim[3];
-  for (int parts = 1; parts <= width; parts++) {
-    int tw = (width + parts - 1) / parts, most = pixels / tw < height ? pixels / tw : height;
+  for (int tw = 8;; tw += 8) { // whole sectors of rows, or whole rows
+    if (tw > width) tw = width;
+    int most = pixels / tw < height ? pixels / tw : height;
     for (int rows = 1; rows <= 4 && rows <= most; rows++) {
       CudaWindow window = {conv, tp, most / rows * rows, tw, rows, threads};
       Extent e = extent_of(&window);
       int64_t tiles = ceil_div(height, window.th) * ceil_div(width, tw);
-      int64_t bring = ceil_div(tp * e.rows * e.line, threads) * 12;
+      int64_t bring = ceil_div(tp * e.rows * e.line, threads) * BRING;
       int64_t add_up = ceil_div((int64_t)tp * (window.th / rows) * tw, threads) * work_of(&g, rows);
       int64_t multiply = (int64_t)pixels * tp / 4;
       int64_t work = tiles * (bring + add_up + multiply);
@@ -217,25 +228,56 @@ CudaWindow cuda_choose_patch(const Node *conv, int pixels, int tp, int threads) 
       best = window;
       best_work = work;
     }
+    if (tw == width || tw >= pixels) break;
   }
   return best;
 }
 
-// ---- what it touches
+// ---- local functions, and what they touch
 
-void cuda_window_count(Ir *ir, IrStmt *block, IrStmt *source, const CudaWindow *window, const CudaCorner *corner,
-                       IrExpr *thread) {
+IrStmt *cuda_put_picture(Lower *lower, const char *name, const Node *node) {
+  Ir *ir = lower->ir;
+  IrVar *at[4];
+  IrExpr *index[4];
+  for (int i = 0; i < 4; i++) {
+    at[i] = ir_var(ir, IR_INDEX, lower_axis_name(4, i), 0, node->shape.dim[i] - 1);
+    index[i] = ir_ref(ir, at[i]);
+  }
+  return cuda_put_value(lower, ir->function->body, name, lower_value(lower, node, index), 4, at);
+}
+
+IrStmt *cuda_put_taps(Lower *lower, const Node *weight) {
+  Ir *ir = lower->ir;
+  Shape shape = weight->shape;
+  IrVar *c = ir_var(ir, IR_INDEX, "c", 0, shape.dim[0] - 1);
+  IrVar *tap = ir_var(ir, IR_INDEX, "tap", 0, shape.dim[2] * shape.dim[3] - 1);
+  IrExpr *index[] = {ir_ref(ir, c), ir_int(ir, 0), ir_div(ir, ir_ref(ir, tap), shape.dim[3]),
+                     ir_mod(ir, ir_ref(ir, tap), shape.dim[3])};
+  return cuda_put_value(lower, ir->function->body, "weight", lower_value(lower, weight, index), 2, (IrVar *[]){c, tap});
+}
+
+void cuda_window_count(Ir *ir, IrStmt *source, IrStmt *weight, const CudaWindow *window, const CudaCorner *corner,
+                       const CudaSteps *steps, IrExpr *thread) {
   Geometry g = geometry_of(window->conv);
   Extent e = extent_of(window);
-  int64_t elements = window->tp * e.rows * e.line;
-  IrVar *item = ir_var(ir, IR_INDEX, "item", 0, elements - 1);
-  block = ir_for(ir, block, item, thread, ir_int(ir, elements), window->threads, IR_SERIAL);
-  IrExpr *i = ir_ref(ir, item), *column = ir_offset(ir, ir_mod(ir, i, e.line), -e.lead), *line = ir_div(ir, i, e.line);
-  IrExpr *y = ir_offset(ir, ir_add(ir, ir_scale(ir, corner->y, g.stride), ir_mod(ir, line, e.rows)), -g.padding);
-  IrExpr *x = ir_offset(ir, ir_add(ir, ir_scale(ir, corner->x, g.stride), column), -g.padding);
-  IrExpr *plane = ir_add(ir, corner->plane, ir_div(ir, line, e.rows));
-  IrExpr *is_inside = ir_and(ir, ir_inside(ir, y, g.x.dim[2]), ir_inside(ir, x, g.x.dim[3]));
-  is_inside = ir_and(ir, is_inside, ir_and(ir, ir_inside(ir, column, e.columns), ir_less(ir, plane, corner->end)));
-  IrExpr *at[] = {ir_div(ir, plane, g.x.dim[1]), ir_mod(ir, plane, g.x.dim[1]), y, x};
-  cuda_call(ir, cuda_where(ir, block, is_inside), source, at, false);
+  int64_t taps = g.w.dim[2] * g.w.dim[3], elements[] = {window->tp * taps, window->tp * e.rows * e.line};
+  for (int k = 0; k < 2; k++) {
+    IrStmt *block = cuda_calls(ir, k ? source : weight);
+    if (steps) block = ir_for(ir, block, steps->var, steps->begin, steps->end, window->tp, IR_SERIAL);
+    IrVar *item = ir_var(ir, IR_INDEX, "item", 0, elements[k] - 1);
+    block = ir_for(ir, block, item, thread, ir_int(ir, elements[k]), window->threads, IR_SERIAL);
+    IrExpr *i = ir_ref(ir, item), *line = ir_div(ir, i, e.line),
+           *column = ir_offset(ir, ir_mod(ir, i, e.line), -e.lead);
+    IrExpr *plane = ir_add(ir, corner->plane, k ? ir_div(ir, line, e.rows) : ir_div(ir, i, taps));
+    IrExpr *c = ir_mod(ir, plane, g.x.dim[1]), *is_here = ir_less(ir, plane, corner->end);
+    if (k == 0) {
+      cuda_call(ir, cuda_where(ir, block, is_here), weight, (IrExpr *[]){c, ir_mod(ir, i, taps)}, false);
+      continue;
+    }
+    IrExpr *y = ir_offset(ir, ir_add(ir, ir_scale(ir, corner->y, g.stride), ir_mod(ir, line, e.rows)), -g.padding);
+    IrExpr *x = ir_offset(ir, ir_add(ir, ir_scale(ir, corner->x, g.stride), column), -g.padding);
+    is_here = ir_and(ir, is_here, ir_and(ir, ir_inside(ir, y, g.x.dim[2]), ir_inside(ir, x, g.x.dim[3])));
+    is_here = ir_and(ir, is_here, ir_inside(ir, column, e.columns));
+    cuda_call(ir, cuda_where(ir, block, is_here), source, (IrExpr *[]){ir_div(ir, plane, g.x.dim[1]), c, y, x}, false);
+  }
 }

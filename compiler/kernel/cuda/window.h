@@ -22,6 +22,8 @@ CudaWindow cuda_choose_patch(const Node *conv, int pixels, int tp, int threads);
 // Its type in the templates.
 const char *cuda_window_name(const CudaWindow *window, Arena *arena);
 int cuda_window_floats(const CudaWindow *window);
+// Operations for a result where bringing an element takes `price`.
+int64_t cuda_window_price(const CudaWindow *window, int64_t price);
 // How often each element of the operand that is needed at all is brought to shared memory.
 double cuda_window_overlap(const CudaWindow *window);
 
@@ -29,9 +31,18 @@ double cuda_window_overlap(const CudaWindow *window);
 typedef struct CudaCorner {
   IrExpr *plane, *end, *y, *x;
 } CudaCorner;
-// Appends what bringing it there touches: calls of source(n, c, y, x).
-void cuda_window_count(Ir *ir, IrStmt *block, IrStmt *source, const CudaWindow *window, const CudaCorner *corner,
-                       IrExpr *thread);
+// Where planes are brought some at a time: `var` is the first of them, and part of the corner.
+typedef struct CudaSteps {
+  IrVar *var;
+  IrExpr *begin, *end;
+} CudaSteps;
+// Says of source(n, c, y, x) and weight(c, tap) how they are called; steps NULL: once.
+void cuda_window_count(Ir *ir, IrStmt *source, IrStmt *weight, const CudaWindow *window, const CudaCorner *corner,
+                       const CudaSteps *steps, IrExpr *thread);
+// Appends to the kernel's body the local function `name`(n, c, y, x) for the value of a node, and weight(c, tap) for
+// that of the convolution's weight, its taps numbered row by row.
+IrStmt *cuda_put_picture(Lower *lower, const char *name, const Node *node);
+IrStmt *cuda_put_taps(Lower *lower, const Node *weight);
 void cuda_preamble_window(Text *out);
 
 #endif
