@@ -140,6 +140,7 @@ static const Conv convs[] = {
     {.name = "depthwise before pointwise", .images = 2, .height = 17, .width = 13, .in = 20, .out = 36, .kernel = 1, .before = "d", .after = "br"},
     {.name = "depthwise by 2 before pointwise", .images = 2, .height = 26, .width = 48, .in = 23, .out = 17, .kernel = 1, .before = "D", .after = "b+"},
     {.name = "resize before both", .images = 2, .height = 18, .width = 40, .in = 21, .out = 34, .kernel = 1, .before = "rd", .after = "bl"},
+    {.name = "resize and affine before both", .images = 1, .height = 18, .width = 24, .in = 8, .out = 9, .kernel = 1, .before = "rad"},
     {.name = "resize and join before both", .images = 1, .height = 12, .width = 70, .in = 19, .out = 3, .kernel = 1, .before = "rjd", .after = "b"},
     {.name = "affine before both, deep", .images = 1, .height = 7, .width = 9, .in = 300, .out = 40, .kernel = 1, .before = "ad", .after = "b"},
     {.name = "depthwise 3", .images = 2, .height = 10, .width = 13, .in = 20, .out = 20, .kernel = 3, .padding = 1, .groups = 20, .after = "br"},
