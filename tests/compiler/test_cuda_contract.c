@@ -233,6 +233,36 @@ static void add_grad(KernelCases *cases, const Grad *c) {
   cases_add(cases, graph, c->name, 2e-6 * sqrt(terms + 9));
 }
 
+// ---- gradients of resizes, large enough for shared memory
+
+typedef struct Resize {
+  const char *name;
+  int images, channels, height, width, from_height, from_width; // of the result, and of what is gathered
+  bool is_nearest, is_aligned;
+} Resize;
+
+static const Resize resizes[] = {
+    {"resize_grad by 2, aligned corners", 2, 3, 52, 72, 104, 144, false, true},
+    {"resize_grad by 2", 1, 5, 33, 70, 66, 140, false, false},
+    {"resize_grad, nearest", 1, 9, 40, 31, 80, 62, true, false},
+    {"resize_grad, small planes", 2, 30, 11, 13, 23, 27, false, true},
+    {"resize_grad of a smaller picture", 1, 4, 120, 99, 101, 88, false, true},
+    {"resize_grad by 6", 1, 2, 21, 37, 126, 222, false, true},
+};
+
+static void add_resize(KernelCases *cases, const Resize *c) {
+  Graph *graph = graph_new(cases->arena, c->name);
+  Node *g = graph_input(graph, "g", SHAPE(c->images, c->channels, c->from_height, c->from_width));
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_resize_grad, "size")].ints = SHAPE(c->height, c->width);
+  set_int(attrs, OP_resize_grad, "mode", c->is_nearest);
+  set_int(attrs, OP_resize_grad, "align_corners", c->is_nearest ? -1 : c->is_aligned);
+  Node *y = graph_add(graph, OP_resize_grad, &g, 1, attrs);
+  Node *mask = graph_input(graph, "mask", y->shape);
+  graph_output(graph, "y", graph_binary(graph, OP_mul, y, mask), false);
+  cases_add(cases, graph, c->name, 1e-5);
+}
+
 // ---- matrix products
 
 typedef struct Product {
@@ -344,6 +374,7 @@ int main(int argc, char **argv) {
   KernelCases cases;
   cases_begin(&cases, target_cuda(test.compute));
   add_all(&cases, false, 0, is_whole ? 1 : 3);
+  for (size_t i = 0; i < sizeof resizes / sizeof *resizes; i += is_whole ? 1 : 2) add_resize(&cases, &resizes[i]);
   for (size_t i = 0; i < sizeof attentions / sizeof *attentions; i++) add_attention(&cases, &attentions[i]);
   cuda_cases_run(&test, &cases);
   // Tensor cores, with factors that rounding leaves alone.

@@ -2,6 +2,7 @@
 #include "compiler/kernel/cuda/contract.h"
 
 #include "compiler/kernel/cuda/patch.h"
+#include "compiler/kernel/cuda/resize_grad.h"
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/schedule_map.h"
 #include "runtime/base/status.h"
@@ -239,5 +240,6 @@ void cuda_contract_preamble(const Target *target, Text *source) {
   cuda_preamble_mma(target->precision, source);
   cuda_preamble_depthwise(source);
   cuda_preamble_patch(source);
+  cuda_preamble_resize_grad(source);
   cuda_attention_preamble(source);
 }
