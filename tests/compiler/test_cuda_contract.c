@@ -366,6 +366,16 @@ static void add_all(KernelCases *cases, bool is_exact, size_t first, size_t step
   for (size_t i = first; i < sizeof products / sizeof *products; i += step) add_product(cases, &products[i]);
 }
 
+// What explain counts: every kernel touches a good part of its buffers at least once.
+static void check_counts(const KernelCases *cases) {
+  for (int i = 0; i < cases->n; i++) {
+    const KernelInfo *info = &cases->list[i].info;
+    CHECK(info->sectors >= info->ideal_sectors && 32 * info->ideal_sectors >= (double)info->bytes / 2,
+          "%s: %.0f sectors, %.0f ideal ones, %lld bytes", cases->list[i].name, info->sectors, info->ideal_sectors,
+          (long long)info->bytes);
+  }
+}
+
 // Where TEST_WHOLE is set every case in every precision; else some of each.
 int main(int argc, char **argv) {
   CudaTest test;
@@ -376,6 +386,7 @@ int main(int argc, char **argv) {
   add_all(&cases, false, 0, is_whole ? 1 : 3);
   for (size_t i = 0; i < sizeof resizes / sizeof *resizes; i += is_whole ? 1 : 2) add_resize(&cases, &resizes[i]);
   for (size_t i = 0; i < sizeof attentions / sizeof *attentions; i++) add_attention(&cases, &attentions[i]);
+  check_counts(&cases);
   cuda_cases_run(&test, &cases);
   // Tensor cores, with factors that rounding leaves alone.
   test.is_coarse = true;

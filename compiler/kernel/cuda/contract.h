@@ -97,6 +97,21 @@ IrStmt *cuda_calls(Ir *ir, IrStmt *lambda);
 void cuda_call(Ir *ir, IrStmt *block, IrStmt *lambda, IrExpr *const *args, bool is_four);
 IrStmt *cuda_where(Ir *ir, IrStmt *block, IrExpr *condition); // the block of an if, or `block` where that holds always
 
+// What a block of sg_gemm brings of an operand: at (c, k), c from c0 on, `width` of n_c; k from `begin` to below `end`,
+// of `k` in all.
+typedef struct CudaSpan {
+  IrExpr *c0;
+  int64_t n_c;
+  int width;
+  int64_t k;
+  IrExpr *begin, *end;
+} CudaSpan;
+// Append to the block how sg_gemm calls an operand, and finish(m, n, sum) for the tile at (m0, n0).
+void cuda_count_operand(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *tile, const CudaOperand *how,
+                        const CudaSpan *span, IrExpr *thread);
+void cuda_count_results(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *tile, const CudaProduct *product,
+                        IrExpr *m0, IrExpr *n0, IrExpr *thread);
+
 // ---- schedules
 
 void cuda_schedule_gemm(Lower *lower, const CudaContract *contract);
