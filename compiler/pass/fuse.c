@@ -364,6 +364,7 @@ static void explain(Fuser *fuser, Text *out) {
 bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicate) {
   if (context->target->kind == TARGET_REFERENCE) return false; // a node at a time
   fuse_duplicate(graph);
+  if (context->target->kind == TARGET_CUDA) fuse_numbers(graph);
   Arena *arena = arena_new();
   Fuser fuser = {
       .context = context,
