@@ -23,4 +23,12 @@ ComputeProduct compute_product(Lower *lower, const Node *node, IrExpr *const *in
 IrExpr *compute_resize(Lower *lower, const Node *node, IrExpr *const *index);
 IrExpr *compute_resize_grad(Lower *lower, const Node *node, IrExpr *const *index);
 
+// What a resize_grad gathers along an axis (2 or 3): result i is a sum of `length` elements from start[i] on, with
+// weight[i * length + .].
+typedef struct ResizeGather {
+  int64_t length;
+  double *start, *weight; // in the arena
+} ResizeGather;
+ResizeGather compute_resize_gather(Arena *arena, const Node *node, int axis);
+
 #endif

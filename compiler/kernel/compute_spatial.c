@@ -54,16 +54,9 @@ IrExpr *compute_resize(Lower *lower, const Node *node, IrExpr *const *index) {
   return y.is_same ? row[0] : between(ir, row[0], row[1], y.weight);
 }
 
-// For each input index the run of output indices that read it, with their weights; runs are padded to one length.
-typedef struct GatherAxis {
-  IrVar *var;
-  IrExpr *source, *weight;
-} GatherAxis;
-
-static GatherAxis gather_axis(Lower *lower, const Node *node, int axis, IrExpr *i) {
-  Ir *ir = lower->ir;
+ResizeGather compute_resize_gather(Arena *arena, const Node *node, int axis) {
   int64_t in = node->shape.dim[axis], out = node->in[0]->shape.dim[axis]; // sizes of the resize that this reverses
-  int64_t *first = ARENA_ARRAY(ir->arena, int64_t, in), *last = ARENA_ARRAY(ir->arena, int64_t, in);
+  int64_t *first = ARENA_ARRAY(arena, int64_t, in), *last = ARENA_ARRAY(arena, int64_t, in);
   for (int64_t k = 0; k < in; k++) first[k] = out, last[k] = -1;
   for (int64_t k = 0; k < out; k++) {
     ResizeTap tap = tap_of(node, in, out, k);
@@ -77,23 +70,35 @@ static GatherAxis gather_axis(Lower *lower, const Node *node, int axis, IrExpr *
   for (int64_t k = 0; k < in; k++) {
     if (last[k] - first[k] + 1 > length) length = last[k] - first[k] + 1;
   }
-  double *start = ARENA_ARRAY(ir->arena, double, in), *weight = ARENA_ARRAY(ir->arena, double, in *length);
+  ResizeGather gather = {length, ARENA_ARRAY(arena, double, in), ARENA_ARRAY(arena, double, in *length)};
   for (int64_t k = 0; k < in; k++) {
     int64_t from = first[k] + length <= out ? first[k] : out - length;
-    start[k] = (double)from;
+    gather.start[k] = (double)from;
     for (int64_t j = 0; j < length; j++) {
       ResizeTap tap = tap_of(node, in, out, from + j);
-      if (tap.low == k) weight[k * length + j] += 1 - tap.weight;
-      if (tap.high == k) weight[k * length + j] += tap.weight;
+      if (tap.low == k) gather.weight[k * length + j] += 1 - tap.weight;
+      if (tap.high == k) gather.weight[k * length + j] += tap.weight;
     }
   }
+  return gather;
+}
+
+typedef struct GatherAxis {
+  IrVar *var;
+  IrExpr *source, *weight;
+} GatherAxis;
+
+static GatherAxis gather_axis(Lower *lower, const Node *node, int axis, IrExpr *i) {
+  Ir *ir = lower->ir;
+  int64_t in = node->shape.dim[axis], out = node->in[0]->shape.dim[axis];
+  ResizeGather gather = compute_resize_gather(ir->arena, node, axis);
   bool is_y = axis == 2;
-  GatherAxis g = {.var = ir_var(ir, IR_INDEX, is_y ? "ky" : "kx", 0, length - 1)};
+  GatherAxis g = {.var = ir_var(ir, IR_INDEX, is_y ? "ky" : "kx", 0, gather.length - 1)};
   IrExpr *k = ir_ref(ir, g.var);
-  IrBuffer *starts = ir_table(ir, is_y ? "top" : "left", IR_INDEX, in, start);
-  g.source = ir_add(ir, ir_lookup(ir, starts, i, 0, out - length), k);
-  IrBuffer *weights = ir_table(ir, is_y ? "down" : "across", IR_FLOAT, in * length, weight);
-  g.weight = ir_load(ir, weights, ir_add(ir, ir_scale(ir, i, length), k));
+  IrBuffer *starts = ir_table(ir, is_y ? "top" : "left", IR_INDEX, in, gather.start);
+  g.source = ir_add(ir, ir_lookup(ir, starts, i, 0, out - gather.length), k);
+  IrBuffer *weights = ir_table(ir, is_y ? "down" : "across", IR_FLOAT, in * gather.length, gather.weight);
+  g.weight = ir_load(ir, weights, ir_add(ir, ir_scale(ir, i, gather.length), k));
   return g;
 }
 

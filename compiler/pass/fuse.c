@@ -196,8 +196,17 @@ static void join_producers(Fuser *fuser, Node *node) {
 // ---- resize and concat in front of a depthwise convolution
 // ------------------------------------------------------------
 
-static bool is_lone_resize(const Fuser *fuser, const Node *node) {
-  return node->op == OP_resize && is_read_once(fuser, node) && size_of(fuser, fuse_set_of(fuser->sets, node)) == 1;
+// On CUDA elementwise ops may follow it.
+static bool is_resized(const Fuser *fuser, const Node *node) {
+  int set = fuse_set_of(fuser->sets, node), n_resizes = 0;
+  if (!is_read_once(fuser, node) || !node_needs_kernel(node)) return false;
+  for (int i = 0; i < size_of(fuser, set); i++) {
+    const Node *other = member(fuser, set, i);
+    if (other->op == OP_resize) n_resizes++;
+    else if (op_info(other->op)->cls != CLASS_ELEMENTWISE) return false;
+    if (other != node && fuser->index->is_result[other->id]) return false;
+  }
+  return n_resizes == 1 && (size_of(fuser, set) == 1 || fuser->context->target->kind == TARGET_CUDA);
 }
 
 // The sets that would go into the kernel of the depthwise convolution; 0 if there is nothing to gain.
@@ -205,14 +214,14 @@ static int front_of(const Fuser *fuser, const Node *depthwise, int *set, int cap
   const Node *x = depthwise->in[0];
   int n = 0;
   set[n++] = fuse_set_of(fuser->sets, depthwise);
-  if (is_lone_resize(fuser, x)) {
+  if (is_resized(fuser, x)) {
     set[n++] = fuse_set_of(fuser->sets, x);
     return n;
   }
   if (x->op != OP_concat || !is_read_once(fuser, x) || !node_needs_kernel(x)) return 0;
   set[n++] = fuse_set_of(fuser->sets, x);
   for (int k = 0; k < x->n_in && n < cap; k++) {
-    if (is_lone_resize(fuser, x->in[k])) set[n++] = fuse_set_of(fuser->sets, x->in[k]);
+    if (is_resized(fuser, x->in[k])) set[n++] = fuse_set_of(fuser->sets, x->in[k]);
   }
   return n > 2 ? n : 0;
 }
@@ -367,6 +376,7 @@ static void explain(Fuser *fuser, Text *out) {
 bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicate) {
   if (context->target->kind == TARGET_REFERENCE) return false; // a node at a time
   fuse_duplicate(graph);
+  if (context->target->kind == TARGET_CUDA) fuse_numbers(graph);
   Arena *arena = arena_new();
   Fuser fuser = {
       .context = context,

@@ -36,6 +36,10 @@ bool fuse_duplicate(Graph *graph);
 // its large operands are kept in memory anyway, or late themselves, so that it need never be stored.
 bool *fuse_find_late(const Graph *graph, Arena *arena);
 
+// Numbers in which small updates differ that are otherwise the same are read from memory from now on, so that these
+// share a launch. Returns whether there are any.
+bool fuse_numbers(Graph *graph);
+
 // ---- explaining -----------------------------------------------------------------------------------------------------
 
 // A merge that would have spared a value the way through memory, and why it was not made.

@@ -34,7 +34,9 @@ static void put_into_concat(Graph *graph, Node *node, int before) {
 typedef struct Conv {
   const char *name;
   int images, height, width, in, out, kernel, stride, padding, dilation, groups;
-  const char *before; // what is computed from x in front of it: a(ffine and relu), r(esize), s(cale), d(epthwise)
+  // What is computed from x in front of it: a(ffine and relu), r(esize), j(oined by 5 more channels), s(cale),
+  // d(epthwise), or by 2 (D).
+  const char *before;
   const char
       *after; // what follows: b(ias), r(elu), l(eaky relu), s(igmoid), + (residual), k(eep), * (scale by [N, C, 1, 1])
   bool in_concat, out_concat, turned;
@@ -54,6 +56,13 @@ static Node *resized(Graph *graph, Node *x, int height, int width) {
   return graph_add(graph, OP_resize, &x, 1, attrs);
 }
 
+static Node *joined(Graph *graph, Node *x, const char *name, int channels) {
+  AttrValue attrs[OP_MAX_ATTRS] = {{.i = 1}};
+  Shape shape = x->shape;
+  shape.dim[1] = channels;
+  return graph_add(graph, OP_concat, (Node *[]){x, graph_input(graph, name, shape)}, 2, attrs);
+}
+
 static Node *flipped(Graph *graph, Node *x, int axis) {
   AttrValue attrs[OP_MAX_ATTRS] = {0};
   set_int(attrs, OP_flip, "axis", axis);
@@ -63,16 +72,16 @@ static Node *flipped(Graph *graph, Node *x, int axis) {
 static void add_case(KernelCases *cases, const Conv *c) {
   Graph *graph = graph_new(cases->arena, c->name);
   const char *before = c->before ? c->before : "";
-  bool is_resized = strchr(before, 'r');
-  int shrink = is_resized ? 2 : 1;
-  Node *x = graph_input(graph, "x", SHAPE(c->images, c->in, c->height / shrink, c->width / shrink));
+  int shrink = strchr(before, 'r') ? 2 : 1, channels = strchr(before, 'j') ? c->in - 5 : c->in;
+  Node *x = graph_input(graph, "x", SHAPE(c->images, channels, c->height / shrink, c->width / shrink));
   if (c->in_concat) put_into_concat(graph, x, 5);
   for (const char *b = before; *b; b++) {
     if (*b == 'a') x = affine(graph, x, "scale", "shift");
     if (*b == 'r') x = resized(graph, x, c->height, c->width);
     if (*b == 's') x = graph_binary(graph, OP_mul, x, graph_input(graph, "gate", SHAPE(c->images, c->in, 1, 1)));
-    if (*b == 'd') {
-      x = add_conv(graph, x, graph_input(graph, "wd", SHAPE(c->in, 1, 3, 3)), 1, 1, 1, c->in);
+    if (*b == 'j') x = joined(graph, x, "skip", 5);
+    if (*b == 'd' || *b == 'D') {
+      x = add_conv(graph, x, graph_input(graph, "wd", SHAPE(c->in, 1, 3, 3)), *b == 'D' ? 2 : 1, 1, 1, c->in);
       x = graph_unary(graph, OP_relu, x);
     }
   }
@@ -129,6 +138,11 @@ static const Conv convs[] = {
     {.name = "gate before pointwise", .images = 2, .height = 10, .width = 12, .in = 24, .out = 40, .kernel = 1, .before = "s", .after = "b"},
     {.name = "resize before pointwise", .images = 1, .height = 10, .width = 12, .in = 24, .out = 40, .kernel = 1, .before = "r", .after = "b"},
     {.name = "depthwise before pointwise", .images = 2, .height = 17, .width = 13, .in = 20, .out = 36, .kernel = 1, .before = "d", .after = "br"},
+    {.name = "depthwise by 2 before pointwise", .images = 2, .height = 26, .width = 48, .in = 23, .out = 17, .kernel = 1, .before = "D", .after = "b+"},
+    {.name = "resize before both", .images = 2, .height = 18, .width = 40, .in = 21, .out = 34, .kernel = 1, .before = "rd", .after = "bl"},
+    {.name = "resize and affine before both", .images = 1, .height = 18, .width = 24, .in = 8, .out = 9, .kernel = 1, .before = "rad"},
+    {.name = "resize and join before both", .images = 1, .height = 12, .width = 70, .in = 19, .out = 3, .kernel = 1, .before = "rjd", .after = "b"},
+    {.name = "affine before both, deep", .images = 1, .height = 7, .width = 9, .in = 300, .out = 40, .kernel = 1, .before = "ad", .after = "b"},
     {.name = "depthwise 3", .images = 2, .height = 10, .width = 13, .in = 20, .out = 20, .kernel = 3, .padding = 1, .groups = 20, .after = "br"},
     {.name = "depthwise 3 wide", .images = 1, .height = 33, .width = 70, .in = 3, .out = 3, .kernel = 3, .padding = 1, .groups = 3, .after = "br+"},
     {.name = "depthwise 3 by 2", .images = 1, .height = 11, .width = 14, .in = 24, .out = 24, .kernel = 3, .stride = 2, .padding = 1, .groups = 24, .after = "b", .in_concat = true},
@@ -138,6 +152,11 @@ static const Conv convs[] = {
     {.name = "depthwise 3 dilated", .images = 1, .height = 9, .width = 12, .in = 8, .out = 8, .kernel = 3, .padding = 2, .dilation = 2, .groups = 8, .after = "k*", .out_concat = true},
     {.name = "depthwise 3 small", .images = 1, .height = 2, .width = 1, .in = 8, .out = 8, .kernel = 3, .padding = 1, .groups = 8, .after = "+"},
     {.name = "depthwise 4 by 3", .images = 1, .height = 14, .width = 12, .in = 8, .out = 8, .kernel = 4, .stride = 3, .padding = 1, .groups = 8},
+    {.name = "resize before depthwise", .images = 2, .height = 48, .width = 40, .in = 9, .out = 9, .kernel = 3, .padding = 1, .groups = 9, .before = "r", .after = "br"},
+    {.name = "resize and join before depthwise", .images = 2, .height = 44, .width = 70, .in = 11, .out = 11, .kernel = 3, .padding = 1, .groups = 11, .before = "rj", .after = "l"},
+    {.name = "resize before depthwise 5 by 2", .images = 1, .height = 64, .width = 34, .in = 10, .out = 10, .kernel = 5, .stride = 2, .padding = 2, .groups = 10, .before = "r"},
+    {.name = "depthwise 3 far apart", .images = 1, .height = 30, .width = 41, .in = 3, .out = 3, .kernel = 3, .padding = 12, .dilation = 12, .groups = 3},
+    {.name = "depthwise 3 by 2 wide", .images = 1, .height = 21, .width = 144, .in = 3, .out = 3, .kernel = 3, .stride = 2, .padding = 1, .groups = 3, .after = "b"},
     {.name = "affine before depthwise", .images = 2, .height = 10, .width = 13, .in = 20, .out = 20, .kernel = 3, .padding = 1, .groups = 20, .before = "a", .after = "b"},
 };
 
@@ -212,6 +231,36 @@ static void add_grad(KernelCases *cases, const Grad *c) {
   graph_output(graph, "y", y, false);
   double terms = c->is_dx ? (double)c->out / c->groups * c->kernel * c->kernel : (double)c->images * oh * ow;
   cases_add(cases, graph, c->name, 2e-6 * sqrt(terms + 9));
+}
+
+// ---- gradients of resizes, large enough for shared memory
+
+typedef struct Resize {
+  const char *name;
+  int images, channels, height, width, from_height, from_width; // of the result, and of what is gathered
+  bool is_nearest, is_aligned;
+} Resize;
+
+static const Resize resizes[] = {
+    {"resize_grad by 2, aligned corners", 2, 3, 52, 72, 104, 144, false, true},
+    {"resize_grad by 2", 1, 5, 33, 70, 66, 140, false, false},
+    {"resize_grad, nearest", 1, 9, 40, 31, 80, 62, true, false},
+    {"resize_grad, small planes", 2, 30, 11, 13, 23, 27, false, true},
+    {"resize_grad of a smaller picture", 1, 4, 120, 99, 101, 88, false, true},
+    {"resize_grad by 6", 1, 2, 21, 37, 126, 222, false, true},
+};
+
+static void add_resize(KernelCases *cases, const Resize *c) {
+  Graph *graph = graph_new(cases->arena, c->name);
+  Node *g = graph_input(graph, "g", SHAPE(c->images, c->channels, c->from_height, c->from_width));
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_resize_grad, "size")].ints = SHAPE(c->height, c->width);
+  set_int(attrs, OP_resize_grad, "mode", c->is_nearest);
+  set_int(attrs, OP_resize_grad, "align_corners", c->is_nearest ? -1 : c->is_aligned);
+  Node *y = graph_add(graph, OP_resize_grad, &g, 1, attrs);
+  Node *mask = graph_input(graph, "mask", y->shape);
+  graph_output(graph, "y", graph_binary(graph, OP_mul, y, mask), false);
+  cases_add(cases, graph, c->name, 1e-5);
 }
 
 // ---- matrix products
@@ -317,6 +366,16 @@ static void add_all(KernelCases *cases, bool is_exact, size_t first, size_t step
   for (size_t i = first; i < sizeof products / sizeof *products; i += step) add_product(cases, &products[i]);
 }
 
+// What explain counts: every kernel touches a good part of its buffers at least once.
+static void check_counts(const KernelCases *cases) {
+  for (int i = 0; i < cases->n; i++) {
+    const KernelInfo *info = &cases->list[i].info;
+    CHECK(info->sectors >= info->ideal_sectors && 32 * info->ideal_sectors >= (double)info->bytes / 2,
+          "%s: %.0f sectors, %.0f ideal ones, %lld bytes", cases->list[i].name, info->sectors, info->ideal_sectors,
+          (long long)info->bytes);
+  }
+}
+
 // Where TEST_WHOLE is set every case in every precision; else some of each.
 int main(int argc, char **argv) {
   CudaTest test;
@@ -325,7 +384,9 @@ int main(int argc, char **argv) {
   KernelCases cases;
   cases_begin(&cases, target_cuda(test.compute));
   add_all(&cases, false, 0, is_whole ? 1 : 3);
+  for (size_t i = 0; i < sizeof resizes / sizeof *resizes; i += is_whole ? 1 : 2) add_resize(&cases, &resizes[i]);
   for (size_t i = 0; i < sizeof attentions / sizeof *attentions; i++) add_attention(&cases, &attentions[i]);
+  check_counts(&cases);
   cuda_cases_run(&test, &cases);
   // Tensor cores, with factors that rounding leaves alone.
   test.is_coarse = true;

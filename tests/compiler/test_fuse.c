@@ -160,6 +160,35 @@ static void test_update(void) {
   CHECK(groups[0].n_ins == 4 && groups[0].n_outs == 3, "%d in, %d out", groups[0].n_ins, groups[0].n_outs);
 }
 
+// Numbers in which updates differ that are otherwise the same go to memory, so that they share a launch; others stay.
+static void test_numbers(void) {
+  Graph *graph = plan_parse(arena, "graph numbers\n"
+                                   "%0 = input \"x\" : [8]\n"
+                                   "%1 = input \"y\" : [9]\n"
+                                   "%2 = state \"a\" init=constant(0) : [8]\n"
+                                   "%3 = state \"b\" init=constant(0) : [9]\n"
+                                   "%4 = fill() shape=[] value=0.9 : []\n"
+                                   "%5 = fill() shape=[] value=0.125 : []\n"
+                                   "%6 = fill() shape=[] value=0.25 : []\n"
+                                   "%7 = mul(%2, %4) : [8]\n"
+                                   "%8 = mul(%0, %5) : [8]\n"
+                                   "%9 = add(%7, %8) : [8]\n"
+                                   "%10 = mul(%3, %4) : [9]\n"
+                                   "%11 = mul(%1, %6) : [9]\n"
+                                   "%12 = add(%10, %11) : [9]\n"
+                                   "update %2 = %9\n"
+                                   "update %3 = %12\n");
+  if (!graph) return;
+  CHECK(fuse_numbers(graph), "nothing moved");
+  for (int i = 0; i < 2; i++) {
+    const Node *sum = graph->updates[i].value;
+    CHECK(sum->in[0]->in[1]->op == OP_fill, "the common number moved");
+    const Node *own = sum->in[1]->in[1];
+    CHECK(own->op == OP_constant && own->data[0] == (i ? 0.25f : 0.125f), "the number stays");
+  }
+  CHECK(!fuse_numbers(graph), "moved twice");
+}
+
 // Reductions of the same value become one kernel, vectors of one length too; set-up stays apart.
 static void test_side_by_side(void) {
   Graph *graph = fused("graph side\n"
@@ -289,6 +318,7 @@ int main(void) {
   test_cycle();
   test_decoder();
   test_update();
+  test_numbers();
   test_side_by_side();
   test_duplicates();
   test_softmax_sum();

@@ -106,18 +106,32 @@ static IrExpr *named(Attention *s, IrStmt *lambda, const CudaOperand *how) {
   return ir_call(s->ir, IR_INDEX, call, 1, (IrExpr *[]){ir_ref(s->ir, lambda->var)});
 }
 
-// Products of all columns, a tile after the other.
-static void put_product(Attention *s, const CudaProduct *p, int width, IrExpr *left, IrExpr *right, IrStmt *finish) {
+// Products of all columns, a tile after the other. Operands whose `how` is NULL, and scores, stand in shared memory.
+static void put_product(Attention *s, const CudaProduct *p, int width, IrStmt *left, const CudaOperand *how_left,
+                        IrStmt *right, const CudaOperand *how_right, IrStmt *finish, bool is_result) {
+  static const CudaOperand kept = {.read = CUDA_READ_VALUE, .along_k = true};
   Ir *ir = s->ir;
-  IrExpr *column;
-  IrStmt *block = ir_count(ir, s->body, "column", (p->n + width - 1) / width, &column);
+  IrExpr *column, *zero = ir_int(ir, 0), *thread = ir_ref(ir, ir->function->thread);
+  int64_t columns = (p->n + width - 1) / width;
   CudaTile tile = {ROWS, width, DEEP, 4, width / 16, 0, 1};
+  CudaSpan of_left = {s->m0, p->m, ROWS, p->k, zero, ir_int(ir, p->k)};
+  if (how_left)
+    cuda_count_operand(ir, ir_count(ir, cuda_calls(ir, left), "column", columns, &column), left, &tile, how_left,
+                       &of_left, thread);
+  IrStmt *block = ir_count(ir, cuda_calls(ir, right), "column", columns, &column);
+  CudaSpan of_right = {ir_scale(ir, column, width), p->n, width, p->k, zero, ir_int(ir, p->k)};
+  cuda_count_operand(ir, block, right, &tile, how_right, &of_right, thread);
+  if (is_result) {
+    block = ir_count(ir, cuda_calls(ir, finish), "column", columns, &column);
+    cuda_count_results(ir, block, finish, &tile, p, s->m0, ir_scale(ir, column, width), thread);
+  }
+  block = ir_count(ir, s->body, "column", columns, &column);
   const char *call =
       arena_printf(ir->arena, "sg_gemm<%s, %lld, %lld, %lld, 1, 1>", cuda_tile_name(&tile, PRECISION_F32, ir->arena),
                    (long long)p->m, (long long)p->n, (long long)p->k);
-  IrExpr *zero = ir_int(ir, 0);
   ir_do(ir, block, call, 9,
-        (IrExpr *[]){s->m0, ir_scale(ir, column, width), zero, zero, left, right, ir_ref(ir, finish->var),
+        (IrExpr *[]){s->m0, ir_scale(ir, column, width), zero, zero, named(s, left, how_left ? how_left : &kept),
+                     named(s, right, how_right), ir_ref(ir, finish->var),
                      ir_call(ir, IR_POINTER, "sg_nowhere", 0, NULL), s->memory});
   ir_barrier(ir, block);
 }
@@ -143,19 +157,18 @@ static void put_scores(Attention *s, const CudaAttention *attention, CudaProduct
   emit_expect(&emit, value);
   value = emit_value(&emit, value);
   ir_store(ir, emit_block(&emit), s->rows, place(s, p->m_var, p->n_var), value);
-  put_product(s, p, WIDTH, named(s, left, &a), named(s, right, &b), finish);
+  put_product(s, p, WIDTH, left, &a, right, &b, finish, false);
 }
 
 static void put_results(Attention *s, const CudaAttention *attention, CudaProduct *p) {
   Ir *ir = s->ir;
-  CudaOperand a = {.read = CUDA_READ_VALUE, .along_k = true};
   CudaOperand b = cuda_operand(s->lower, p->b, p->n_var, p->n, p->k_var, p->k);
   IrExpr *weight = ir_load(ir, s->rows, place(s, p->m_var, p->k_var));
   IrStmt *left = cuda_put_value(s->lower, s->body, "weights", weight, 2, (IrVar *[]){p->m_var, p->k_var});
   IrStmt *right = cuda_put_operand(s->lower, s->body, "values", b.read, p->b, p->n_var, p->k_var);
   IrStmt *finish = cuda_put_results(s->lower, s->body, "finish", attention->result, 2, (IrVar *[]){p->m_var, p->n_var},
                                     p->index, p->is_valid);
-  put_product(s, p, p->n > WIDTH / 2 ? WIDTH : WIDTH / 2, named(s, left, &a), named(s, right, &b), finish);
+  put_product(s, p, p->n > WIDTH / 2 ? WIDTH : WIDTH / 2, left, NULL, right, &b, finish, true);
 }
 
 void cuda_attention_schedule(Lower *lower, const CudaAttention *attention) {

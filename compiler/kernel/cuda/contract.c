@@ -1,8 +1,8 @@
 // CUDA contractions: which groups are taken, and the way to their schedules.
 #include "compiler/kernel/cuda/contract.h"
 
-#include <stdarg.h>
-
+#include "compiler/kernel/cuda/patch.h"
+#include "compiler/kernel/cuda/resize_grad.h"
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/schedule_map.h"
 #include "runtime/base/status.h"
@@ -74,16 +74,64 @@ static int64_t price_in_place(const Matcher *m, const Node *node) {
     reads = node_attr(node, "mode").i ? 1 : 4; // bilinear
     return reads * operands + 4 * reads;
   case CLASS_CONTRACT:
-    if (node->op != OP_conv2d || !is_depthwise(node)) return NEVER;
-    return node->in[1]->shape.dim[2] * node->in[1]->shape.dim[3] * operands;
+    if (node != m->out->patch) return NEVER;
+    operands -= price_in_place(m, node->in[1]);
+    return cuda_window_price(&(CudaWindow){node, 1, 4, 16, 4, 256}, operands);
   default: return NEVER;
   }
 }
 
+static bool is_pointwise(const Node *node) {
+  if (node->op != OP_conv2d || node_attr(node, "groups").i != 1) return false;
+  const Shape *weight = &node->in[1]->shape;
+  return weight->dim[2] == 1 && weight->dim[3] == 1 && node_attr(node, "stride").i == 1 &&
+         node_attr(node, "padding").i == 0;
+}
+
+// The depthwise convolution that a pointwise core's operand is an elementwise function of. False where another
+// contraction stands in front of the core.
+static bool find_patch(Matcher *m) {
+  const Group *group = m->group;
+  bool is_of_patch[group->n_nodes];
+  for (int i = 0; i < group->n_nodes; i++) {
+    const Node *node = group->nodes[i];
+    is_of_patch[i] = false;
+    if (m->role[i] != ROLE_BEFORE) continue;
+    if (is_contraction(node)) {
+      if (m->out->patch || !is_pointwise(m->out->core) || node->op != OP_conv2d || !is_depthwise(node)) return false;
+      m->out->patch = node;
+      is_of_patch[i] = true;
+      continue;
+    }
+    for (int k = 0; k < node->n_in; k++) {
+      int in = member(group, node->in[k]);
+      is_of_patch[i] = is_of_patch[i] || (in >= 0 && is_of_patch[in]);
+    }
+    if (is_of_patch[i] &&
+        (op_info(node->op)->cls != CLASS_ELEMENTWISE || !shape_equal(node->shape, m->out->patch->shape)))
+      return false;
+  }
+  if (!m->out->patch) return true;
+  int operand = member(group, m->out->core->in[0]);
+  return operand >= 0 && is_of_patch[operand] && member(group, m->out->core->in[1]) < 0;
+}
+
+// How often an element of the core's operand is brought to where it is used.
+static double evaluations(const CudaContract *contract) {
+  enum { TILE = 128 }; // rows of the largest tile
+  if (contract->form == CUDA_DEPTHWISE) return cuda_window_overlap(&contract->window);
+  const Node *core = contract->core;
+  Shape weight = core->in[1]->shape;
+  int64_t stride = node_attr(core, "stride").i, taps = weight.dim[2] * weight.dim[3];
+  return (double)(taps * ((weight.dim[0] + TILE - 1) / TILE)) / (double)(stride * stride);
+}
+
 // Operands are computed while they are loaded. In a kernel of its own each element would be computed once, stored and
-// read again; here it is computed for every tap and every tile of rows that reads it.
+// read again; here it is computed as often as it is loaded.
 static bool check_before(Matcher *m) {
-  enum { TILE = 128, CHEAP = 10, DEAR = 64 }; // rows of the largest tile; about the price of a way through memory
+  // DEAR: operations that take as long as the way of an element through memory, 8 bytes; between those of the cards in
+  // gpu.h, 50 to 90.
+  enum { CHEAP = 10, DEAR = 64 };
   const Node *core = m->out->core;
   int64_t price = 0;
   for (int i = 0; i < m->group->n_nodes; i++) {
@@ -94,13 +142,16 @@ static bool check_before(Matcher *m) {
     int64_t own = price_in_place(m, core->in[k]);
     if (own > price) price = own;
   }
+  m->out->price = m->out->patch ? price_in_place(m, m->out->patch->in[0]) : 0;
   if (price <= CHEAP) return true;
-  if (price > DEAR) return group_refuse(m->why, "operands would cost too much to compute where they are loaded");
-  if (core->op != OP_conv2d)
+  if (core->op != OP_conv2d || price_in_place(m, core->in[1]) > CHEAP)
     return group_refuse(m->why, "only a convolution's operands are computed while they are loaded");
-  Shape weight = core->in[1]->shape;
-  if (weight.dim[2] * weight.dim[3] > 1) return group_refuse(m->why, "operands would be computed for each tap");
-  return weight.dim[0] <= TILE || group_refuse(m->why, "operands would be computed for each tile");
+  double times = evaluations(m->out);
+  bool is_made_before = m->out->price > CHEAP; // and spares a way itself
+  return (double)price * times <= (is_made_before ? 2 * DEAR : DEAR) ||
+         group_refuse(m->why,
+                      "operands would cost too much to compute where they are loaded: %lld operations %.1f times",
+                      (long long)price, times);
 }
 
 static bool check_after(Matcher *m) {
@@ -163,6 +214,11 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
   Role role[group->n_nodes];
   Matcher m = {.group = group, .out = out, .why = why, .role = role};
   find_roles(&m);
+  if (!find_patch(&m)) return group_refuse(why, "two contractions that no template takes");
+  if (out->form == CUDA_DEPTHWISE && out->core->op == OP_conv2d) {
+    out->window = cuda_choose_window(target, out->core, price_in_place(&m, out->core->in[0]));
+    if (!out->window.conv) return group_refuse(why, "a depthwise convolution that reads from too far");
+  }
   for (int i = 0; i < group->n_nodes; i++) {
     if (is_contraction(group->nodes[i]) && role[i] != ROLE_CORE && role[i] != ROLE_BEFORE)
       return group_refuse(why, "two contractions side by side");
@@ -183,5 +239,7 @@ void cuda_contract_preamble(const Target *target, Text *source) {
   cuda_preamble_gemm(source);
   cuda_preamble_mma(target->precision, source);
   cuda_preamble_depthwise(source);
+  cuda_preamble_patch(source);
+  cuda_preamble_resize_grad(source);
   cuda_attention_preamble(source);
 }

@@ -9,6 +9,7 @@
 
 #include "compiler/kernel/compute.h"
 #include "compiler/kernel/cuda/attention.h"
+#include "compiler/kernel/cuda/window.h"
 #include "compiler/kernel/emit.h"
 
 typedef enum CudaForm {
@@ -24,6 +25,9 @@ typedef struct CudaContract {
   CudaForm form;
   const Node *core; // the contraction whose sums are made; others are computed while operands are loaded
   CudaAttention attention;
+  CudaWindow window; // CUDA_DEPTHWISE, unless it is a gradient
+  const Node *patch; // CUDA_GEMM: the depthwise convolution that the pointwise one's operand is made of, or NULL
+  int64_t price;     // operations for an element of that one's operand
 } CudaContract;
 
 // Recognises the group, or returns false and appends the reason to `why` (if not NULL).
@@ -54,6 +58,8 @@ typedef struct CudaOperand {
   CudaRead read;
   bool along_k;  // neighbours in k, not in c, are neighbours in memory
   int64_t price; // rough number of operations for each element
+  // NULL, or a depthwise convolution that it is made of by patches (patch.h); the price is that of its operand.
+  const Node *patch;
 } CudaOperand;
 // How the operand with value e at (c, k) is best read; c < n_c, k < n_k.
 CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, const IrVar *k, int64_t n_k);
@@ -90,6 +96,21 @@ IrStmt *cuda_calls(Ir *ir, IrStmt *lambda);
 // Appends a call of the function, of four floats' address if is_four, to a part of the block.
 void cuda_call(Ir *ir, IrStmt *block, IrStmt *lambda, IrExpr *const *args, bool is_four);
 IrStmt *cuda_where(Ir *ir, IrStmt *block, IrExpr *condition); // the block of an if, or `block` where that holds always
+
+// What a block of sg_gemm brings of an operand: at (c, k), c from c0 on, `width` of n_c; k from `begin` to below `end`,
+// of `k` in all.
+typedef struct CudaSpan {
+  IrExpr *c0;
+  int64_t n_c;
+  int width;
+  int64_t k;
+  IrExpr *begin, *end;
+} CudaSpan;
+// Append to the block how sg_gemm calls an operand, and finish(m, n, sum) for the tile at (m0, n0).
+void cuda_count_operand(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *tile, const CudaOperand *how,
+                        const CudaSpan *span, IrExpr *thread);
+void cuda_count_results(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *tile, const CudaProduct *product,
+                        IrExpr *m0, IrExpr *n0, IrExpr *thread);
 
 // ---- schedules
 

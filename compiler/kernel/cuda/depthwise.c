@@ -1,48 +1,31 @@
 // Templates of depthwise convolutions on CUDA, one channel at a time: forward, and the gradients by operand and weight.
 //
-// Memory is what they take; a thread loads an element once for several results (or sums), and neighbouring threads
-// stand at neighbouring columns.
+// Memory is what they take: forward, a block brings what its results read to shared memory (window.h); in the gradients
+// a thread loads an element once for several results (or sums), and neighbouring threads stand at neighbouring columns.
 
 #include "compiler/kernel/cuda/contract.h"
+#include "compiler/kernel/cuda/window.h"
 
 static const char forward[] =
-    // R rows of a column of the result: an input element is loaded once for all of them. Result (n, c, y, x) is element
-    // `id` of images x C x ceil(OH / R) x OW; source(n, c, y, x) and weight(c, k) are values.
-    "template <int C, int H, int W, int OH, int OW, int KH, int KW, int S, int P, int D, int R, class Source, class "
-    "Weight,\n"
-    "          class Out>\n"
-    "INLINE void sg_depthwise(int id, int count, Source source, Weight weight, Out out) {\n"
-    "  constexpr int GROUPS = (OH + R - 1) / R;\n"
-    "  if (id >= count) return;\n"
-    "  const int x = id % OW, y0 = id / OW % GROUPS * R, c = id / (OW * GROUPS) % C, n = id / (OW * GROUPS) / C;\n"
-    "  float w[KH * KW], sum[R];\n"
+    // The block's results of OH x OW, from (y0, x0) of the plane on, a thread's being R rows of a column; weight(c, k)
+    // is tap k.
+    "template <class Window, int THREADS, int C, int OH, int OW, int R, class Source, class Weight, class Out>\n"
+    "INLINE void sg_depthwise(int plane, int end, int y0, int x0, Source source, Weight weight, Out out, float "
+    "*memory) "
+    "{\n"
+    "  constexpr int TW = Window::TW, GROUPS = Window::TH / R;\n"
+    "  Window::template bring<THREADS>(memory, source, weight, plane, end, y0, x0);\n"
+    "  __syncthreads();\n"
+    "  for (int i = threadIdx.x; i < Window::TP * GROUPS * TW; i += THREADS) {\n"
+    "    const int x = i % TW, y = i / TW % GROUPS * R, p = i / (TW * GROUPS), c = (plane + p) % C, n = (plane + p) / "
+    "C;\n"
+    "    if (plane + p >= end || y0 + y >= OH || x0 + x >= OW) continue;\n"
+    "    float sum[R];\n"
+    "    Window::template add_up<R>(memory, p, y, x, sum);\n"
     "#pragma unroll\n"
-    "  for (int k = 0; k < KH * KW; k++) w[k] = weight(c, k);\n"
-    "#pragma unroll\n"
-    "  for (int r = 0; r < R; r++) sum[r] = 0.0f;\n"
-    "#pragma unroll\n"
-    "  for (int j = 0; j <= (R - 1) * S + (KH - 1) * D; j++) {\n"
-    "    const int iy = y0 * S + j - P;\n"
-    "    bool is_used = false;\n"
-    "#pragma unroll\n"
-    "    for (int r = 0; r < R; r++) is_used = is_used || (j >= r * S && (j - r * S) % D == 0 && (j - r * S) / D < "
-    "KH);\n"
-    "    if (!is_used) continue;\n"
-    "    const bool is_row = iy >= 0 && iy < H;\n"
-    "#pragma unroll\n"
-    "    for (int kx = 0; kx < KW; kx++) {\n"
-    "      const int ix = x * S + kx * D - P;\n"
-    "      const float v = is_row && ix >= 0 && ix < W ? source(n, c, iy, ix) : 0.0f;\n"
-    "#pragma unroll\n"
-    "      for (int r = 0; r < R; r++) {\n"
-    "        if (j >= r * S && (j - r * S) % D == 0 && (j - r * S) / D < KH) sum[r] += v * w[(j - r * S) / D * KW + "
-    "kx];\n"
-    "      }\n"
+    "    for (int r = 0; r < R; r++) {\n"
+    "      if (OH % R == 0 || y0 + y + r < OH) out(n, c, y0 + y + r, x0 + x, sum[r]);\n"
     "    }\n"
-    "  }\n"
-    "#pragma unroll\n"
-    "  for (int r = 0; r < R; r++) {\n"
-    "    if (OH % R == 0 || y0 + r < OH) out(n, c, y0 + r, x, sum[r]);\n"
     "  }\n"
     "}\n";
 
@@ -100,26 +83,12 @@ static const char by_weight[] =
     "    float g[R];\n"
     "#pragma unroll\n"
     "    for (int r = 0; r < R; r++) g[r] = OH % R == 0 || y0 + r < OH ? gradient(n, c, y0 + r, x) : 0.0f;\n"
-    "#pragma unroll\n"
-    "    for (int j = 0; j <= (R - 1) * S + (KH - 1) * D; j++) {\n"
-    "      const int iy = y0 * S + j - P;\n"
-    "      bool is_used = false;\n"
-    "#pragma unroll\n"
-    "      for (int r = 0; r < R; r++) is_used = is_used || (j >= r * S && (j - r * S) % D == 0 && (j - r * S) / D < "
-    "KH);\n"
-    "      if (!is_used) continue;\n"
-    "      const bool is_row = iy >= 0 && iy < H;\n"
-    "#pragma unroll\n"
-    "      for (int kx = 0; kx < KW; kx++) {\n"
-    "        const int ix = x * S + kx * D - P;\n"
-    "        const float v = is_row && ix >= 0 && ix < W ? source(n, c, iy, ix) : 0.0f;\n"
-    "#pragma unroll\n"
-    "        for (int r = 0; r < R; r++) {\n"
-    "          if (j >= r * S && (j - r * S) % D == 0 && (j - r * S) / D < KH) sum[(j - r * S) / D * KW + kx] += v * "
-    "g[r];\n"
-    "        }\n"
-    "      }\n"
-    "    }\n"
+    "    sg_walk<KH, KW, S, D, R>(\n"
+    "        [&](int j, int i) {\n"
+    "          const int iy = y0 * S + j - P, ix = x * S + i - P;\n"
+    "          return iy >= 0 && iy < H && ix >= 0 && ix < W ? source(n, c, iy, ix) : 0.0f;\n"
+    "        },\n"
+    "        [&](int r, int k, float v) { sum[k] += v * g[r]; });\n"
     "  }\n"
     "  __shared__ float lines[WARPS * TAPS];\n"
     "#pragma unroll\n"
@@ -143,6 +112,7 @@ static const char by_weight[] =
     "}\n";
 
 void cuda_preamble_depthwise(Text *out) {
+  cuda_preamble_window(out);
   text_put(out, forward);
   text_put(out, backward);
   text_put(out, by_weight);

@@ -2,6 +2,7 @@
 #include "compiler/kernel/cuda/map.h"
 
 #include "compiler/kernel/cuda/flat.h"
+#include "compiler/kernel/cuda/resize_grad.h"
 #include "compiler/kernel/cuda/team.h"
 
 void cuda_let_loops(Ir *ir, IrStmt *body, MapLoop *loops, int from, int to, IrExpr *turn) {
@@ -159,6 +160,11 @@ void cuda_put(Map *map, const CudaPlan *plan, IrStmt *body, IrExpr *block) {
 
 void cuda_schedule(Lower *lower, int64_t *out_row_floats) {
   Ir *ir = lower->ir;
+  const Node *resize_grad = cuda_resize_grad_in(lower->group);
+  if (resize_grad) {
+    cuda_resize_grad_schedule(lower, resize_grad);
+    return;
+  }
   Map map;
   CudaPlan plan;
   map_outputs(&map, lower);

@@ -28,14 +28,6 @@ static void point_index(const Depthwise *d, IrExpr **out) {
   for (int i = 0; i < 4; i++) out[i] = ir_ref(d->ir, d->at[i]);
 }
 
-// The value of a node as a local function of n, c, y, x.
-static IrStmt *put_value(Depthwise *d, const char *name, const Node *node) {
-  IrExpr *index[4];
-  set_point(d, node->shape);
-  point_index(d, index);
-  return cuda_put_value(d->lower, d->ir->function->body, name, lower_value(d->lower, node, index), 4, d->at);
-}
-
 // A channel's tap, numbered row by row.
 static void tap_index(Depthwise *d, Shape weight, IrExpr **out) {
   Ir *ir = d->ir;
@@ -45,13 +37,6 @@ static void tap_index(Depthwise *d, Shape weight, IrExpr **out) {
   out[1] = ir_int(ir, 0);
   out[2] = ir_div(ir, ir_ref(ir, d->tap), weight.dim[3]);
   out[3] = ir_mod(ir, ir_ref(ir, d->tap), weight.dim[3]);
-}
-
-static IrStmt *put_weight(Depthwise *d, const Node *weight) {
-  IrExpr *index[4];
-  tap_index(d, weight->shape, index);
-  return cuda_put_value(d->lower, d->ir->function->body, "weight", lower_value(d->lower, weight, index), 2,
-                        (IrVar *[]){d->at[1], d->tap});
 }
 
 static IrStmt *put_results(Depthwise *d) {
@@ -72,7 +57,7 @@ static const char *geometry(const Depthwise *d, Shape x, Shape y, Shape w) {
 
 // ---- what the calls touch
 
-// As sg_depthwise and sg_depthwise_dw read their operand for `rows` results of a column from y0 on.
+// As sg_depthwise_dw reads its operand for `rows` results of a column from y0 on.
 static void count_window(Depthwise *d, IrStmt *block, IrStmt *source, IrExpr *n, IrExpr *c, IrExpr *y0, IrExpr *x,
                          int rows, Shape picture, Shape weight) {
   Ir *ir = d->ir;
@@ -127,53 +112,68 @@ static void count_meeting(Depthwise *d, IrStmt *block, IrStmt *source, IrExpr *n
 
 // ---- schedules
 
-// Rows of the result for a thread: many share loads, few make threads enough for the whole machine.
-static int rows_for(const CudaContract *contract, int64_t elements, int64_t height) {
-  int64_t wanted = (int64_t)cuda_multiprocessors(contract->target) * 512;
-  int rows = 4;
-  while (rows > 1 && (elements / rows < wanted || height < rows)) rows /= 2;
-  return rows;
+static void schedule_forward(Depthwise *d, const CudaWindow *window) {
+  Ir *ir = d->ir;
+  const Node *core = d->core, *x = core->in[0], *w = core->in[1];
+  Shape to = core->shape;
+  int64_t planes = to.dim[0] * to.dim[1];
+  IrExpr *thread = ir_threads(ir, window->threads), *at[3];
+  ir_tasks(ir, 3,
+           (int64_t[]){ceil_div(planes, window->tp), ceil_div(to.dim[2], window->th), ceil_div(to.dim[3], window->tw)},
+           (const char *[]){"planes", "row", "column"}, at);
+  CudaCorner corner = {ir_scale(ir, at[0], window->tp), ir_int(ir, planes), ir_scale(ir, at[1], window->th),
+                       ir_scale(ir, at[2], window->tw)};
+  IrStmt *source = cuda_put_picture(d->lower, "source", x), *weight = cuda_put_taps(d->lower, w),
+         *finish = put_results(d);
+  cuda_window_count(ir, source, weight, window, &corner, NULL, thread);
+  int64_t groups = window->th / window->rows, items = window->tp * groups * window->tw;
+  IrVar *item = ir_var(ir, IR_INDEX, "item", 0, items - 1);
+  IrStmt *writes = ir_for(ir, cuda_calls(ir, finish), item, thread, ir_int(ir, items), window->threads, IR_SERIAL);
+  IrExpr *i = ir_ref(ir, item), *column = ir_add(ir, corner.x, ir_mod(ir, i, window->tw)),
+         *rest = ir_div(ir, i, window->tw);
+  IrExpr *y = ir_add(ir, corner.y, ir_scale(ir, ir_mod(ir, rest, groups), window->rows));
+  IrExpr *plane = ir_add(ir, corner.plane, ir_div(ir, rest, groups)), *c = ir_mod(ir, plane, to.dim[1]);
+  IrExpr *is_in = ir_and(ir, ir_less(ir, plane, corner.end), ir_less(ir, column, ir_int(ir, to.dim[3])));
+  count_rows(d, cuda_where(ir, writes, is_in), finish, ir_div(ir, plane, to.dim[1]), c, y, column, window->rows,
+             to.dim[2]);
+  IrExpr *memory = ir_address(ir, ir_shared(ir, "window", IR_FLOAT, cuda_window_floats(window)), ir_int(ir, 0));
+  const char *call =
+      arena_printf(ir->arena, "sg_depthwise<%s, %d, %lld, %lld, %lld, %d>", cuda_window_name(window, ir->arena),
+                   window->threads, (long long)to.dim[1], (long long)to.dim[2], (long long)to.dim[3], window->rows);
+  ir_do(ir, ir->function->body, call, 8,
+        (IrExpr *[]){corner.plane, corner.end, corner.y, corner.x, ir_ref(ir, source->var), ir_ref(ir, weight->var),
+                     ir_ref(ir, finish->var), memory});
 }
 
-void cuda_schedule_depthwise(Lower *lower, const CudaContract *contract) {
-  Depthwise d = begin(lower, contract);
-  Ir *ir = d.ir;
-  const Node *core = d.core, *x = core->in[0], *w = core->in[1];
-  bool is_dx = core->op == OP_conv2d_dx;
+static void schedule_backward(Depthwise *d) {
+  Ir *ir = d->ir;
+  const Node *core = d->core, *x = core->in[0], *w = core->in[1];
   Shape to = core->shape;
-  int64_t stride = node_attr(core, "stride").i, groups;
-  int rows = is_dx ? 1 : rows_for(contract, shape_elements(to), to.dim[2]);
-  const char *call;
-  if (is_dx) {
-    int64_t padding = node_attr(core, "padding").i;
-    groups = (to.dim[2] - 1 + padding) / stride - padding / stride + 1;
-    call = arena_printf(ir->arena, "sg_depthwise_dx<%s>", geometry(&d, to, x->shape, w->shape));
-  } else {
-    groups = ceil_div(to.dim[2], rows);
-    call = arena_printf(ir->arena, "sg_depthwise<%s, %d>", geometry(&d, x->shape, to, w->shape), rows);
-  }
+  int64_t stride = node_attr(core, "stride").i, padding = node_attr(core, "padding").i;
+  int64_t groups = (to.dim[2] - 1 + padding) / stride - padding / stride + 1;
   int64_t count = to.dim[0] * to.dim[1] * groups * to.dim[3];
   IrExpr *thread = ir_threads(ir, THREADS), *block;
   ir_tasks(ir, 1, (int64_t[]){ceil_div(count, THREADS)}, (const char *[]){"block"}, &block);
   IrExpr *id = ir_add(ir, ir_scale(ir, block, THREADS), thread);
-  IrStmt *source = put_value(&d, "source", x), *weight = put_weight(&d, w), *finish = put_results(&d);
+  IrStmt *source = cuda_put_picture(d->lower, "source", x), *weight = cuda_put_taps(d->lower, w),
+         *finish = put_results(d);
   IrExpr *is_in = ir_less(ir, id, ir_int(ir, count)), *column = ir_mod(ir, id, to.dim[3]);
   IrExpr *rest = ir_div(ir, id, to.dim[3]), *group = ir_mod(ir, rest, groups), *plane = ir_div(ir, rest, groups);
-  IrExpr *c = ir_mod(ir, plane, to.dim[1]), *n = ir_div(ir, plane, to.dim[1]), *y0 = ir_scale(ir, group, rows);
-  IrStmt *reads = cuda_where(ir, cuda_calls(ir, source), is_in), *taps = cuda_where(ir, cuda_calls(ir, weight), is_in);
-  IrStmt *writes = cuda_where(ir, cuda_calls(ir, finish), is_in);
-  count_taps(&d, taps, weight, c, w->shape);
-  if (is_dx) {
-    int64_t padding = node_attr(core, "padding").i;
-    IrExpr *u = ir_offset(ir, group, padding / stride);
-    count_meeting(&d, reads, source, n, c, u, column, x->shape, w->shape);
-    count_rows(&d, writes, finish, n, c, ir_offset(ir, ir_scale(ir, u, stride), -padding), column, stride, to.dim[2]);
-  } else {
-    count_window(&d, reads, source, n, c, y0, column, rows, x->shape, w->shape);
-    count_rows(&d, writes, finish, n, c, y0, column, rows, to.dim[2]);
-  }
+  IrExpr *c = ir_mod(ir, plane, to.dim[1]), *n = ir_div(ir, plane, to.dim[1]);
+  IrExpr *u = ir_offset(ir, group, padding / stride);
+  count_taps(d, cuda_where(ir, cuda_calls(ir, weight), is_in), weight, c, w->shape);
+  count_meeting(d, cuda_where(ir, cuda_calls(ir, source), is_in), source, n, c, u, column, x->shape, w->shape);
+  count_rows(d, cuda_where(ir, cuda_calls(ir, finish), is_in), finish, n, c,
+             ir_offset(ir, ir_scale(ir, u, stride), -padding), column, stride, to.dim[2]);
+  const char *call = arena_printf(ir->arena, "sg_depthwise_dx<%s>", geometry(d, to, x->shape, w->shape));
   ir_do(ir, ir->function->body, call, 5,
         (IrExpr *[]){id, ir_int(ir, count), ir_ref(ir, source->var), ir_ref(ir, weight->var), ir_ref(ir, finish->var)});
+}
+
+void cuda_schedule_depthwise(Lower *lower, const CudaContract *contract) {
+  Depthwise d = begin(lower, contract);
+  if (contract->core->op == OP_conv2d_dx) schedule_backward(&d);
+  else schedule_forward(&d, &contract->window);
 }
 
 void cuda_schedule_depthwise_dw(Lower *lower, const CudaContract *contract) {
@@ -195,7 +195,7 @@ void cuda_schedule_depthwise_dw(Lower *lower, const CudaContract *contract) {
     int64_t size = splits * channels * w.dim[2] * w.dim[3];
     partial = ir_address(ir, ir_scratch(ir, "partial", IR_FLOAT, size), ir_int(ir, 0));
   }
-  IrStmt *source = put_value(&d, "source", x), *gradient = put_value(&d, "gradient", g);
+  IrStmt *source = cuda_put_picture(lower, "source", x), *gradient = cuda_put_picture(lower, "gradient", g);
   IrExpr *index[4];
   tap_index(&d, w, index);
   IrStmt *finish =

@@ -1,5 +1,5 @@
 // Schedule of matrix products on CUDA: a block makes a tile, or a part of its sums.
-#include "compiler/kernel/cuda/contract.h"
+#include "compiler/kernel/cuda/patch.h"
 #include "compiler/kernel/ir_build.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -12,45 +12,49 @@ typedef struct Product {
   IrExpr *thread, *m0, *n0, *split, *is_last; // of the block; whether it is the last of those that share its tile
 } Product;
 
+// Of the depth, the part that the block adds up.
+static int64_t part_size(const Product *s) {
+  return ceil_div(ceil_div(s->p.k, s->tile.bk), s->tile.splits) * s->tile.bk;
+}
+static IrExpr *part_begin(const Product *s) { return ir_scale(s->ir, s->split, part_size(s)); }
+static IrExpr *part_end(const Product *s) {
+  return ir_min(s->ir, ir_int(s->ir, s->p.k), ir_offset(s->ir, part_begin(s), part_size(s)));
+}
+
 // As SgStage brings one operand's part of each step to shared memory.
-static void count_loads(Product *s, IrStmt *lambda, const CudaOperand *how, IrExpr *c0, int64_t n_c, int width) {
-  Ir *ir = s->ir;
-  int threads = cuda_tile_threads(&s->tile), four = how->read == CUDA_READ_FOUR ? 4 : 1,
-      pack = s->tile.pack == 2 ? 2 : 1;
+void cuda_count_operand(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *tile, const CudaOperand *how,
+                        const CudaSpan *span, IrExpr *thread) {
+  int threads = cuda_tile_threads(tile), four = how->read == CUDA_READ_FOUR ? 4 : 1, pack = tile->pack == 2 ? 2 : 1;
   int vc = how->along_k ? 1 : four, vk = how->along_k && four > pack ? four : pack;
-  int deep = s->tile.bk / vk, wide = width / vc, pieces = deep * wide;
-  int64_t part = ceil_div(ceil_div(s->p.k, s->tile.bk), s->tile.splits) * s->tile.bk;
-  IrExpr *begin = ir_scale(ir, s->split, part), *round, *row;
-  IrExpr *end = ir_min(ir, ir_int(ir, s->p.k), ir_offset(ir, begin, part));
-  IrVar *step = ir_var(ir, IR_INDEX, "step", 0, s->p.k - 1);
-  IrStmt *block = ir_for(ir, cuda_calls(ir, lambda), step, begin, end, s->tile.bk, IR_SERIAL);
+  int deep = tile->bk / vk, wide = span->width / vc, pieces = deep * wide;
+  IrExpr *round, *row;
+  IrVar *step = ir_var(ir, IR_INDEX, "step", 0, span->k - 1);
+  block = ir_for(ir, block, step, span->begin, span->end, tile->bk, IR_SERIAL);
   block = ir_count(ir, block, "round", ceil_div(pieces, threads), &round);
   block = ir_count(ir, block, "row", vk * vc / four, &row);
-  IrExpr *piece = ir_add(ir, ir_scale(ir, round, threads), s->thread);
+  IrExpr *piece = ir_add(ir, ir_scale(ir, round, threads), thread);
   IrExpr *column = how->along_k ? ir_div(ir, piece, deep) : ir_scale(ir, ir_mod(ir, piece, wide), vc);
   IrExpr *depth = ir_scale(ir, how->along_k ? ir_mod(ir, piece, deep) : ir_div(ir, piece, wide), vk);
-  IrExpr *c = ir_add(ir, c0, column), *k = ir_add(ir, ir_add(ir, ir_ref(ir, step), depth), row);
-  IrExpr *is_in = ir_and(ir, ir_less(ir, piece, ir_int(ir, pieces)), ir_less(ir, c, ir_int(ir, n_c)));
-  block = cuda_where(ir, block, ir_and(ir, is_in, ir_less(ir, k, ir_int(ir, s->p.k))));
+  IrExpr *c = ir_add(ir, span->c0, column), *k = ir_add(ir, ir_add(ir, ir_ref(ir, step), depth), row);
+  IrExpr *is_in = ir_and(ir, ir_less(ir, piece, ir_int(ir, pieces)), ir_less(ir, c, ir_int(ir, span->n_c)));
+  block = cuda_where(ir, block, ir_and(ir, is_in, ir_less(ir, k, ir_int(ir, span->k))));
   cuda_call(ir, block, lambda, (IrExpr *[]){c, k}, four == 4);
 }
 
 // As the end of sg_gemm hands out a warp's results, some rows at a time.
-static void count_results(Product *s, IrStmt *lambda) {
-  Ir *ir = s->ir;
-  const CudaTile *t = &s->tile;
+void cuda_count_results(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *t, const CudaProduct *p, IrExpr *m0,
+                        IrExpr *n0, IrExpr *thread) {
   int wn = 8 * t->tn, warps_n = t->bn / wn, rows = t->pack ? 8 : 4, gm = t->tm < 4 ? t->tm : 4;
-  IrExpr *warp = ir_div(ir, s->thread, 32), *lane = ir_mod(ir, s->thread, 32), *pass, *e;
-  IrStmt *block = cuda_where(ir, cuda_calls(ir, lambda), s->is_last);
+  IrExpr *warp = ir_div(ir, thread, 32), *lane = ir_mod(ir, thread, 32), *pass, *e;
   block = ir_count(ir, block, "pass", t->pack ? t->tm / 2 : t->tm, &pass);
   block = ir_count(ir, block, "e", rows * wn / 32 ? rows * wn / 32 : 1, &e);
   IrExpr *at = ir_add(ir, ir_scale(ir, e, 32), lane), *r = ir_div(ir, at, wn), *row;
   if (t->pack) row = ir_add(ir, ir_scale(ir, pass, 8), r);
   else
     row = ir_add(ir, ir_scale(ir, ir_div(ir, pass, gm), 4 * gm), ir_add(ir, ir_scale(ir, r, gm), ir_mod(ir, pass, gm)));
-  IrExpr *m = ir_add(ir, ir_add(ir, s->m0, ir_scale(ir, ir_div(ir, warp, warps_n), 4 * t->tm)), row);
-  IrExpr *n = ir_add(ir, ir_add(ir, s->n0, ir_scale(ir, ir_mod(ir, warp, warps_n), wn)), ir_mod(ir, at, wn));
-  block = cuda_where(ir, block, ir_and(ir, ir_less(ir, m, ir_int(ir, s->p.m)), ir_less(ir, n, ir_int(ir, s->p.n))));
+  IrExpr *m = ir_add(ir, ir_add(ir, m0, ir_scale(ir, ir_div(ir, warp, warps_n), 4 * t->tm)), row);
+  IrExpr *n = ir_add(ir, ir_add(ir, n0, ir_scale(ir, ir_mod(ir, warp, warps_n), wn)), ir_mod(ir, at, wn));
+  block = cuda_where(ir, block, ir_and(ir, ir_less(ir, m, ir_int(ir, p->m)), ir_less(ir, n, ir_int(ir, p->n))));
   cuda_call(ir, block, lambda, (IrExpr *[]){m, n}, false);
 }
 
@@ -67,7 +71,13 @@ static IrExpr *operand(Product *s, const char *name, const CudaOperand *how, boo
   const CudaProduct *p = &s->p;
   IrStmt *lambda = cuda_put_operand(s->lower, ir->function->body, name, how->read, is_left ? p->a : p->b,
                                     is_left ? p->m_var : p->n_var, p->k_var);
-  count_loads(s, lambda, how, is_left ? s->m0 : s->n0, is_left ? p->m : p->n, is_left ? s->tile.bm : s->tile.bn);
+  CudaSpan span = {is_left ? s->m0 : s->n0,
+                   is_left ? p->m : p->n,
+                   is_left ? s->tile.bm : s->tile.bn,
+                   p->k,
+                   part_begin(s),
+                   part_end(s)};
+  cuda_count_operand(ir, cuda_calls(ir, lambda), lambda, &s->tile, how, &span, s->thread);
   const char *call = arena_printf(ir->arena, "sg_operand<%d, %s>", how->read, how->along_k ? "true" : "false");
   return ir_call(ir, IR_INDEX, call, 1, (IrExpr *[]){ir_ref(ir, lambda->var)});
 }
@@ -80,7 +90,10 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
   CudaOperand a = cuda_operand(lower, p->a, p->m_var, p->m, p->k_var, p->k);
   CudaOperand b = cuda_operand(lower, p->b, p->n_var, p->n, p->k_var, p->k);
   const CudaTile *tile = &s.tile;
+  CudaPatch patch;
+  if (contract->patch) b = (CudaOperand){CUDA_READ_COSTLY, false, contract->price, contract->patch};
   s.tile = cuda_choose_tile(contract->target, p, &a, &b);
+  if (contract->patch) patch = cuda_patch(lower, contract->core, contract->patch, tile, &s.p);
   int64_t rows = ceil_div(p->m, tile->bm), columns = ceil_div(p->n, tile->bn), tiles = p->batches * rows * columns;
   s.thread = ir_threads(ir, cuda_tile_threads(tile));
   ir->function->blocks_a_multiprocessor = cuda_tile_resident(tile);
@@ -99,10 +112,13 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
     partial = ir_address(ir, ir_scratch(ir, "partial", IR_FLOAT, size), ir_int(ir, 0));
     count_parts(&s, tiles);
   }
-  IrExpr *left = operand(&s, "left", &a, true), *right = operand(&s, "right", &b, false);
+  if (contract->patch) cuda_patch_open(lower, &patch, at[2], &s.p);
+  IrExpr *left = operand(&s, "left", &a, true), *right;
+  if (contract->patch) right = cuda_put_patch(lower, &patch, s.thread, part_begin(&s), part_end(&s));
+  else right = operand(&s, "right", &b, false);
   IrStmt *finish = cuda_put_results(lower, body, "finish", contract->core, 2, (IrVar *[]){p->m_var, p->n_var}, p->index,
                                     p->is_valid);
-  count_results(&s, finish);
+  cuda_count_results(ir, cuda_where(ir, cuda_calls(ir, finish), s.is_last), finish, tile, p, s.m0, s.n0, s.thread);
   IrExpr *memory = ir_address(ir, ir_shared(ir, "tiles", IR_FLOAT, cuda_tile_shared(tile)), ir_int(ir, 0));
   const char *call = arena_printf(ir->arena, "sg_gemm<%s, %lld, %lld, %lld, %d, %lld>",
                                   cuda_tile_name(tile, contract->target->precision, ir->arena), (long long)p->m,

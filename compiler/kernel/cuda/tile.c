@@ -97,10 +97,20 @@ static bool has_room(const CudaOperand *a, const CudaOperand *b, const CudaTile 
   return cuda_tile_threads(tile) > 128 ? of_a + of_b == 0 : of_a + of_b <= ROOM;
 }
 
+// The columns' tiles, and what an element of the operand costs in one, where it is made by patches.
+static int64_t patches(const CudaTile *tile, CudaOperand *b) {
+  Shape shape = b->patch->shape;
+  CudaWindow window = cuda_choose_patch(b->patch, tile->bn, tile->bk, cuda_tile_threads(tile));
+  b->price = cuda_window_price(&window, b->price);
+  return shape.dim[0] * ceil_div(shape.dim[2], window.th) * ceil_div(shape.dim[3], window.tw);
+}
+
 static double time_of(const Target *target, const CudaTile *tile, const CudaProduct *p, const CudaOperand *a,
-                      const CudaOperand *b) {
+                      const CudaOperand *right) {
   int threads = cuda_tile_threads(tile), count = tile->tm * tile->tn;
-  int64_t blocks = p->batches * ceil_div(p->m, tile->bm) * ceil_div(p->n, tile->bn) * tile->splits;
+  CudaOperand of_tile = *right, *b = &of_tile;
+  int64_t columns = b->patch ? patches(tile, b) : ceil_div(p->n, tile->bn);
+  int64_t blocks = p->batches * ceil_div(p->m, tile->bm) * columns * tile->splits;
   double steps = (double)ceil_div(ceil_div(p->k, tile->bk), tile->splits);
   // Of all threads together, in instructions of warps.
   double inner = (count + (tile->tm + 3) / 4 + (tile->tn + 3) / 4) * (double)tile->bk * threads;
