@@ -8,7 +8,7 @@ static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-void put_tile(const Schedule *schedule, int64_t *c) {
+void stage_numbers(const Schedule *schedule, int64_t *c) {
   const ContractStage *core = &schedule->contract.core;
   const Node *y = core->node, *w = y->in[1];
   int64_t pixels = height_of(y) * width_of(y);
@@ -33,7 +33,7 @@ static IrExpr *gemm_numbers(const Schedule *schedule, const Layout *x_layout, in
   int64_t inputs = w->shape.dim[1];
   int64_t *c = ARENA_ARRAY(schedule->ir->arena, int64_t, MICRO_GEMM + 3 * x_layout->c.n);
   int64_t *segment = ARENA_ARRAY(schedule->ir->arena, int64_t, 2 * x_layout->c.n);
-  put_tile(schedule, c);
+  stage_numbers(schedule, c);
   c[MICRO_XB] = x_pitch;
   c[MICRO_BLOCK] = pixel_block(schedule, inputs);
   c[MICRO_CHUNKS] = x_layout->c.n;
@@ -157,7 +157,7 @@ static IrExpr *conv_numbers(const Schedule *schedule) {
   bool is_plain = !contract_is_blocked(x);
   int n_segments = is_plain ? 0 : x->layout->c.n;
   int64_t *c = ARENA_ARRAY(schedule->ir->arena, int64_t, MICRO_CONV + 2 * n_segments);
-  put_tile(schedule, c);
+  stage_numbers(schedule, c);
   int64_t pixel = is_plain ? 1 : schedule->vl;
   c[MICRO_XB] = height_of(x) * width_of(x) * pixel;
   c[MICRO_H] = height_of(x);

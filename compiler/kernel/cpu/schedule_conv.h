@@ -54,7 +54,7 @@ int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_p
 IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value, int n);
 
 // The numbers that the tables of sg_gemm, sg_conv and sg_winograd begin with, but for MICRO_XB.
-void put_tile(const Schedule *schedule, int64_t *c);
+void stage_numbers(const Schedule *schedule, int64_t *c);
 
 // ---- tasks
 

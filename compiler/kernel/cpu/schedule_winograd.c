@@ -42,7 +42,7 @@ void schedule_winograd(Schedule *schedule) {
   // A vector between elements keeps these from falling on the same lines of the cache.
   int64_t tile_pitch = x_blocks * most * vl + vl, sum_pitch = part * most * vl + vl;
   int64_t *c = ARENA_ARRAY(ir->arena, int64_t, MICRO_WINOGRAD + 3 * x->layout->c.n);
-  put_tile(schedule, c);
+  stage_numbers(schedule, c);
   c[MICRO_XB] = height_of(x) * width_of(x) * vl;
   c[MICRO_WINOGRAD_H] = height_of(x);
   c[MICRO_WINOGRAD_W] = width_of(x);
