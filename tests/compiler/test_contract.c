@@ -176,6 +176,15 @@ static const Conv convs[] = {
 };
 // clang-format on
 
+// Those whose weights are more than a small cache holds.
+// clang-format off
+static const Conv deep[] = {
+    {.name = "deep patches", .images = 2, .height = 20, .width = 24, .in = {20}, .out = {27}, .kernel = 4, .stride = 4, .bias = 1, .act = OP_relu},
+    {.name = "deep, segments", .images = 1, .height = 23, .width = 17, .in = {9, 12}, .out = {20, 12}, .kernel = 3, .stride = 1, .dilation = 2, .bias = 3, .act = OP_leaky_relu, .in_concat = true, .out_concat = true},
+    {.name = "deep to one pixel", .images = 1, .height = 7, .width = 7, .in = {30}, .out = {10}, .kernel = 7, .stride = 1},
+};
+// clang-format on
+
 // ---- chains: [resize, concat ->] depthwise -> pointwise ------------------------------------------------------------
 
 typedef struct Chain {
@@ -404,6 +413,12 @@ static void test_target(const Target *target) {
   Target small = *target;
   small.l2 = 4 << 10;
   cases_begin(&cases, &small);
+  for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
+    Conv c = deep[i];
+    if (!c.dilation) c.dilation = 1;
+    if (!c.act) c.act = OP_input;
+    add_case(&cases, &c);
+  }
   for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {
     Chain c = chains[i];
     if (!c.stride) c.stride = 1;

@@ -5,7 +5,7 @@
 static const char *const loops =
     "SG_INLINE void sg_tile_set(SgTile *t, const int *c, float slope) {\n"
     "  t->xb = c[0], t->wb = c[1], t->yb = c[2], t->rb = c[3], t->act = c[4], t->add_after = c[5], t->slope = slope;\n"
-    "  t->yp = 1;\n"
+    "  t->yp = 1, t->once = 0;\n"
     "}\n"
     "// Output blocks to compute at once when `left` are to come and `most` is what the registers hold.\n"
     "SG_INLINE int sg_vectors(int64_t left, int most) {\n"
@@ -104,9 +104,42 @@ static const char *const loops =
     "  }\n"
     "}\n";
 
+// Weights that no cache holds are read once for many rows: the kernel is cut into pieces of a few columns, whose sums
+// are added up in y. For blocked values without padding.
+static const char *const deep =
+    "SG_SHARED void sg_conv_deep(const int *c, const float *x, const float *w, float *y, const float *b, float slope,\n"
+    "                            int64_t y0, int64_t y1, int64_t g0, int64_t g1, int64_t columns, float *chunks) {\n"
+    "  SgTile t;\n"
+    "  sg_tile_set(&t, c, slope);\n"
+    "  const int64_t ow = c[10], kh = c[11], kw = c[12], stride = c[13], dilation = c[15], row = c[16], y_row = c[19],\n"
+    "                inputs = c[20], segments = c[21];\n"
+    "  int *list = (int *)chunks;\n"
+    "  t.pp = stride * SG_VL, t.chunk = list, t.xs = t.ws = 0, t.lanes = 0, t.rb = t.yb, t.add_after = 0, t.once = 1;\n"
+    "  for (int64_t piece = 0, at_once = (kw + columns - 1) / columns; piece < kh * at_once; piece++) {\n"
+    "    const int64_t ky = piece / at_once, kx0 = piece % at_once * columns, kx1 = kx0 + columns < kw ? kx0 + columns : kw;\n"
+    "    int64_t n = 0;\n"
+    "    for (int64_t kx = kx0; kx < kx1; kx++) {\n"
+    "      int64_t at = (ky * kw + kx) * inputs * SG_VL;\n"
+    "      for (int64_t i = 0; i < segments; at += c[23 + 2 * i] * SG_VL, i++, n++)\n"
+    "        list[3 * n] = ky * dilation * row + kx * dilation * SG_VL + c[22 + 2 * i], list[3 * n + 1] = at,\n"
+    "                 list[3 * n + 2] = c[23 + 2 * i];\n"
+    "    }\n"
+    "    t.n_chunks = n, t.act = piece == kh * at_once - 1 ? c[4] : 0;\n"
+    "    for (int64_t oy = y0; oy < y1; oy++) {\n"
+    "      for (int64_t g = g0; g < g1;) {\n"
+    "        const int j = sg_vectors(g1 - g, SG_VECTORS);\n"
+    "        float *yo = y + g * t.yb + oy * y_row;\n"
+    "        sg_panel_any(&t, x + oy * stride * row, w + g * t.wb, yo, b && !piece ? b + g * SG_VL : 0, piece ? yo : 0, ow, j);\n"
+    "        g += j;\n"
+    "      }\n"
+    "    }\n"
+    "  }\n"
+    "}\n";
+
 void micro_conv(const Target *target, Text *out) {
   text_printf(out, "#define SG_VECTORS %d\n", micro_max_vectors(target));
   text_put(out, loops);
+  text_put(out, deep);
   static const struct {
     const char *suffix, *pitch;
   } forms[] = {{"b1", "SG_VL"}, {"b2", "2 * SG_VL"},      {"p1", "1"},

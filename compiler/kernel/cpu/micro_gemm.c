@@ -122,7 +122,7 @@ static void put_tile(Text *out, int pixels, int vectors, int vl) {
 }
 
 // The tiles as functions with a fixed distance between the scalars of neighbouring pixels, and sg_panel_X, which covers
-// n pixels with them; a last tile that would not be full is moved back over the one before.
+// n pixels with them; a last tile that would not be full is moved back over the one before, or smaller ones follow.
 static void put_panel(const Target *target, Text *out, const char *suffix, const char *pitch) {
   int max = micro_max_vectors(target);
   for (int j = 1; j <= MAX_VECTORS; j++) {
@@ -155,11 +155,14 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
   text_put(out, "};\n"
                 "  int i = 0;\n"
                 "  while (size[vectors - 1][i] > n) i++;\n"
-                "  const int64_t full = size[vectors - 1][i], yp = t->lanes ? t->yp : SG_VL, pp = t->pp;\n"
-                "  for (int64_t p = 0;;) {\n"
+                "  const int64_t yp = t->lanes ? t->yp : SG_VL, pp = t->pp;\n"
+                "  for (int64_t p = 0, full = size[vectors - 1][i]; p < n;) {\n"
                 "    fn[vectors - 1][i](t, x + p * pp, w, y + p * yp, b, r ? r + p * yp : r);\n"
-                "    if (p + full >= n) break;\n"
-                "    p = p + 2 * full <= n ? p + full : n - full;\n"
+                "    p += full;\n"
+                "    if (p == n || p + full <= n) continue;\n"
+                "    if (!t->once) p = n - full;\n"
+                "    while (t->once && size[vectors - 1][i] > n - p) i++;\n"
+                "    full = size[vectors - 1][i];\n"
                 "  }\n"
                 "}\n");
 }
@@ -172,6 +175,7 @@ static const char *const types =
     "  int64_t act, add_after, lanes; // activation; r is added after it; lanes to store if y is not blocked, else 0\n"
     "  int64_t yp;                    // pitch of the pixels of y, if it is not blocked\n"
     "  int64_t pp;                    // pitch of the pixels of x\n"
+    "  int64_t once;                  // no pixel may be computed twice, as y is added to\n"
     "  int64_t xs, ws;                // pitches within a chunk, if x is plain\n"
     "  float slope;\n"
     "} SgTile;\n"

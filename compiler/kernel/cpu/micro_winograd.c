@@ -44,6 +44,8 @@ static const char *const loops =
     "    sg_f t[T * T];\n"
     "    if (is_inside) {\n"
     "      const float *p = x + (iy * w + ix) * SG_VL;\n"
+    "      for (int i = 0; i < T; i++)\n"
+    "        for (int k = 0; k < M * SG_VL; k += 16) __builtin_prefetch(p + i * d * w * SG_VL + (T + M) * SG_VL + k);\n"
     "      for (int k = 0; k < T; k++, p += d * SG_VL) {\n"
     "        for (int i = 0; i < T; i++) t[i * T + k] = SG_LD(p + i * d * w * SG_VL);\n"
     "        sg_winograd_in_M(t + k, T);\n"

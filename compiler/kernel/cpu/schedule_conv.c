@@ -186,7 +186,48 @@ static const char *conv_function(const Node *y) {
   return stride == 1 ? "sg_conv_p1" : "sg_conv_p2";
 }
 
+// Columns of the kernel at once, if the weights of all are more than the cache holds; else 0. What a row of results
+// reads of x stays in the first cache for all output blocks.
+static int64_t deep_columns(const Schedule *schedule) {
+  const Contract *contract = &schedule->contract;
+  const Node *y = contract->core.node, *x = y->in[0], *w = y->in[1];
+  bool is_plain = !contract_is_blocked(x) || !contract_is_blocked(y);
+  if (is_plain || contract->core.residual || contract->has_rest || node_attr(y, "padding").i) return 0;
+  if (4 * shape_elements(w->shape) <= 2 * contract->target->l2) return 0;
+  return least(most(1, contract->target->l1 * 3 / 4 / (4 * x->shape.dim[1] * width_of(y))), w->shape.dim[3]);
+}
+
+static void schedule_deep(Schedule *schedule, int64_t columns) {
+  enum { PIECES = 4 }; // each reads all weights
+  Ir *ir = schedule->ir;
+  const Contract *contract = &schedule->contract;
+  const Node *y = contract->core.node, *x = y->in[0];
+  int64_t images = y->shape.dim[0], height = height_of(y), rows = ceil_div(height, ceil_div(PIECES, images));
+  IrExpr *index[2], *y0, *y1;
+  ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
+  piece(ir, index[1], rows, height, &y0, &y1);
+  const IrBuffer *list = ir_scratch(ir, "chunks", IR_FLOAT, 3 * columns * x->layout->c.n);
+  IrExpr *args[] = {conv_numbers(schedule),
+                    image_of(schedule, x, index[0], NULL),
+                    weight_of(schedule, y->in[1], NULL),
+                    image_of(schedule, contract->result, index[0], NULL),
+                    bias_of(schedule, &contract->core),
+                    ir_number(ir, contract->core.slope),
+                    y0,
+                    y1,
+                    ir_int(ir, 0),
+                    ir_int(ir, blocks_of(schedule, y)),
+                    ir_int(ir, columns),
+                    ir_address(ir, list, ir_int(ir, 0))};
+  ir_do(ir, schedule->body, "sg_conv_deep", 12, args);
+}
+
 void schedule_dense(Schedule *schedule) {
+  int64_t columns = deep_columns(schedule);
+  if (columns) {
+    schedule_deep(schedule, columns);
+    return;
+  }
   Ir *ir = schedule->ir;
   const Contract *contract = &schedule->contract;
   const ContractStage *core = &contract->core;
