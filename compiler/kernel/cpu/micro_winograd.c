@@ -6,8 +6,8 @@
 // matrices stay in the cache.
 #include "compiler/kernel/cpu/micro.h"
 
-// B' and A' for one line of vectors, from x, s floats apart, to y, q floats apart, with the symmetry of the points used:
-// y(p) and y(-p) are the sum and the difference of what even and odd powers give.
+// B' and A' for one line of vectors, from x, s floats apart, to y, q floats apart, with the symmetry of the points
+// used: y(p) and y(-p) are the sum and the difference of what even and odd powers give.
 static const char *const lines =
     "SG_INLINE void sg_winograd_in_4(const float *x, const int64_t s, float *y, const int64_t q) {\n"
     "  const sg_f d0 = SG_LD(x), d1 = SG_LD(x + s), d2 = SG_LD(x + 2 * s), d3 = SG_LD(x + 3 * s),\n"
