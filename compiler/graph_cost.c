@@ -1,6 +1,17 @@
 // Costs of nodes and graphs: parameters, multiply-adds, floating-point operations, bytes.
 #include "compiler/graph.h"
 
+// Winograd's tiles of m x m results in a picture; each costs one product for each of its elements, besides the
+// transforms.
+static int64_t count_tiles(const Node *node, Shape picture, int64_t m) {
+  int64_t dilation = node_attr(node, "dilation").i, tiles = picture.dim[0];
+  for (int i = 2; i < 4; i++) {
+    int64_t grid = (picture.dim[i] + dilation - 1) / dilation;
+    tiles *= (grid + m - 1) / m * dilation;
+  }
+  return tiles;
+}
+
 // Multiply-adds of a contraction, exactly: what a convolution reads of its zero padding counts like the rest.
 static int64_t count_multiply_adds(const Node *node) {
   switch ((int)node->op) {
@@ -12,15 +23,11 @@ static int64_t count_multiply_adds(const Node *node) {
     Shape weight = node->in[1]->shape; // [O, C / groups, kh, kw]
     return shape_elements(node->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];
   }
-  case OP_conv2d_winograd: { // one product for each element of a tile, besides the transforms
-    Shape weight = node->in[1]->shape;
-    int64_t m = weight.dim[2] - 2, dilation = node_attr(node, "dilation").i, tiles = node->shape.dim[0];
-    for (int i = 2; i < 4; i++) {
-      int64_t grid = (node->shape.dim[i] + dilation - 1) / dilation;
-      tiles *= (grid + m - 1) / m * dilation;
-    }
-    return tiles * shape_elements(weight);
+  case OP_conv2d_winograd: {
+    int64_t t = node->in[1]->shape.dim[2];
+    return count_tiles(node, node->shape, t - 2) * shape_elements(node->in[1]->shape);
   }
+  case OP_conv2d_dw_winograd: return count_tiles(node, node->in[1]->shape, 4) * shape_elements(node->shape) * 36 / 9;
   case OP_conv2d_dx: {
     Shape weight = node->in[1]->shape;
     return shape_elements(node->in[0]->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];

@@ -5,7 +5,7 @@
 
 typedef double Tile[WINOGRAD_MAX][WINOGRAD_MAX];
 
-// out = left * in * left', where left has the given number of rows.
+// out = left * in * left', where left is rows x t.
 static void both_sides(const double (*left)[WINOGRAD_MAX], int rows, int t, Tile in, Tile out) {
   Tile half;
   for (int i = 0; i < rows; i++) {
@@ -71,4 +71,36 @@ void ref_conv2d_winograd(const RefArgs *args) {
     }
   }
   arena_free(scratch);
+}
+
+void ref_conv2d_dw_winograd(const RefArgs *args) {
+  enum { M = 4, T = M + 2 };
+  const Node *node = args->node;
+  const int64_t *xd = node->in[0]->shape.dim, *gd = node->in[1]->shape.dim;
+  int64_t padding = node_attr(node, "padding").i, dilation = node_attr(node, "dilation").i;
+  double input[WINOGRAD_MAX][WINOGRAD_MAX], filter[WINOGRAD_MAX][3], output[4][WINOGRAD_MAX];
+  double filter_turned[3][WINOGRAD_MAX], output_turned[WINOGRAD_MAX][WINOGRAD_MAX];
+  winograd_matrices(M, input, filter, output);
+  for (int i = 0; i < T; i++) {
+    for (int k = 0; k < 3; k++) filter_turned[k][i] = filter[i][k];
+    for (int k = 0; k < M; k++) output_turned[i][k] = output[k][i];
+  }
+  for (int64_t pair = 0; pair < gd[1] * xd[1]; pair++) {
+    int64_t o = pair / xd[1], c = pair % xd[1];
+    Tile sum = {{0}}, result;
+    for (int64_t i = 0, n = xd[0] * gd[2] * gd[3]; i < n; i++) {
+      int64_t image = i / (gd[2] * gd[3]), y = i / gd[3] % gd[2], x = i % gd[3];
+      if (y / dilation % M || x / dilation % M) continue;
+      Picture picture = {args->in[0] + (image * xd[1] + c) * xd[2] * xd[3], xd[2], xd[3], dilation};
+      Picture gradient = {args->in[1] + (image * gd[1] + o) * gd[2] * gd[3], gd[2], gd[3], dilation};
+      Tile d, g, left, right;
+      read_tile(&picture, y - padding, x - padding, T, d);
+      read_tile(&gradient, y, x, M, g);
+      both_sides(input, T, T, d, left);
+      both_sides(output_turned, T, M, g, right);
+      for (int k = 0; k < T * T; k++) sum[k / T][k % T] += left[k / T][k % T] * right[k / T][k % T];
+    }
+    both_sides(filter_turned, 3, T, sum, result);
+    for (int k = 0; k < 9; k++) args->out[pair * 9 + k] = (float)result[k / 3][k % 3];
+  }
 }

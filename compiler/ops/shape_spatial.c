@@ -143,6 +143,22 @@ bool shape_conv2d_winograd(Node *node, Text *why) {
   return op_shape_ok(shape, why) && set_shape(node, shape, why);
 }
 
+bool shape_conv2d_dw_winograd(Node *node, Text *why) {
+  Shape x = node->in[0]->shape, gout = node->in[1]->shape;
+  if (!require_rank("x", x, 4, why) || !require_rank("gradient", gout, 4, why) ||
+      !check_range(node, "padding", 0, why) || !check_range(node, "dilation", 1, why))
+    return false;
+  bool fits = gout.dim[0] == x.dim[0];
+  for (int i = 2; i < 4; i++)
+    fits &= gout.dim[i] == conv_size(x.dim[i], 3, 1, int_attr(node, "padding"), int_attr(node, "dilation"));
+  if (!fits) {
+    char tx[SHAPE_TEXT], tg[SHAPE_TEXT];
+    text_printf(why, "no 3x3 convolution of x %s has a result of %s", shape_text(x, tx), shape_text(gout, tg));
+    return false;
+  }
+  return set_shape(node, SHAPE(gout.dim[1], x.dim[1], 3, 3), why);
+}
+
 // ---- interpolation --------------------------------------------------------------------------------------------------
 
 ResizeTap resize_tap(bool is_nearest, bool align_corners, int64_t in, int64_t out, int64_t i) {

@@ -1,5 +1,6 @@
 // Winograd's convolution of 3x3 kernels, F(m x m, 3 x 3): a tile of m x m results from (m + 2) x (m + 2) elements of
 // the picture costs one product for each of the latter. y = A' [(G g G') * (B' d B)] A, * element by element.
+// So the gradient by the kernel is G' [(A dy A') * (B' d B)] G, the middle summed over all tiles.
 //
 // Toom-Cook's construction (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015) at the points
 // 0, 1, -1 and infinity for m = 2; 0, +-sqrt(1/2), +-sqrt(2) and infinity for m = 4. Of the usual choices these round

@@ -8,6 +8,7 @@
 //    5  conv2d and conv2d_dx, depthwise: x, result and weight (LAYOUT_WEIGHT_DW) have one map, or all are plain
 //    6  conv2d_dx, one group: gradient any, weight plain, result any
 //    7  conv2d_dw: result plain; depthwise: both operands have one map or are plain; one group: any
+//       conv2d_dw_winograd: operands blocked, result plain
 //    8  grouped otherwise: everything plain
 //    9  reductions: result blocked as x if the channels stay, else plain
 //   10  concat: plain, or along the channels the segments of its inputs, or along another axis all of one map
@@ -136,6 +137,9 @@ static bool check_node(const Node *node, Text *why) {
   if (is_conv || node->op == OP_conv2d_dw) return check_conv(node, why);
   if (is_winograd && !(is_blocked(node) && is_blocked(node->in[0]))) return broken(why, 4, node, "plain values");
   if (is_winograd) return check_dense(node, why);
+  if (node->op == OP_conv2d_dw_winograd)
+    return (is_plain(node) && is_blocked(node->in[0]) && is_blocked(node->in[1])) ||
+           broken(why, 7, node, "its operands are not blocked, or its result is not plain");
   if (cls == CLASS_ELEMENTWISE) return check_elementwise(node, why);
   if (node->op == OP_sum || node->op == OP_max) return check_reduce(node, why);
   if (node->op == OP_concat) return check_concat(node, why);

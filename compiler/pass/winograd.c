@@ -1,5 +1,6 @@
 // Winograd: dense 3x3 convolutions of blocked values with stride 1 take Winograd's tiles where these need clearly fewer
-// operations. Their weights are transformed by a product with a constant matrix, once after loading in inference.
+// operations, and so do their gradients by the weight. Weights are transformed by a product with a constant matrix,
+// once after loading in inference.
 #include "compiler/ops/winograd.h"
 #include "compiler/ops/build.h"
 #include "compiler/pass/layout.h"
@@ -74,10 +75,7 @@ static Node *transformed(Graph *graph, Node *weight, int m) {
   return graph_reshape(graph, product, SHAPE(o, c, t, t));
 }
 
-static Node *rewrite(void *context, Graph *graph, Node *conv) {
-  int m = is_candidate(conv) ? choose(conv) : 0;
-  if (!m) return NULL;
-  (void)context;
+static Node *convolution(Graph *graph, const Node *conv, int m) {
   Node *packed = conv->in[1];
   int first = graph->n_nodes;
   Node *weight = transformed(graph, packed->in[0], m);
@@ -91,6 +89,41 @@ static Node *rewrite(void *context, Graph *graph, Node *conv) {
   result->layout = conv->layout;
   result->is_setup = conv->is_setup;
   return result;
+}
+
+// ---- gradients by the weight
+
+static bool is_gradient(const Node *node) {
+  return node->op == OP_conv2d_dw && conv_kind(node) == CONV_DENSE && node->shape.dim[2] == 3 &&
+         node->shape.dim[3] == 3 && conv_attrs(node).stride == 1 && is_blocked(node->in[0]) && is_blocked(node->in[1]);
+}
+
+// Operations of the transforms are those of `tile_costs`; a task owns a part of the channels on either side, so that
+// each value is transformed for every part of the other.
+static bool pays_for_gradient(const Node *node) {
+  enum { PART = 64 };
+  const int64_t *x = node->in[0]->shape.dim, *g = node->in[1]->shape.dim;
+  ConvAttrs attrs = conv_attrs(node);
+  double in = (double)x[1], out = (double)g[1];
+  double direct = in * out * (double)(count_taps(x[2], g[2], attrs) * count_taps(x[3], g[3], attrs));
+  double tiles = (double)(count_tiles(g[2], attrs.dilation, 4) * count_tiles(g[3], attrs.dilation, 4));
+  double in_parts = (double)ceil_div(x[1], PART), out_parts = (double)ceil_div(g[1], PART);
+  double work = tiles * (36 * in * out + tile_costs[0].input * in * out_parts + tile_costs[0].output * out * in_parts);
+  return work < PAYS_BELOW * direct;
+}
+
+static Node *gradient(Graph *graph, const Node *node) {
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_conv2d_dw_winograd, "padding")].i = conv_attrs(node).padding;
+  attrs[op_attr_index(OP_conv2d_dw_winograd, "dilation")].i = conv_attrs(node).dilation;
+  return graph_add(graph, OP_conv2d_dw_winograd, node->in, 2, attrs);
+}
+
+static Node *rewrite(void *context, Graph *graph, Node *node) {
+  (void)context;
+  if (is_gradient(node)) return pays_for_gradient(node) ? gradient(graph, node) : NULL;
+  int m = is_candidate(node) ? choose(node) : 0;
+  return m ? convolution(graph, node, m) : NULL;
 }
 
 bool pass_winograd(const PassContext *context, Graph *graph) {

@@ -270,7 +270,7 @@ typedef struct Grad {
   int images, height, width;
   int in[3], out[3];
   int kernel, stride, padding, dilation;
-  bool is_depthwise, plain_x, plain_g, in_concat;
+  bool is_depthwise, plain_x, plain_g, in_concat, is_tiled;
 } Grad;
 
 static void set_int(AttrValue *attrs, Op op, const char *name, int value) { attrs[op_attr_index(op, name)].i = value; }
@@ -285,11 +285,14 @@ static void add_grad(KernelCases *cases, const Grad *c) {
   const Layout *g_layout = c->plain_g ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
   Node *g = input(graph, "g", SHAPE(c->images, outputs, oh, ow), g_layout);
   Op op = c->is_dx ? OP_conv2d_dx : OP_conv2d_dw;
+  if (c->is_tiled) op = OP_conv2d_dw_winograd;
   AttrValue attrs[OP_MAX_ATTRS] = {0};
-  set_int(attrs, op, "stride", c->stride);
   set_int(attrs, op, "padding", c->padding);
   set_int(attrs, op, "dilation", c->dilation);
-  set_int(attrs, op, "groups", c->is_depthwise ? inputs : 1);
+  if (!c->is_tiled) {
+    set_int(attrs, op, "stride", c->stride);
+    set_int(attrs, op, "groups", c->is_depthwise ? inputs : 1);
+  }
   Node *y;
   if (c->is_dx) {
     const Layout *w_layout =
@@ -301,8 +304,10 @@ static void add_grad(KernelCases *cases, const Grad *c) {
                   attrs);
     y->layout = x_layout;
   } else {
-    set_int(attrs, op, "kh", k);
-    set_int(attrs, op, "kw", k);
+    if (!c->is_tiled) {
+      set_int(attrs, op, "kh", k);
+      set_int(attrs, op, "kw", k);
+    }
     Node *x = input(graph, "x", SHAPE(c->images, inputs, c->height, c->width), x_layout);
     if (c->in_concat) graph_output(graph, "x in", put_into_concat(graph, x, block, 5), false);
     y = graph_add(graph, op, (Node *[]){x, g}, 2, attrs);
@@ -322,6 +327,10 @@ static const Grad grads[] = {
     {.name = "dW dense 3x3", .images = 2, .height = 9, .width = 11, .in = {20}, .out = {12}, .kernel = 3, .padding = 1},
     {.name = "dW dense 3x3 by 2", .images = 1, .height = 10, .width = 11, .in = {9, 4}, .out = {27}, .kernel = 3, .stride = 2, .padding = 1},
     {.name = "dW dense dilated", .images = 1, .height = 10, .width = 11, .in = {9}, .out = {8}, .kernel = 3, .padding = 3, .dilation = 3},
+    {.name = "dW tiles", .images = 2, .height = 9, .width = 11, .in = {20}, .out = {12}, .kernel = 3, .padding = 1, .is_tiled = true},
+    {.name = "dW tiles, dilated", .images = 1, .height = 13, .width = 11, .in = {9}, .out = {8}, .kernel = 3, .padding = 3, .dilation = 3, .is_tiled = true},
+    {.name = "dW tiles, segments", .images = 2, .height = 22, .width = 18, .in = {12, 9}, .out = {20, 3}, .kernel = 3, .in_concat = true, .is_tiled = true},
+    {.name = "dW tiles, many channels", .images = 1, .height = 24, .width = 31, .in = {130}, .out = {100}, .kernel = 3, .padding = 1, .is_tiled = true},
     {.name = "dW stem", .images = 2, .height = 22, .width = 34, .in = {3}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .plain_x = true},
     {.name = "dW stem of seven", .images = 1, .height = 21, .width = 33, .in = {7}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .plain_x = true},
     {.name = "dW to few channels", .images = 2, .height = 6, .width = 11, .in = {30}, .out = {3}, .kernel = 1, .plain_g = true},

@@ -74,6 +74,32 @@ static void check_case(const Case *c) {
   arena_free(arena);
 }
 
+// The gradient by the weight goes the same way.
+static void check_gradient(void) {
+  Arena *arena = arena_new();
+  const char *text = "graph gradient\n"
+                     "%0 = input \"x\" : [2, 32, 12, 16]\n"
+                     "%1 = param \"a\" init=constant(0) : [32, 32, 1, 1]\n"
+                     "%2 = conv2d(%0, %1) : [2, 32, 12, 16]\n"
+                     "%3 = param \"b\" init=constant(0) : [24, 32, 1, 1]\n"
+                     "%4 = conv2d(%0, %3) : [2, 24, 12, 16]\n"
+                     "%5 = conv2d_dw(%2, %4) stride=1 padding=1 dilation=1 groups=1 kh=3 kw=3 : [24, 32, 3, 3]\n"
+                     "output \"y\" = %5\n";
+  Graph *direct = plan_parse(arena, text), *tiled = plan_parse(arena, text);
+  PassContext context = {.target = &plan_target};
+  pass_layout(&context, tiled);
+  CHECK(pass_winograd(&context, tiled), "gradient: direct");
+  plan_verify(tiled, "winograd");
+  const float *a = value_of_y(arena, direct), *b = value_of_y(arena, tiled);
+  double worst = 0, largest = 0;
+  for (int64_t i = 0; i < 24 * 32 * 9; i++) {
+    worst = fmax(worst, fabs(a[i] - b[i]));
+    largest = fmax(largest, fabs(a[i]));
+  }
+  CHECK(worst <= 2e-7 * largest, "gradient: differs by %g of %g", worst, largest);
+  arena_free(arena);
+}
+
 static void check_exact(void) {
   Arena *arena = arena_new();
   Graph *graph = built(arena, &cases[0]);
@@ -85,6 +111,7 @@ static void check_exact(void) {
 
 int main(void) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i]);
+  check_gradient();
   check_exact();
   return check_report("winograd");
 }

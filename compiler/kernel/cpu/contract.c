@@ -40,6 +40,7 @@ void contract_schedule(Lower *lower) {
   case CONTRACT_DX: schedule_depthwise_dx(&schedule); return;
   case CONTRACT_DW_DENSE: schedule_grad_dense(&schedule); return;
   case CONTRACT_DW_DEPTHWISE: schedule_grad_depthwise(&schedule); return;
+  case CONTRACT_DW_WINOGRAD: schedule_grad_winograd(&schedule); return;
   case CONTRACT_MATMUL: schedule_matmul(&schedule); return;
   }
 }
@@ -58,7 +59,6 @@ void contract_preamble(const Target *target, Text *source) {
   micro_common(target, source);
   micro_gemm(target, source);
   micro_conv(target, source);
-  micro_winograd(target, source);
   micro_matmul(target, source);
   micro_few(target, source);
   micro_depthwise(target, source);
@@ -66,4 +66,5 @@ void contract_preamble(const Target *target, Text *source) {
   micro_depthwise_dx(target, source);
   micro_dense_dx(target, source);
   micro_grad(target, source);
+  micro_winograd(target, source);
 }

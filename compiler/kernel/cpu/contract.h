@@ -7,6 +7,7 @@
 //   conv2d depthwise   (groups = C = O) x and result BLOCKED with equal maps, weight LAYOUT_WEIGHT_DW of the same map
 //   conv2d_dx          depthwise, as above; groups 1: gradient and result BLOCKED, weight plain (with stride 1 it is a
 //                      conv2d of the turned weight before it comes here)
+//   conv2d_dw_winograd x and gradient BLOCKED, result plain
 //   conv2d_dw          x and gradient as above; result plain [O, I / groups, kh, kw]
 //   matmul             everything plain
 // A group may add to the contraction: a per-channel bias ([1, C, 1, 1] or [C, 1, 1], plain or blocked), an activation,

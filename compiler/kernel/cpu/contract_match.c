@@ -135,6 +135,16 @@ static bool match_winograd(const Target *target, const Node *node, ContractForm 
          group_refuse(why, "blocks of another size");
 }
 
+static bool match_dw_winograd(const Target *target, const Node *node, ContractForm *form, Text *why) {
+  *form = CONTRACT_DW_WINOGRAD;
+  if (!is_plain(node)) return group_refuse(why, "a weight gradient that is not plain");
+  for (int k = 0; k < 2; k++) {
+    if (!contract_is_blocked(node->in[k]) || node->in[k]->layout->block != target->vector)
+      return group_refuse(why, "tiles need blocked values");
+  }
+  return true;
+}
+
 static bool match_dx(const Target *target, const Node *node, ContractForm *form, Text *why) {
   const Node *g = node->in[0], *w = node->in[1];
   if (node_attr(node, "groups").i == 1) {
@@ -194,6 +204,7 @@ static bool match_node(const Target *target, const Node *node, ContractForm *for
            group_refuse(why, "matrices are not plain");
   case OP_conv2d: return match_conv2d(target, node, form, why);
   case OP_conv2d_winograd: return match_winograd(target, node, form, why);
+  case OP_conv2d_dw_winograd: return match_dw_winograd(target, node, form, why);
   case OP_conv2d_dx: return match_dx(target, node, form, why);
   case OP_conv2d_dw: return match_weight_gradient(target, node, form, why);
   default: return group_refuse(why, "no micro-kernel for %s", op_info(node->op)->name);

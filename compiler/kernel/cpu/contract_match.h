@@ -14,6 +14,7 @@ typedef enum ContractForm {
   CONTRACT_DX_DENSE,  // conv2d_dx, groups 1
   CONTRACT_DW_DENSE,  // conv2d_dw with groups 1
   CONTRACT_DW_DEPTHWISE,
+  CONTRACT_DW_WINOGRAD, // conv2d_dw_winograd
   CONTRACT_MATMUL,
 } ContractForm;
 

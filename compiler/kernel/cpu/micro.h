@@ -13,7 +13,6 @@
 void micro_common(const Target *target, Text *out);    // vector types, loads, activation
 void micro_gemm(const Target *target, Text *out);      // the register tile, pixels x output blocks
 void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
-void micro_winograd(const Target *target, Text *out);  // sg_winograd_*: 3x3 by tiles; after micro_conv
 void micro_matmul(const Target *target, Text *out);    // sg_matmul: products of plain matrices; after micro_conv
 void micro_few(const Target *target, Text *out);       // sg_few_*: few output channels; after micro_conv
 void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
@@ -22,6 +21,7 @@ void micro_resize(const Target *target, Text *out);       // sg_resize: rows of 
 void micro_depthwise_dx(const Target *target, Text *out); // sg_dwdx: gradient of a depthwise convolution by its input
 void micro_dense_dx(const Target *target, Text *out);     // sg_dx: likewise of a dense one; after micro_conv
 void micro_grad(const Target *target, Text *out);         // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
+void micro_winograd(const Target *target, Text *out);     // sg_winograd_*: 3x3 by tiles; after micro_conv, micro_grad
 
 // ---- what the schedules and the text agree on
 
@@ -85,9 +85,15 @@ enum {
   MICRO_WINOGRAD,
   MICRO_WINOGRAD_TILES = 96, // most that AT_ONCE may be
 };
+// sg_winograd_dw(c, e, x, g, x_blocks, g_blocks, sums, tiles): adds what all tiles of an image give for the first
+// blocks of x and g to `sums`, which hold for each of the 36 elements what sg_wgrad_b sums for a tap; `e` is its table
+// for one element's AT_ONCE tiles. `tiles` has room for 36 * (TILE_PITCH + SUM_PITCH) floats. sg_winograd_dw_end(sums,
+// x_blocks, g_blocks): these sums to those of nine taps, in place.
+
 // sg_few_gemm(c, x, w, y, bias, slope, n, inputs, positions, pack), sg_few_conv(c, x, w, y, bias, slope, y0, y1,
 // positions, pack): the tables of sg_gemm and sg_conv, for a plain result with at most half a vector of channels;
 // positions = lanes of all blocks of x.
+
 // sg_matmul(c, a, b, y, m0, m1, n0, n1, pack): rows m0 .. m1 - 1, columns n0 .. n1 - 1 of y [M, N] = a b; pack has room
 // for K * (n1 - n0, rounded up to vectors) + 48 * K floats.
 enum { MICRO_MATMUL_M, MICRO_MATMUL_N, MICRO_MATMUL_K, MICRO_MATMUL_TA, MICRO_MATMUL_TB, MICRO_MATMUL };

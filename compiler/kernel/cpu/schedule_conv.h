@@ -31,6 +31,7 @@ void schedule_depthwise_dx(Schedule *schedule);   // CONTRACT_DX
 void schedule_dense_dx(Schedule *schedule);       // CONTRACT_DX_DENSE
 void schedule_grad_dense(Schedule *schedule);     // CONTRACT_DW_DENSE
 void schedule_grad_depthwise(Schedule *schedule); // CONTRACT_DW_DEPTHWISE
+void schedule_grad_winograd(Schedule *schedule);  // CONTRACT_DW_WINOGRAD
 void schedule_matmul(Schedule *schedule);
 
 // ---- operands

@@ -1,10 +1,13 @@
-// Schedule of convolutions by Winograd's tiles: a task makes some rows of tiles, or some output blocks of them.
+// Schedules of Winograd's tiles. Convolutions: a task makes some rows of tiles, or some output blocks of them.
+// Gradients by the weight: a task owns some blocks of channels on both sides and adds up all tiles of all images for
+// them.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
 
 enum { TILES_LEAST = 24, TASKS = 8 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t most_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Tiles at once, divisible by all register tiles: as many as stay in the cache with their sums; but with fewer than a
 // few rows of register tiles the weights would come from far for too little work.
@@ -14,19 +17,44 @@ static int64_t tiles_at_once(const Schedule *schedule, int64_t elements, int64_t
   return n;
 }
 
+// Tiles of m x m results, in the d x d grids that dilation d cuts a picture into.
+typedef struct Grid {
+  int64_t m, dilation, ty, tx, rows; // rows of tiles in a grid, tiles in a row, rows in all grids
+} Grid;
+
+static Grid grid_of(const Node *node, const Node *picture, int64_t m) {
+  int64_t dilation = node_attr(node, "dilation").i;
+  int64_t ty = ceil_div(ceil_div(height_of(picture), dilation), m);
+  return (Grid){m, dilation, ty, ceil_div(ceil_div(width_of(picture), dilation), m), dilation * dilation * ty};
+}
+
+// Numbers of the tables of both, `y` being the convolution's result or its gradient.
+static void put_tile_numbers(const Schedule *schedule, const Grid *grid, const Node *x, const Node *y, int64_t *c) {
+  c[MICRO_XB] = height_of(x) * width_of(x) * schedule->vl;
+  c[MICRO_YB] = c[MICRO_RB] = height_of(y) * width_of(y) * schedule->vl;
+  c[MICRO_WINOGRAD_H] = height_of(x);
+  c[MICRO_WINOGRAD_W] = width_of(x);
+  c[MICRO_WINOGRAD_OH] = height_of(y);
+  c[MICRO_WINOGRAD_OW] = width_of(y);
+  c[MICRO_WINOGRAD_PAD] = node_attr(schedule->contract.core.node, "padding").i;
+  c[MICRO_WINOGRAD_DILATION] = grid->dilation;
+  c[MICRO_WINOGRAD_TY] = grid->ty;
+  c[MICRO_WINOGRAD_TX] = grid->tx;
+}
+
 void schedule_winograd(Schedule *schedule) {
   Ir *ir = schedule->ir;
   const Contract *contract = &schedule->contract;
   const ContractStage *core = &contract->core;
   const Node *y = core->node, *x = y->in[0], *u = y->in[1];
-  int64_t t = u->shape.dim[2], m = t - 2, dilation = node_attr(y, "dilation").i, vl = schedule->vl;
-  int64_t ty = ceil_div(ceil_div(height_of(y), dilation), m), tx = ceil_div(ceil_div(width_of(y), dilation), m);
-  int64_t images = y->shape.dim[0], rows = dilation * dilation * ty, inputs = x->shape.dim[1];
+  int64_t t = u->shape.dim[2], m = t - 2, vl = schedule->vl;
+  Grid grid = grid_of(y, y, m);
+  int64_t images = y->shape.dim[0], rows = grid.rows, inputs = x->shape.dim[1];
   int64_t x_blocks = blocks_of(schedule, x), blocks = blocks_of(schedule, y);
   int64_t most = tiles_at_once(schedule, t * t, x_blocks + blocks);
 
   // Rows enough for one round; where that leaves too few tasks, the output blocks are shared out as well.
-  int64_t size = ceil_div(most, tx);
+  int64_t size = ceil_div(most, grid.tx);
   if (size > rows) size = rows;
   size = even_pieces(rows, size);
   int64_t pieces = ceil_div(rows, size), parts = ceil_div(TASKS, images * pieces);
@@ -43,15 +71,7 @@ void schedule_winograd(Schedule *schedule) {
   int64_t tile_pitch = x_blocks * most * vl + vl, sum_pitch = part * most * vl + vl;
   int64_t *c = ARENA_ARRAY(ir->arena, int64_t, MICRO_WINOGRAD + 3 * x->layout->c.n);
   stage_numbers(schedule, c);
-  c[MICRO_XB] = height_of(x) * width_of(x) * vl;
-  c[MICRO_WINOGRAD_H] = height_of(x);
-  c[MICRO_WINOGRAD_W] = width_of(x);
-  c[MICRO_WINOGRAD_OH] = height_of(y);
-  c[MICRO_WINOGRAD_OW] = width_of(y);
-  c[MICRO_WINOGRAD_PAD] = node_attr(y, "padding").i;
-  c[MICRO_WINOGRAD_DILATION] = dilation;
-  c[MICRO_WINOGRAD_TY] = ty;
-  c[MICRO_WINOGRAD_TX] = tx;
+  put_tile_numbers(schedule, &grid, x, y, c);
   c[MICRO_WINOGRAD_AT_ONCE] = most;
   c[MICRO_WINOGRAD_TILE_PITCH] = tile_pitch;
   c[MICRO_WINOGRAD_SUM_PITCH] = sum_pitch;
@@ -84,4 +104,85 @@ void schedule_winograd(Schedule *schedule) {
   region.y0 = ir_scale(ir, r0, m); // only where the rows of tiles are rows of the result
   region.y1 = ir_min(ir, ir_scale(ir, r1, m), ir_int(ir, height_of(y)));
   schedule_rest(schedule, &region);
+}
+
+// Blocks of either side that a task owns: sums for half of the cache, and tasks for many workers.
+static void choose_parts(const Schedule *schedule, int64_t x_blocks, int64_t g_blocks, int64_t *x_part,
+                         int64_t *g_part) {
+  int64_t room = schedule->contract.target->l2 / 2 / (4 * 36 * schedule->vl * schedule->vl);
+  *x_part = x_blocks, *g_part = g_blocks;
+  while (*x_part * *g_part > room ||
+         (ceil_div(x_blocks, *x_part) * ceil_div(g_blocks, *g_part) < TASKS && *x_part * *g_part > 16)) {
+    int64_t *larger = *x_part > *g_part ? x_part : g_part;
+    *larger = ceil_div(*larger, 2);
+  }
+}
+
+void schedule_grad_winograd(Schedule *schedule) {
+  Ir *ir = schedule->ir;
+  const Target *target = schedule->contract.target;
+  const Node *node = schedule->contract.core.node, *x = node->in[0], *g = node->in[1];
+  Grid grid = grid_of(node, g, 4);
+  int64_t vl = schedule->vl, lanes = micro_grad_lanes(target), x_blocks = blocks_of(schedule, x);
+  int64_t g_blocks = blocks_of(schedule, g), tiles = grid.rows * grid.tx, x_part, g_part;
+  choose_parts(schedule, x_blocks, g_blocks, &x_part, &g_part);
+  int64_t fit = most_of(16, target->l2 / 4 / (4 * 36 * vl * (x_part + g_part)));
+  int64_t at_once = even_pieces(tiles, fit < MICRO_WINOGRAD_TILES ? fit : MICRO_WINOGRAD_TILES);
+  int64_t x_pitch = x_part * at_once * vl + vl, g_pitch = g_part * at_once * vl + vl;
+  int64_t c[MICRO_WINOGRAD] = {
+      [MICRO_WINOGRAD_AT_ONCE] = at_once, [MICRO_WINOGRAD_TILE_PITCH] = x_pitch, [MICRO_WINOGRAD_SUM_PITCH] = g_pitch};
+  put_tile_numbers(schedule, &grid, x, g, c);
+  // One element's tiles are a picture of one row, the kernel a single tap.
+  int64_t e[MICRO_GRAD] = {
+      [MICRO_GRAD_H] = 1,
+      [MICRO_GRAD_W] = at_once,
+      [MICRO_GRAD_OW] = at_once,
+      [MICRO_GRAD_KH] = 1,
+      [MICRO_GRAD_KW] = 1,
+      [MICRO_GRAD_STRIDE] = 1,
+      [MICRO_GRAD_DILATION] = 1,
+      [MICRO_GRAD_VP] = vl,
+      [MICRO_GRAD_VB] = at_once * vl,
+      [MICRO_GRAD_SP] = vl,
+      [MICRO_GRAD_SL] = 1,
+      [MICRO_GRAD_SB] = at_once * vl,
+      [MICRO_GRAD_PER_BLOCK] = vl / lanes,
+      [MICRO_GRAD_INPUTS] = node->shape.dim[1],
+  };
+  IrExpr *elements = numbers(schedule, "element", e, MICRO_GRAD), *index[2], *n;
+  e[MICRO_GRAD_KH] = e[MICRO_GRAD_KW] = 3;
+  IrExpr *taps = numbers(schedule, "taps", e, MICRO_GRAD);
+  ir_tasks(ir, 2, (int64_t[]){ceil_div(x_blocks, x_part), ceil_div(g_blocks, g_part)},
+           (const char *const[]){"x_part", "g_part"}, index);
+  IrExpr *x0, *x1, *g0, *g1;
+  piece(ir, index[0], x_part, x_blocks, &x0, &x1);
+  piece(ir, index[1], g_part, g_blocks, &g0, &g1);
+  IrExpr *n_x = ir_sub(ir, x1, x0), *n_g = ir_sub(ir, g1, g0);
+  int64_t size = x_part * vl * g_part * vl;
+  IrExpr *sums = ir_address(ir, ir_scratch(ir, "sums", IR_FLOAT, 36 * size), ir_int(ir, 0));
+  IrExpr *scratch = ir_address(ir, ir_scratch(ir, "tiles", IR_FLOAT, 36 * (x_pitch + g_pitch)), ir_int(ir, 0));
+  ir_do(ir, schedule->body, "sg_zero", 2, (IrExpr *[]){sums, ir_int(ir, 36 * size)});
+  IrStmt *body = ir_count(ir, schedule->body, "n", g->shape.dim[0], &n);
+  IrExpr *args[] = {numbers(schedule, "shape", c, MICRO_WINOGRAD),
+                    elements,
+                    image_of(schedule, x, n, ir_scale(ir, x0, c[MICRO_XB])),
+                    image_of(schedule, g, n, ir_scale(ir, g0, c[MICRO_YB])),
+                    n_x,
+                    n_g,
+                    sums,
+                    scratch};
+  ir_do(ir, body, "sg_winograd_dw", 8, args);
+  ir_do(ir, schedule->body, "sg_winograd_dw_end", 3, (IrExpr *[]){sums, n_x, n_g});
+  int64_t per_block = vl / lanes;
+  IrExpr *last[] = {taps,
+                    lane_map(schedule, "v_channel", g, g_blocks * vl),
+                    lane_map(schedule, "s_channel", x, x_blocks * vl),
+                    sums,
+                    ir_address(ir, lower_out(schedule->lower, schedule->contract.result), ir_int(ir, 0)),
+                    g0,
+                    g1,
+                    ir_scale(ir, x0, per_block),
+                    ir_scale(ir, x1, per_block),
+                    ir_int(ir, lanes)};
+  ir_do(ir, schedule->body, "sg_wstore", 10, last);
 }
