@@ -30,14 +30,40 @@ static int local_rank(void) {
 }
 
 static int local_size(void) {
-  static const char *const names[] = {"LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"};
+  // the last is "4" or "4(x2)": on each of two machines
+  static const char *const names[] = {"LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_STEP_TASKS_PER_NODE"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (getenv(names[i])) return environment_number(names[i], 1);
   }
   return 1;
 }
 
+// What other launchers say in the environment, as far as it must be a number and must be whole.
+static ExitCode check_environment(const Cli *cli) {
+  static const struct {
+    const char *name;
+    long least, most;
+  } numbers[] = {{"RANK", 0, 1 << 20}, {"WORLD_SIZE", 1, 1 << 20}, {"MASTER_PORT", 1, 65535}};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    const char *text = getenv(numbers[i].name);
+    if (!text || !*text) continue;
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (*end || value < numbers[i].least || value > numbers[i].most)
+      return cli_fail(cli, EXIT_USAGE, "the environment's %s is '%s', not a number from %ld to %ld", numbers[i].name,
+                      text, numbers[i].least, numbers[i].most);
+  }
+  bool is_one_of_many = getenv("RANK") && environment_number("WORLD_SIZE", 1) > 1;
+  if (is_one_of_many && !(getenv("MASTER_ADDR") && getenv("MASTER_PORT")) && !transport_mpi_is_launched())
+    return cli_fail(cli, EXIT_USAGE,
+                    "the environment says RANK and WORLD_SIZE, but not where the processes meet: set MASTER_ADDR and "
+                    "MASTER_PORT too, or unset these");
+  return EXIT_DONE;
+}
+
 static ExitCode join_world(const Cli *cli, Devices *devices) {
+  ExitCode unclear = check_environment(cli);
+  if (unclear) return unclear;
   WorldOptions options = {.devices = devices->n,
                           .timeout = cli_number(cli, "timeout", WORLD_TIMEOUT, 0.5, 86400),
                           .meet = getenv("MASTER_ADDR"),

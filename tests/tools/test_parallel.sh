@@ -62,6 +62,8 @@ expect 2 "needs cpu or cuda" $train -o bad --devices gpu:1
 expect 2 'stands twice' $train -o bad --devices cpu:1,0-2
 expect 2 'either --device or --devices' $train -o bad --device cpu --devices cpu:0-1
 expect 2 'is not possible' env RANK=4 WORLD_SIZE=4 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 $train -o bad
+expect 2 "RANK is '1x', not a number from 0" env RANK=1x WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 $train -o bad
+expect 2 'set MASTER_ADDR and MASTER_PORT too' env RANK=1 WORLD_SIZE=2 $train -o bad
 expect 0 'suggest' "$SGRUN" lr-find tiny.net -q --set rooms=12 -b 5 --steps 8 --devices cpu:0-1
 
 expect 2 'for several machines: .*--machines' $train -o bad --machine 1
