@@ -1,14 +1,12 @@
 // Costs of nodes and graphs: parameters, multiply-adds, floating-point operations, bytes.
 #include "compiler/graph.h"
+#include "compiler/ops/winograd.h"
 
 // Winograd's tiles of m x m results in a picture; each costs one product for each of its elements, besides the
 // transforms.
 static int64_t count_tiles(const Node *node, Shape picture, int64_t m) {
   int64_t dilation = node_attr(node, "dilation").i, tiles = picture.dim[0];
-  for (int i = 2; i < 4; i++) {
-    int64_t grid = (picture.dim[i] + dilation - 1) / dilation;
-    tiles *= (grid + m - 1) / m * dilation;
-  }
+  for (int i = 2; i < 4; i++) tiles *= winograd_tiles(picture.dim[i], dilation, m) * dilation;
   return tiles;
 }
 

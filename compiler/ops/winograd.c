@@ -3,6 +3,11 @@
 #include <math.h>
 #include <stddef.h>
 
+int64_t winograd_tiles(int64_t extent, int64_t dilation, int64_t m) {
+  int64_t grid = (extent + dilation - 1) / dilation;
+  return (grid + m - 1) / m;
+}
+
 // Multiplies the polynomial (lowest power first) by x - root.
 static void times(double *polynomial, int degree, double root) {
   polynomial[degree + 1] = 0;

@@ -39,9 +39,7 @@ static int64_t count_taps(int64_t in, int64_t out, ConvAttrs attrs) {
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-static int64_t count_tiles(int64_t out, int64_t dilation, int m) {
-  return dilation * ceil_div(ceil_div(out, dilation), m);
-}
+static int64_t count_tiles(int64_t out, int64_t dilation, int m) { return dilation * winograd_tiles(out, dilation, m); }
 
 // The m that computes the convolution in the fewest operations, or 0 for the direct way.
 static int choose(const Node *conv) {

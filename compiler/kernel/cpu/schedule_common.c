@@ -44,6 +44,15 @@ int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_p
   return 2 * layout->c.n;
 }
 
+void put_chunks(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out) {
+  int64_t *segment = ARENA_ARRAY(schedule->ir->arena, int64_t, 2 * layout->c.n), at = 0;
+  put_segments(schedule, layout, block_pitch, segment);
+  for (int i = 0; i < layout->c.n; i++, out += 3) {
+    out[0] = segment[2 * i], out[1] = at * schedule->vl, out[2] = segment[2 * i + 1];
+    at += out[2];
+  }
+}
+
 IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, int64_t n) {
   int64_t *map = ARENA_ARRAY(schedule->ir->arena, int64_t, n);
   for (int64_t i = 0; i < n; i++) map[i] = -1;

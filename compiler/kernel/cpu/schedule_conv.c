@@ -32,18 +32,11 @@ static IrExpr *gemm_numbers(const Schedule *schedule, const Layout *x_layout, in
   const Node *w = schedule->contract.core.node->in[1];
   int64_t inputs = w->shape.dim[1];
   int64_t *c = ARENA_ARRAY(schedule->ir->arena, int64_t, MICRO_GEMM + 3 * x_layout->c.n);
-  int64_t *segment = ARENA_ARRAY(schedule->ir->arena, int64_t, 2 * x_layout->c.n);
   stage_numbers(schedule, c);
   c[MICRO_XB] = x_pitch;
   c[MICRO_BLOCK] = pixel_block(schedule, inputs);
   c[MICRO_CHUNKS] = x_layout->c.n;
-  put_segments(schedule, x_layout, x_pitch, segment);
-  int64_t at = 0;
-  for (int i = 0; i < x_layout->c.n; i++) {
-    int64_t *chunk = c + MICRO_GEMM + 3 * i;
-    chunk[0] = segment[2 * i], chunk[1] = at * schedule->vl, chunk[2] = segment[2 * i + 1];
-    at += chunk[2];
-  }
+  put_chunks(schedule, x_layout, x_pitch, c + MICRO_GEMM);
   return numbers(schedule, "shape", c, MICRO_GEMM + 3 * x_layout->c.n);
 }
 

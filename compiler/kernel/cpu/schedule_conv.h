@@ -51,6 +51,8 @@ IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, i
 // A blocked value's channels as runs, two integers each: the offset of the first, where blocks are block_pitch floats
 // apart, and the number. Returns how many integers.
 int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out);
+// The same as chunks of a pointwise sum, three integers each: offset, offset of the weights, number of channels.
+void put_chunks(const Schedule *schedule, const Layout *layout, int64_t block_pitch, int64_t *out);
 // The address of a table of integers.
 IrExpr *numbers(const Schedule *schedule, const char *name, const int64_t *value, int n);
 

@@ -3,6 +3,7 @@
 // them.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/ops/winograd.h"
 
 enum { TILES_LEAST = 24, TASKS = 8 };
 
@@ -19,13 +20,13 @@ static int64_t tiles_at_once(const Schedule *schedule, int64_t elements, int64_t
 
 // Tiles of m x m results, in the d x d grids that dilation d cuts a picture into.
 typedef struct Grid {
-  int64_t m, dilation, ty, tx, rows; // rows of tiles in a grid, tiles in a row, rows in all grids
+  int64_t dilation, ty, tx, rows; // rows of tiles in a grid, tiles in a row, rows in all grids
 } Grid;
 
 static Grid grid_of(const Node *node, const Node *picture, int64_t m) {
   int64_t dilation = node_attr(node, "dilation").i;
-  int64_t ty = ceil_div(ceil_div(height_of(picture), dilation), m);
-  return (Grid){m, dilation, ty, ceil_div(ceil_div(width_of(picture), dilation), m), dilation * dilation * ty};
+  int64_t ty = winograd_tiles(height_of(picture), dilation, m), tx = winograd_tiles(width_of(picture), dilation, m);
+  return (Grid){dilation, ty, tx, dilation * dilation * ty};
 }
 
 // Numbers of the tables of both, `y` being the convolution's result or its gradient.
@@ -78,13 +79,7 @@ void schedule_winograd(Schedule *schedule) {
   c[MICRO_WINOGRAD_BLOCKS] = x_blocks;
   c[MICRO_WINOGRAD_INPUTS] = inputs;
   c[MICRO_WINOGRAD_CHUNKS] = x->layout->c.n;
-  int64_t *segment = ARENA_ARRAY(ir->arena, int64_t, 2 * x->layout->c.n), at = 0;
-  put_segments(schedule, x->layout, most * vl, segment);
-  for (int i = 0; i < x->layout->c.n; i++) {
-    int64_t *chunk = c + MICRO_WINOGRAD + 3 * i;
-    chunk[0] = segment[2 * i], chunk[1] = at * vl, chunk[2] = segment[2 * i + 1];
-    at += chunk[2];
-  }
+  put_chunks(schedule, x->layout, most * vl, c + MICRO_WINOGRAD);
 
   const IrBuffer *tiles = ir_scratch(ir, "tiles", IR_FLOAT, t * t * (tile_pitch + sum_pitch));
   IrExpr *residual = core->residual ? image_of(schedule, core->residual, region.n, NULL) : no_address(schedule);
