@@ -67,6 +67,7 @@ static void detect(void) {
 #endif
   host.l1 = cache_size(1, 32 << 10);
   host.l2 = cache_size(2, 512 << 10);
+  host.l3 = cache_size(3, 0);
 }
 
 const Target *target_host(void) {

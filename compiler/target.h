@@ -17,6 +17,7 @@ typedef struct Target {
   int queues;           // that steps may run on side by side, up to MAX_QUEUES of the plan
   int registers;        // vector registers: 16 or 32; CUDA: those that a thread may have
   int64_t l1, l2;       // bytes of data cache a core; CUDA: l1 is the shared memory that a block may ask for
+  int64_t l3;           // bytes of the last cache, which the cores share; 0: none
   const char *cc_flags; // for the host's cc, or NVRTC
   int compute;          // CUDA: compute capability times ten, from 61 on; values stay row by row, vectors are one float
   Precision precision;

@@ -1,10 +1,10 @@
 // Fuse pass: groups nodes into kernels.
 //
-// Greedy and deterministic. Each node, in order, tries to join the kernels that compute its operands; then a depthwise
-// convolution tries to take in the resize and concat in front of it; then kernels that read the same values or work on
-// the same small space are put side by side; on CUDA, what follows from reductions then goes into their kernels too,
-// where the lanes of a row can do both. Whether the code generator can is asked of a predicate; whether it is
-// worth while is decided here; that no cycle arises is seen to by fuse_sets.
+// Greedy and deterministic. Each node, in order, tries to join the kernels that compute its operands; then a
+// convolution, depthwise or by tiles, tries to take in the resize and concat in front of it; then kernels that read the
+// same values or work on the same small space are put side by side; on CUDA, what follows from reductions then goes
+// into their kernels too, where the lanes of a row can do both. Whether the code generator can is asked of a predicate;
+// whether it is worth while is decided here; that no cycle arises is seen to by fuse_sets.
 #include "compiler/pass/fuse.h"
 
 #include <stdlib.h>
@@ -193,8 +193,11 @@ static void join_producers(Fuser *fuser, Node *node) {
   }
 }
 
-// ---- resize and concat in front of a depthwise convolution
+// ---- resize and concat in front of a convolution
 // ------------------------------------------------------------
+
+// Convolutions whose kernel can make what it reads.
+static bool takes_front(const Node *node) { return is_depthwise(node) || node->op == OP_conv2d_winograd; }
 
 // On CUDA elementwise ops may follow it.
 static bool is_resized(const Fuser *fuser, const Node *node) {
@@ -209,11 +212,11 @@ static bool is_resized(const Fuser *fuser, const Node *node) {
   return n_resizes == 1 && (size_of(fuser, set) == 1 || fuser->context->target->kind == TARGET_CUDA);
 }
 
-// The sets that would go into the kernel of the depthwise convolution; 0 if there is nothing to gain.
-static int front_of(const Fuser *fuser, const Node *depthwise, int *set, int cap) {
-  const Node *x = depthwise->in[0];
+// The sets that would go into the kernel of the convolution; 0 if there is nothing to gain.
+static int front_of(const Fuser *fuser, const Node *conv, int *set, int cap) {
+  const Node *x = conv->in[0];
   int n = 0;
-  set[n++] = fuse_set_of(fuser->sets, depthwise);
+  set[n++] = fuse_set_of(fuser->sets, conv);
   if (is_resized(fuser, x)) {
     set[n++] = fuse_set_of(fuser->sets, x);
     return n;
@@ -226,10 +229,10 @@ static int front_of(const Fuser *fuser, const Node *depthwise, int *set, int cap
   return n > 2 ? n : 0;
 }
 
-static void join_front(Fuser *fuser, const Node *depthwise) {
+static void join_front(Fuser *fuser, const Node *conv) {
   enum { CAP = 8 };
   int set[CAP];
-  int n = front_of(fuser, depthwise, set, CAP);
+  int n = front_of(fuser, conv, set, CAP);
   if (n < 2 || !is_possible(fuser, set, n)) return;
   int whole = set[0];
   for (int i = 1; i < n; i++) {
@@ -363,7 +366,7 @@ static void explain(Fuser *fuser, Text *out) {
       const Node *value = user->in[k];
       if (value->group == user->group || value->is_setup || !is_read_once(fuser, value)) continue;
       int set[8] = {fuse_set_of(fuser->sets, user), fuse_set_of(fuser->sets, value)}, n_sets = 2;
-      if (is_depthwise(user) && k == 0) n_sets = front_of(fuser, user, set, 8);
+      if (takes_front(user) && k == 0) n_sets = front_of(fuser, user, set, 8);
       else if (!is_worth_joining(fuser, user, value)) continue;
       if (n_sets < 2 || is_possible(fuser, set, n_sets)) continue;
       NearMiss miss = {.value = value, .user = user, .why = arena_strdup(fuser->arena, text_get(&fuser->why))};
@@ -395,7 +398,7 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
     if (fuser.is_late[i] && is_alone) join_producers(&fuser, graph->nodes[i]);
   }
   for (int i = 0; i < graph->n_nodes; i++) {
-    if (is_depthwise(graph->nodes[i])) join_front(&fuser, graph->nodes[i]);
+    if (takes_front(graph->nodes[i])) join_front(&fuser, graph->nodes[i]);
   }
   for (int i = 0; i < graph->n_nodes; i++) join_readers(&fuser, graph->nodes[i]);
   if (context->target->kind == TARGET_CUDA) join_rows(&fuser);

@@ -13,7 +13,9 @@ typedef struct Conv {
   int order; // residual: 0 none, 1 before the activation, 2 after it
   int more;  // nodes that follow: 0 none, 1 sigmoid, 2 times [N, C, 1, 1] and the activation's value kept
   bool in_concat, out_concat;
-  int tile;         // results a side of a Winograd tile, 0 = none
+  int tile;                    // results a side of a Winograd tile, 0 = none
+  int from_height, from_width; // x is resized from this; 0 = not
+  bool is_nearest, is_aligned;
   double tolerance; // 0 = what one chain of additions needs
 } Conv;
 
@@ -38,6 +40,16 @@ static Node *add_winograd(Graph *graph, Node *x, Node *w, int padding, int dilat
   attrs[op_attr_index(OP_conv2d_winograd, "padding")].i = padding;
   attrs[op_attr_index(OP_conv2d_winograd, "dilation")].i = dilation;
   return graph_add(graph, OP_conv2d_winograd, (Node *[]){x, w}, 2, attrs);
+}
+
+static Node *add_resize(Graph *graph, Node *x, int64_t height, int64_t width, bool is_nearest, bool is_aligned) {
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_resize, "size")].ints = SHAPE(height, width);
+  attrs[op_attr_index(OP_resize, "mode")].i = is_nearest;
+  attrs[op_attr_index(OP_resize, "align_corners")].i = is_nearest ? -1 : is_aligned;
+  Node *y = graph_add(graph, OP_resize, &x, 1, attrs);
+  y->layout = x->layout;
+  return y;
 }
 
 static Node *add_act(Graph *graph, Op act, Node *x) {
@@ -89,9 +101,11 @@ static void add_case(KernelCases *cases, const Conv *c) {
   const Layout *y_layout = c->plain_out ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
   const Layout *w_layout = case_layout(arena, c->is_depthwise ? LAYOUT_WEIGHT_DW : LAYOUT_WEIGHT, block,
                                        c->plain_out ? 1 : count(c->out), c->plain_out ? &outputs : c->out);
-  Node *x = input(graph, "x", SHAPE(c->images, inputs, c->height, c->width), x_layout);
+  int height = c->from_height ? c->from_height : c->height, width = c->from_height ? c->from_width : c->width;
+  Node *x = input(graph, "x", SHAPE(c->images, inputs, height, width), x_layout);
   Node *w = input(graph, "w", SHAPE(outputs, c->is_depthwise ? 1 : inputs, kernel, kernel), w_layout);
   if (c->in_concat) graph_output(graph, "x in", put_into_concat(graph, x, block, 5), false);
+  if (c->from_height) x = add_resize(graph, x, c->height, c->width, c->is_nearest, c->is_aligned);
   Node *y = c->tile ? add_winograd(graph, x, w, c->padding, c->dilation)
                     : add_conv(graph, x, w, c->stride, c->padding, c->dilation, c->is_depthwise ? inputs : 1);
   y->layout = y_layout;
@@ -163,6 +177,11 @@ static const Conv convs[] = {
     {.name = "tiles of 4, smaller than one", .images = 1, .height = 2, .width = 1, .in = {8}, .out = {8}, .padding = 1, .dilation = 1, .tile = 4, .tolerance = 2e-5},
     {.name = "tiles of 2", .images = 2, .height = 11, .width = 9, .in = {20}, .out = {12}, .padding = 1, .dilation = 1, .tile = 2, .bias = 1, .act = OP_relu, .more = 1, .tolerance = 2e-5},
     {.name = "tiles of 2, dilated beyond the picture", .images = 1, .height = 13, .width = 12, .in = {10}, .out = {8}, .padding = 12, .dilation = 12, .tile = 2, .bias = 1, .order = 1, .tolerance = 2e-5},
+    {.name = "tiles of 4, long rows", .images = 1, .height = 6, .width = 90, .in = {8}, .out = {16}, .padding = 1, .dilation = 1, .tile = 4, .act = OP_relu, .tolerance = 2e-5},
+    {.name = "resize by 2 -> tiles of 4", .images = 2, .height = 18, .width = 60, .in = {20}, .out = {28}, .padding = 1, .dilation = 1, .tile = 4, .from_height = 9, .from_width = 30, .bias = 1, .act = OP_relu, .tolerance = 2e-5},
+    {.name = "resize by 1.7 -> tiles of 4, segments", .images = 1, .height = 22, .width = 19, .in = {9, 4}, .out = {8, 6}, .padding = 0, .dilation = 1, .tile = 4, .from_height = 13, .from_width = 11, .is_aligned = true, .bias = 2, .order = 1, .in_concat = true, .out_concat = true, .tolerance = 2e-5},
+    {.name = "nearest -> tiles of 2", .images = 1, .height = 15, .width = 41, .in = {12}, .out = {13}, .padding = 1, .dilation = 1, .tile = 2, .from_height = 4, .from_width = 13, .is_nearest = true, .more = 1, .tolerance = 2e-5},
+    {.name = "one line resized -> tiles of 4", .images = 1, .height = 3, .width = 30, .in = {8}, .out = {8}, .padding = 2, .dilation = 1, .tile = 4, .from_height = 1, .from_width = 2, .tolerance = 2e-5},
     // depthwise
     {.name = "depthwise 3", .images = 2, .height = 10, .width = 13, .in = {20}, .out = {20}, .kernel = 3, .padding = 1, .is_depthwise = true, .bias = 1, .act = OP_relu},
     {.name = "depthwise 3 by 2", .images = 1, .height = 11, .width = 14, .in = {12, 12}, .out = {12, 12}, .kernel = 3, .stride = 2, .padding = 1, .is_depthwise = true, .bias = 3},
@@ -199,16 +218,6 @@ typedef struct Chain {
   bool has_residual, is_plain, in_concat;
 } Chain;
 
-static Node *add_resize(Graph *graph, Node *x, const Chain *c) {
-  AttrValue attrs[OP_MAX_ATTRS] = {0};
-  attrs[op_attr_index(OP_resize, "size")].ints = SHAPE(c->height, c->width);
-  attrs[op_attr_index(OP_resize, "mode")].i = c->is_nearest;
-  attrs[op_attr_index(OP_resize, "align_corners")].i = c->is_nearest ? -1 : c->is_aligned;
-  Node *y = graph_add(graph, OP_resize, &x, 1, attrs);
-  y->layout = x->layout;
-  return y;
-}
-
 static void add_chain(KernelCases *cases, const Chain *c) {
   Arena *arena = cases->arena;
   Graph *graph = graph_new(arena, c->name);
@@ -221,7 +230,7 @@ static void add_chain(KernelCases *cases, const Chain *c) {
   Node *x = input(graph, "x", SHAPE(c->images, total(c->first), height, width),
                   case_layout(arena, LAYOUT_BLOCKED, block, n_first, c->first));
   if (c->in_concat) graph_output(graph, "x in", put_into_concat(graph, x, block, 3), false);
-  if (c->from_height) x = add_resize(graph, x, c);
+  if (c->from_height) x = add_resize(graph, x, c->height, c->width, c->is_nearest, c->is_aligned);
   if (n_second) {
     Node *skip = input(graph, "skip", SHAPE(c->images, total(c->second), c->height, c->width),
                        case_layout(arena, LAYOUT_BLOCKED, block, n_second, c->second));
@@ -418,10 +427,16 @@ static void test_target(const Target *target) {
   }
   for (size_t i = 0; i < sizeof products / sizeof *products; i++) add_product(&cases, &products[i]);
   cases_run(&cases);
-  // With a small cache, so that fusing is worth while and tiles are small.
+  // With small caches, so that fusing is worth while, tiles are small and results go past them.
   Target small = *target;
   small.l2 = 4 << 10;
+  small.l3 = 1;
   cases_begin(&cases, &small);
+  for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
+    Conv c = convs[i];
+    if (c.act == 0) c.act = OP_input;
+    if (c.tile) add_case(&cases, &c);
+  }
   for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
     Conv c = deep[i];
     if (!c.dilation) c.dilation = 1;

@@ -136,6 +136,32 @@ static void test_decoder(void) {
   CHECK(find_op(graph, OP_concat)->group == find_op(graph, OP_leaky_relu)->group, "and the concat");
 }
 
+// A resize goes into a 3x3 convolution by tiles, unless the convolution is dilated.
+static void test_tiles(void) {
+  for (int dilation = 1; dilation <= 2; dilation++) {
+    const char *text =
+        arena_printf(arena,
+                     "graph tiles\n"
+                     "%%0 = input \"x\" : [1, 32, 32, 32]\n"
+                     "%%1 = param \"w1\" init=constant(0) : [32, 32, 1, 1]\n"
+                     "%%2 = param \"w2\" init=constant(0) : [32, 32, 3, 3]\n"
+                     "%%3 = conv2d(%%0, %%1) : [1, 32, 32, 32]\n"
+                     "%%4 = resize(%%3) size=[64, 64] mode=bilinear align_corners=false : [1, 32, 64, 64]\n"
+                     "%%5 = conv2d(%%4, %%2) padding=%d dilation=%d : [1, 32, 64, 64]\n"
+                     "%%6 = relu(%%5) : [1, 32, 64, 64]\n"
+                     "output \"y\" = %%6\n",
+                     dilation, dilation);
+    Graph *graph = plan_parse(arena, text);
+    if (!graph) return;
+    PassContext context = {.target = &plan_target};
+    pass_layout(&context, graph);
+    pass_winograd(&context, graph);
+    pass_fuse(&context, graph);
+    bool is_one = find_op(graph, OP_resize)->group == find_op(graph, OP_conv2d_winograd)->group;
+    CHECK(is_one == (dilation == 1), "dilation %d\n%s", dilation, plan_text(arena, graph));
+  }
+}
+
 // An update of AdamW's kind is one kernel with three results.
 static void test_update(void) {
   Graph *graph = fused("graph update\n"
@@ -317,6 +343,7 @@ int main(void) {
   test_explain();
   test_cycle();
   test_decoder();
+  test_tiles();
   test_update();
   test_numbers();
   test_side_by_side();

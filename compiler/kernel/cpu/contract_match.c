@@ -231,12 +231,14 @@ static int stage_size(const ContractStage *stage) {
   return 1 + (stage->bias != NULL) + (stage->residual != NULL) + (stage->act != MICRO_LINEAR);
 }
 
-// The values that the depthwise convolution's operand is made of. Sets *out_n to the number of members that make it.
-static bool match_front(const Group *group, const Node *depthwise, Front *out, int *out_n, Text *why) {
-  const Node *x = depthwise->in[0];
+// The values that the convolution's operand is made of. Sets *out_n to the number of members that make it.
+static bool match_front(const Group *group, const Node *conv, Front *out, int *out_n, Text *why) {
+  const Node *x = conv->in[0];
   *out_n = 0;
   if (holds(group->ins, group->n_ins, x)) return true;
-  if (only_user(group, x) != depthwise) return group_refuse(why, "the depthwise input goes elsewhere too");
+  if (only_user(group, x) != conv) return group_refuse(why, "the convolution's input goes elsewhere too");
+  if (conv->op == OP_conv2d_winograd && (x->op != OP_resize || node_attr(conv, "dilation").i != 1))
+    return group_refuse(why, "tiles read a stored or a resized value");
   bool is_concat = x->op == OP_concat && node_attr(x, "axis").i == 1;
   int n_parts = is_concat ? x->n_in : 1, segment = 0;
   if (n_parts > FRONT_PARTS) return group_refuse(why, "too many parts");
@@ -253,7 +255,7 @@ static bool match_front(const Group *group, const Node *depthwise, Front *out, i
     }
     first += to->blocks = channel_blocks(part->layout);
     if (part->op == OP_resize && holds(group->nodes, group->n_nodes, part)) {
-      if (only_user(group, part) != (is_concat ? x : depthwise))
+      if (only_user(group, part) != (is_concat ? x : conv))
         return group_refuse(why, "a resized value goes elsewhere too");
       to->resize = part;
       to->source = part->in[0];
@@ -325,9 +327,10 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
   match_stage(group, core, is_forward && out->form != CONTRACT_DEPTHWISE, &out->core);
   if (n == 2 && !match_lead(target, group, out, why)) return false;
   int n_front = 0;
-  const Node *depthwise = out->has_lead ? out->lead.node : out->form == CONTRACT_DEPTHWISE ? core : NULL;
-  if (depthwise && !match_front(group, depthwise, &out->front, &n_front, why)) return false;
-  if (!depthwise && !holds(group->ins, group->n_ins, core->in[0]))
+  bool has_front = out->has_lead || out->form == CONTRACT_DEPTHWISE || out->form == CONTRACT_WINOGRAD;
+  const Node *first = out->has_lead ? out->lead.node : core;
+  if (has_front && !match_front(group, first, &out->front, &n_front, why)) return false;
+  if (!has_front && !holds(group->ins, group->n_ins, core->in[0]))
     return group_refuse(why, "the input is computed inside");
   return match_rest(group, n_front, out, why);
 }

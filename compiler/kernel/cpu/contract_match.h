@@ -29,8 +29,8 @@ typedef struct ContractStage {
   const Node *top; // the node whose value is stored
 } ContractStage;
 
-// What a depthwise convolution reads, where that is not one stored value: a resize, or a concat of stored and resized
-// values, none of which is ever stored whole.
+// What a convolution reads, where that is not one stored value: a resize, or for a depthwise one a concat of stored and
+// resized values, none of which is ever stored whole.
 enum { FRONT_PARTS = 8 };
 typedef struct FrontPart {
   const Node *source; // stored
@@ -49,7 +49,7 @@ typedef struct Contract {
   ContractStage core;
   bool has_lead; // a depthwise convolution whose value is core's x, computed tile by tile in scratch
   ContractStage lead;
-  Front front;        // of the depthwise convolution, be it lead or core
+  Front front;        // of the depthwise convolution, be it lead or core, or of the one by tiles
   const Node *result; // the out whose buffer takes core.top
   bool has_rest;      // element-wise nodes are computed from core.top, tile by tile
 } Contract;

@@ -81,6 +81,7 @@ enum {
   MICRO_WINOGRAD_SUM_PITCH,  // floats between their sums
   MICRO_WINOGRAD_BLOCKS,     // of x
   MICRO_WINOGRAD_INPUTS,     // channels of x
+  MICRO_WINOGRAD_STREAMS,    // whether results go past the caches
   MICRO_WINOGRAD_CHUNKS,     // number of chunks that follow: offset in a transformed element, offset in u, channels
   MICRO_WINOGRAD,
   MICRO_WINOGRAD_TILES = 96, // most that AT_ONCE may be

@@ -10,6 +10,19 @@ void micro_common(const Target *target, Text *out) {
   text_printf(out, "typedef float sg_fu __attribute__((vector_size(%d), aligned(4), may_alias));\n", 4 * vl);
   text_put(out, "#define SG_LD(p) ((sg_f)*(const sg_fu *)(p))\n"
                 "#define SG_ST(p, v) (*(sg_fu *)(p) = (sg_fu)(v))\n"
+                "// Past the caches; SG_STREAMED() before another thread may read.\n"
+                "#if defined(__clang__)\n"
+                "#define SG_STREAM(p, v) __builtin_nontemporal_store(v, (sg_f *)(p))\n"
+                "#elif defined(__SSE2__)\n");
+  text_printf(out, "#define SG_STREAM(p, v) __builtin_ia32_movntps%s(p, v)\n", vl == 16 ? "512" : vl == 8 ? "256" : "");
+  text_put(out, "#else\n"
+                "#define SG_STREAM(p, v) SG_ST(p, v)\n"
+                "#endif\n"
+                "#if defined(__SSE2__)\n"
+                "#define SG_STREAMED() __builtin_ia32_sfence()\n"
+                "#else\n"
+                "#define SG_STREAMED() __atomic_thread_fence(__ATOMIC_RELEASE)\n"
+                "#endif\n"
                 "#define SG_SHARED static __attribute__((noinline, unused))\n"
                 "#define SG_INLINE static inline __attribute__((always_inline, unused))\n"
                 "SG_INLINE sg_f sg_relu(sg_f v) { return (sg_f)((sg_i)v & ~(v < 0)); }\n"

@@ -76,6 +76,8 @@ int64_t block_parts(int64_t others, int64_t work, int64_t blocks);
 void put_depthwise(Schedule *schedule, const ContractStage *stage, IrExpr *bias, const Region *region,
                    const IrBuffer *to, IrExpr *at, int64_t pitch);
 
+// Tables of one axis of a resize: two source positions for each position, and the weight of the second.
+void resize_tables(Schedule *schedule, const Node *resize, int axis, IrExpr **out_taps, IrExpr **out_weights);
 // Resized parts of a depthwise stage's operand: scratch for the rows that a region reads of one block.
 typedef struct Resizer Resizer;
 Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows);

@@ -1,4 +1,5 @@
-// Schedule of interpolation in front of a depthwise convolution: only the rows that a tile reads, one block at a time.
+// Interpolation in front of a convolution: its tables, and in front of a depthwise one only the rows that a tile reads,
+// one block at a time.
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/ops/rules.h"
 
@@ -34,8 +35,7 @@ Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows) {
   return resizer;
 }
 
-// Tables of one axis: two source positions for each position, and the weight of the second.
-static void put_tables(Schedule *schedule, const Node *resize, int axis, IrExpr **out_taps, IrExpr **out_weights) {
+void resize_tables(Schedule *schedule, const Node *resize, int axis, IrExpr **out_taps, IrExpr **out_weights) {
   Ir *ir = schedule->ir;
   int n = (int)resize->shape.dim[axis];
   int64_t *taps = ARENA_ARRAY(ir->arena, int64_t, 2 * n);
@@ -57,8 +57,8 @@ IrExpr *put_resize(Schedule *schedule, Resizer *resizer, IrStmt *body, const Fro
   const Node *resize = part->resize;
   int64_t pitch = width_of(resize) * schedule->vl;
   IrExpr *xt, *xw, *yt, *yw;
-  put_tables(schedule, resize, 3, &xt, &xw);
-  put_tables(schedule, resize, 2, &yt, &yw);
+  resize_tables(schedule, resize, 3, &xt, &xw);
+  resize_tables(schedule, resize, 2, &yt, &yw);
   IrExpr *row_0 = ir_address(ir, resizer->rows, ir_scale(ir, begin, -pitch));
   IrExpr *args[] = {xt,
                     xw,

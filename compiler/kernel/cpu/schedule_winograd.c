@@ -13,7 +13,7 @@ static int64_t most_of(int64_t a, int64_t b) { return a > b ? a : b; }
 // Tiles at once, divisible by all register tiles: as many as stay in the cache with their sums; but with fewer than a
 // few rows of register tiles the weights would come from far for too little work.
 static int64_t tiles_at_once(const Schedule *schedule, int64_t elements, int64_t blocks) {
-  int64_t n = MICRO_WINOGRAD_TILES, room = schedule->contract.target->l2;
+  int64_t n = MICRO_WINOGRAD_TILES, room = schedule->contract.target->l2 / 2;
   while (n > TILES_LEAST && 4 * elements * blocks * schedule->vl * n > room) n /= 2;
   return n;
 }
@@ -43,11 +43,23 @@ static void put_tile_numbers(const Schedule *schedule, const Grid *grid, const N
   c[MICRO_WINOGRAD_TX] = grid->tx;
 }
 
+// Whether the result is so large that nothing of it is in a cache when it is read, and stored by whole lines of the
+// cache: then these need not be fetched to be written.
+static bool streams(const Schedule *schedule, const Node *y) {
+  enum { LINE = 64 };
+  const Contract *contract = &schedule->contract;
+  int64_t l3 = contract->target->l3, plane = 4 * schedule->vl * height_of(y) * width_of(y);
+  bool has_lines = 4 * schedule->vl * width_of(y) % LINE == 0 && node_attr(y, "dilation").i == 1;
+  return l3 && !contract->has_rest && has_lines && plane * blocks_of(schedule, y) > l3 / 2;
+}
+
 void schedule_winograd(Schedule *schedule) {
   Ir *ir = schedule->ir;
   const Contract *contract = &schedule->contract;
   const ContractStage *core = &contract->core;
   const Node *y = core->node, *x = y->in[0], *u = y->in[1];
+  const FrontPart *front = contract->front.n ? contract->front.part : NULL;
+  const Node *source = front ? front->source : x;
   int64_t t = u->shape.dim[2], m = t - 2, vl = schedule->vl;
   Grid grid = grid_of(y, y, m);
   int64_t images = y->shape.dim[0], rows = grid.rows, inputs = x->shape.dim[1];
@@ -73,18 +85,27 @@ void schedule_winograd(Schedule *schedule) {
   int64_t *c = ARENA_ARRAY(ir->arena, int64_t, MICRO_WINOGRAD + 3 * x->layout->c.n);
   stage_numbers(schedule, c);
   put_tile_numbers(schedule, &grid, x, y, c);
+  c[MICRO_XB] = height_of(source) * width_of(source) * vl;
   c[MICRO_WINOGRAD_AT_ONCE] = most;
   c[MICRO_WINOGRAD_TILE_PITCH] = tile_pitch;
   c[MICRO_WINOGRAD_SUM_PITCH] = sum_pitch;
   c[MICRO_WINOGRAD_BLOCKS] = x_blocks;
   c[MICRO_WINOGRAD_INPUTS] = inputs;
+  c[MICRO_WINOGRAD_STREAMS] = streams(schedule, y);
   c[MICRO_WINOGRAD_CHUNKS] = x->layout->c.n;
   put_chunks(schedule, x->layout, most * vl, c + MICRO_WINOGRAD);
 
   const IrBuffer *tiles = ir_scratch(ir, "tiles", IR_FLOAT, t * t * (tile_pitch + sum_pitch));
   IrExpr *residual = core->residual ? image_of(schedule, core->residual, region.n, NULL) : no_address(schedule);
-  IrExpr *args[] = {numbers(schedule, "shape", c, MICRO_WINOGRAD + 3 * x->layout->c.n),
-                    image_of(schedule, x, region.n, NULL),
+  IrExpr *shape = numbers(schedule, "shape", c, MICRO_WINOGRAD + 3 * x->layout->c.n), *args[17] = {shape};
+  int n = 1;
+  if (front) {
+    resize_tables(schedule, front->resize, 2, &args[1], &args[2]);
+    resize_tables(schedule, front->resize, 3, &args[3], &args[4]);
+    args[5] = ir_int(ir, width_of(source) * vl);
+    n = 6;
+  }
+  IrExpr *rest[] = {image_of(schedule, source, region.n, NULL),
                     weight_of(schedule, u, NULL),
                     image_of(schedule, contract->result, region.n, NULL),
                     bias_of(schedule, core),
@@ -95,7 +116,9 @@ void schedule_winograd(Schedule *schedule) {
                     region.b0,
                     region.b1,
                     ir_address(ir, tiles, ir_int(ir, 0))};
-  ir_do(ir, schedule->body, m == 4 ? "sg_winograd_4" : "sg_winograd_2", 12, args);
+  for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) args[n++] = rest[i];
+  const char *name = arena_printf(ir->arena, front ? "sg_winograd_resized_%d" : "sg_winograd_%d", (int)m);
+  ir_do(ir, schedule->body, name, n, args);
   region.y0 = ir_scale(ir, r0, m); // only where the rows of tiles are rows of the result
   region.y1 = ir_min(ir, ir_scale(ir, r1, m), ir_int(ir, height_of(y)));
   schedule_rest(schedule, &region);
