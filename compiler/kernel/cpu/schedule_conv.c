@@ -145,7 +145,8 @@ void schedule_pointwise(Schedule *schedule) {
 
 // ---- kernels with taps ----------------------------------------------------------------------------------------------
 
-static IrExpr *conv_numbers(const Schedule *schedule) {
+// `pitch`: floats between the blocks that the segments lie in.
+static IrExpr *conv_numbers(const Schedule *schedule, int64_t pitch) {
   const Node *y = schedule->contract.core.node, *x = y->in[0], *w = y->in[1];
   bool is_plain = !contract_is_blocked(x);
   int n_segments = is_plain ? 0 : x->layout->c.n;
@@ -167,7 +168,7 @@ static IrExpr *conv_numbers(const Schedule *schedule) {
   c[MICRO_Y_ROW] = width_of(y) * (c[MICRO_CHANNELS] ? 1 : schedule->vl);
   c[MICRO_INPUTS] = x->shape.dim[1];
   c[MICRO_SEGMENTS] = n_segments;
-  if (!is_plain) put_segments(schedule, x->layout, c[MICRO_XB], c + MICRO_CONV);
+  if (!is_plain) put_segments(schedule, x->layout, pitch, c + MICRO_CONV);
   return numbers(schedule, "shape", c, MICRO_CONV + 2 * n_segments);
 }
 
@@ -179,15 +180,16 @@ static const char *conv_function(const Node *y) {
   return stride == 1 ? "sg_conv_p1" : "sg_conv_p2";
 }
 
-// Columns of the kernel at once, if the weights of all are more than the cache holds; else 0. What a row of results
-// reads of x stays in the first cache for all output blocks.
+// Columns of the kernel at once, if the weights of all are more than the cache holds; else 0. Those of a register tile
+// stay in the first cache for all pixels.
 static int64_t deep_columns(const Schedule *schedule) {
   const Contract *contract = &schedule->contract;
   const Node *y = contract->core.node, *x = y->in[0], *w = y->in[1];
   bool is_plain = !contract_is_blocked(x) || !contract_is_blocked(y);
   if (is_plain || contract->core.residual || contract->has_rest || node_attr(y, "padding").i) return 0;
   if (4 * shape_elements(w->shape) <= 2 * contract->target->l2) return 0;
-  return least(most(1, contract->target->l1 * 3 / 4 / (4 * x->shape.dim[1] * width_of(y))), w->shape.dim[3]);
+  int64_t weights = 4 * x->shape.dim[1] * micro_max_vectors(contract->target) * schedule->vl; // of a column
+  return least(most(1, contract->target->l1 * 3 / 4 / weights), w->shape.dim[3]);
 }
 
 static void schedule_deep(Schedule *schedule, int64_t columns) {
@@ -199,8 +201,11 @@ static void schedule_deep(Schedule *schedule, int64_t columns) {
   IrExpr *index[2], *y0, *y1;
   ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
   piece(ir, index[1], rows, height, &y0, &y1);
+  // A vector between blocks keeps these from falling on the same lines of the cache.
+  int64_t blocks = blocks_of(schedule, x), pitch = (rows * width_of(y) + 1) * schedule->vl;
+  const IrBuffer *pack = ir_scratch(ir, "pack", IR_FLOAT, columns * blocks * pitch);
   const IrBuffer *list = ir_scratch(ir, "chunks", IR_FLOAT, 3 * columns * x->layout->c.n);
-  IrExpr *args[] = {conv_numbers(schedule),
+  IrExpr *args[] = {conv_numbers(schedule, pitch),
                     image_of(schedule, x, index[0], NULL),
                     weight_of(schedule, y->in[1], NULL),
                     image_of(schedule, contract->result, index[0], NULL),
@@ -211,8 +216,11 @@ static void schedule_deep(Schedule *schedule, int64_t columns) {
                     ir_int(ir, 0),
                     ir_int(ir, blocks_of(schedule, y)),
                     ir_int(ir, columns),
+                    ir_int(ir, blocks),
+                    ir_int(ir, pitch),
+                    ir_address(ir, pack, ir_int(ir, 0)),
                     ir_address(ir, list, ir_int(ir, 0))};
-  ir_do(ir, schedule->body, "sg_conv_deep", 12, args);
+  ir_do(ir, schedule->body, "sg_conv_deep", 15, args);
 }
 
 void schedule_dense(Schedule *schedule) {
@@ -239,7 +247,8 @@ void schedule_dense(Schedule *schedule) {
   Region region = {.n = index[0]};
   piece(ir, index[1], rows, height, &region.y0, &region.y1);
   piece(ir, index[2], part, blocks, &region.b0, &region.b1);
-  IrExpr *shape = conv_numbers(schedule), *from = image_of(schedule, x, region.n, NULL);
+  int64_t x_pitch = height_of(x) * width_of(x) * schedule->vl;
+  IrExpr *shape = conv_numbers(schedule, x_pitch), *from = image_of(schedule, x, region.n, NULL);
   IrExpr *weight = weight_of(schedule, w, NULL), *to = image_of(schedule, contract->result, region.n, NULL);
   IrExpr *bias = bias_of(schedule, core), *slope = ir_number(ir, core->slope);
   if (has_few_outputs(schedule) && contract_is_blocked(x)) {
