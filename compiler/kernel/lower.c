@@ -13,6 +13,13 @@ typedef struct LowerMemo {
   IrExpr *value;
 } LowerMemo;
 
+typedef struct LowerTile {
+  const Node *node;
+  const IrBuffer *buffer;
+  int64_t pitch;
+  IrExpr *x0;
+} LowerTile;
+
 // The user's name for a value, or the op's; of an instance path the last two parts.
 static const char *value_name(Ir *ir, const Node *node) {
   const char *name = node->name ? node->name : op_info(node->op)->name;
@@ -66,6 +73,8 @@ const char *lower_axis_name(int rank, int k) {
   return rank == 4 ? names[k] : others[k];
 }
 
+static IrExpr *load_held(Lower *lower, IrExpr *const *index);
+
 IrExpr *lower_value(Lower *lower, const Node *node, IrExpr *const *index) {
   Ir *ir = lower->ir;
   int rank = node->shape.rank;
@@ -75,6 +84,7 @@ IrExpr *lower_value(Lower *lower, const Node *node, IrExpr *const *index) {
     for (int axis = 0; is_same && axis < rank; axis++) is_same = ir_same(memo->index[axis], index[axis]);
     if (is_same) return memo->value;
   }
+  if (lower->tile && lower->tile->node == node) return load_held(lower, index);
   const IrBuffer *buffer = lower_in(lower, node);
   IrExpr *value = buffer ? ir_load(ir, buffer, lower_offset(lower, node, index)) : compute_value(lower, node, index);
   if (!buffer && !value->label && (value->kind == IR_OP || value->kind == IR_REDUCE))
@@ -256,4 +266,20 @@ IrExpr *lower_offset(Lower *lower, const Node *node, IrExpr *const *index) {
   case LAYOUT_PLAIN: break;
   }
   BUG("layout of kind %d", layout->kind);
+}
+
+void lower_hold(Lower *lower, const Node *node, const IrBuffer *tile, int64_t pitch, IrExpr *x0) {
+  lower->tile = ARENA_ARRAY(lower->ir->arena, LowerTile, 1);
+  *lower->tile = (LowerTile){node, tile, pitch, x0};
+}
+
+static IrExpr *load_held(Lower *lower, IrExpr *const *index) {
+  Ir *ir = lower->ir;
+  const LowerTile *tile = lower->tile;
+  const Layout *layout = tile->node->layout;
+  IrExpr *block, *lane;
+  split_channel(lower, layout, index[1], &block, &lane);
+  IrExpr *offset = ir_scale(ir, ir_sub(ir, index[3], tile->x0), layout->block);
+  offset = ir_add(ir, ir_scale(ir, block, tile->pitch), ir_add(ir, offset, lane));
+  return ir_load(ir, tile->buffer, offset);
 }

@@ -27,6 +27,7 @@ typedef struct Lower {
   int n_memo, cap_memo;
   IrVar **reduce_vars;
   int n_reduce_vars, cap_reduce_vars;
+  struct LowerTile *tile; // the member whose value stands in scratch, or NULL
 } Lower;
 
 // Declares the arguments of the group, named after the user's variables, in the ABI's order.
@@ -38,6 +39,10 @@ IrExpr *lower_value(Lower *lower, const Node *node, IrExpr *const *index);
 
 // From now on the value of the node at that index is the given one.
 void lower_bind(Lower *lower, const Node *node, IrExpr *const *index, IrExpr *value);
+
+// From now on the value of a blocked member of the group is read from scratch: pixels of the row at hand from column x0
+// on, blocks `pitch` floats apart.
+void lower_hold(Lower *lower, const Node *node, const IrBuffer *tile, int64_t pitch, IrExpr *x0);
 
 // Offset in floats of a logical element from the value's first one, by layout and batch stride.
 IrExpr *lower_offset(Lower *lower, const Node *node, IrExpr *const *index);

@@ -306,42 +306,46 @@ typedef struct Nest {
   IrExpr *task_part[MAP_LOOPS]; // which part of a split loop this task does
 } Nest;
 
-static void put_stores(Nest *nest, const MapStore *stores) {
-  Map *map = nest->map;
+static void put_stores(Map *map, Emit *emit, const MapStore *stores) {
   Ir *ir = map->lower->ir;
   // All values before all stores: a result may stand where an operand stood.
   IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, map->n_stores);
   for (int k = 0; k < map->n_stores; k++) {
-    value[k] = emit_value(&nest->emit, stores[k].value);
+    value[k] = emit_value(emit, stores[k].value);
     if (map->n_stores > 1 && value[k]->kind != IR_REF && value[k]->kind != IR_NUMBER)
-      value[k] = ir_ref(ir, ir_let(ir, emit_block(&nest->emit), stores[k].buffer->name, value[k]));
+      value[k] = ir_ref(ir, ir_let(ir, emit_block(emit), stores[k].buffer->name, value[k]));
   }
   for (int k = 0; k < map->n_stores; k++) {
-    IrStmt *block = emit_block(&nest->emit);
+    IrStmt *block = emit_block(emit);
     if (stores[k].n_valid) ir_store_n(ir, block, stores[k].buffer, stores[k].offset, value[k], stores[k].n_valid);
     else ir_store(ir, block, stores[k].buffer, stores[k].offset, value[k]);
   }
 }
 
-// The tiled loop and those inside it: reductions for a tile, then its results with the tile's turns innermost.
-static void put_tiles(Nest *nest, IrExpr *from, IrExpr *to, int64_t step) {
-  Map *map = nest->map;
+// Reductions for the tile, then its results with the tile's turns innermost.
+void map_put_tile(Map *map, Emit *emit, IrExpr *begin, IrExpr *end) {
   Ir *ir = map->lower->ir;
-  Emit *emit = &nest->emit;
   const MapLoop *loop = &map->loop[map->tiled];
-  IrVar *tile = ir_var(ir, IR_INDEX, "tile", 0, loop->n - 1);
-  emit_open(emit, tile, from, to, map->tile * step, IR_SERIAL);
-  IrExpr *begin = ir_ref(ir, tile);
-  IrExpr *end =
-      ir_ref(ir, ir_let(ir, emit_block(emit), "end_of_tile", ir_min(ir, ir_offset(ir, begin, map->tile * step), to)));
+  int64_t step = map->tiled == map->stepped ? ir->target->vector : 1;
   const MapStore *stores = tile_reductions(emit, map, map->tiled, map->tile, begin, end);
   for (int k = 0; k < map->n_stores; k++) emit_expect(emit, stores[k].value);
   for (int k = map->tiled + 1; k < map->n_loops; k++)
     emit_open(emit, map->loop[k].var, ir_int(ir, 0), ir_int(ir, map->loop[k].n), 1, IR_SERIAL);
   emit_open(emit, loop->var, begin, end, step, IR_SERIAL);
-  put_stores(nest, stores);
+  put_stores(map, emit, stores);
   emit_close(emit);
   for (int k = map->tiled + 1; k < map->n_loops; k++) emit_close(emit);
+}
+
+// The tiled loop and those inside it.
+static void put_tiles(Nest *nest, IrExpr *from, IrExpr *to, int64_t step) {
+  Map *map = nest->map;
+  Ir *ir = map->lower->ir;
+  Emit *emit = &nest->emit;
+  IrVar *tile = ir_var(ir, IR_INDEX, "tile", 0, map->loop[map->tiled].n - 1);
+  emit_open(emit, tile, from, to, map->tile * step, IR_SERIAL);
+  IrExpr *begin = ir_ref(ir, tile), *end = ir_min(ir, ir_offset(ir, begin, map->tile * step), to);
+  map_put_tile(map, emit, begin, ir_ref(ir, ir_let(ir, emit_block(emit), "end_of_tile", end)));
   emit_close(emit);
 }
 
@@ -350,7 +354,7 @@ static void put_loop(Nest *nest, int k, const MapStore *stores) {
   Ir *ir = map->lower->ir;
   Emit *emit = &nest->emit;
   if (k == map->n_loops) {
-    put_stores(nest, stores);
+    put_stores(map, emit, stores);
     return;
   }
   const MapLoop *loop = &map->loop[k];

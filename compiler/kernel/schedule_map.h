@@ -66,6 +66,9 @@ int64_t map_price_apart(const Group *group);
 // Operations that one value of an elementwise op counts for.
 int64_t map_op_price(Op op);
 
+// Appends to the innermost open loop what stores the turns begin .. end - 1 of loop[tiled], at most `tile` of them.
+void map_put_tile(Map *map, Emit *emit, IrExpr *begin, IrExpr *end);
+
 // Appends to `body` what task number `task` (0 .. n_tasks - 1) does.
 void map_put(Map *map, IrStmt *body, IrExpr *task);
 

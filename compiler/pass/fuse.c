@@ -64,11 +64,11 @@ static bool is_pointwise(const Node *node) {
   return weight->dim[2] == 1 && weight->dim[3] == 1 && node_attr(node, "stride").i == 1;
 }
 
-static Node *depthwise_in(const Fuser *fuser, int set) {
+static bool op_in(const Fuser *fuser, int set, bool (*is_it)(const Node *)) {
   for (int i = 0; i < size_of(fuser, set); i++) {
-    if (is_depthwise(member(fuser, set, i))) return member(fuser, set, i);
+    if (is_it(member(fuser, set, i))) return true;
   }
-  return NULL;
+  return false;
 }
 
 // ---- merging --------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *v
   case CLASS_CONTRACT:
     if (is_cuda && is_read_once(fuser, value) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_MOVEMENT))
       return true; // computed while it is loaded
-    return is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) && depthwise_in(fuser, set);
+    return is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) && op_in(fuser, set, is_depthwise);
   default: return false;
   }
 }
@@ -281,8 +281,9 @@ static void join_readers(Fuser *fuser, const Node *value) {
   }
 }
 
-// A value that reductions of one other kernel alone read, such as the exponentials of a softmax that is summed up: it
-// need not be stored if the kernel makes it from what is reduced before.
+// A value that reductions of one other kernel alone read, such as the exponentials of a softmax that is summed up, or
+// the scores of a softmax: it need not be stored if the kernel makes it from what is reduced before, or reduces what a
+// convolution makes while it is in the cache.
 static void join_reduced(Fuser *fuser, const Node *value) {
   const GroupIndex *index = fuser->index;
   int first = index->first[value->id], end = index->first[value->id + 1];
@@ -290,7 +291,8 @@ static void join_reduced(Fuser *fuser, const Node *value) {
   int own = fuse_set_of(fuser->sets, value), user = fuse_set_of(fuser->sets, index->user[first]);
   for (int i = first; i < end; i++)
     if (fuse_set_of(fuser->sets, index->user[i]) != user) return;
-  if (own != user && is_light(fuser, own) && is_light(fuser, user)) try_merge(fuser, own, user);
+  if (own != user && (is_light(fuser, own) || op_in(fuser, own, is_pointwise)) && is_light(fuser, user))
+    try_merge(fuser, own, user);
 }
 
 // What follows from reductions into their kernels, where the lanes of a row can do both.
@@ -402,7 +404,9 @@ bool fuse_with(const PassContext *context, Graph *graph, FusePredicate *predicat
   }
   for (int i = 0; i < graph->n_nodes; i++) join_readers(&fuser, graph->nodes[i]);
   if (context->target->kind == TARGET_CUDA) join_rows(&fuser);
-  for (int i = 0; context->target->kind == TARGET_CPU && i < graph->n_nodes; i++) join_reduced(&fuser, graph->nodes[i]);
+  // Users first: only what they end in is stored.
+  for (int i = graph->n_nodes - 1; context->target->kind == TARGET_CPU && i >= 0; i--)
+    join_reduced(&fuser, graph->nodes[i]);
   for (int i = 0; context->target->kind == TARGET_CUDA && i < graph->n_nodes; i++) {
     if (graph->nodes[i]->op == OP_matmul) join_attention(&fuser, graph->nodes[i]);
   }

@@ -11,7 +11,8 @@ typedef struct Conv {
   int bias;  // 0 none, 1 as the result is stored, 2 plain [1, C, 1, 1], 3 plain [C, 1, 1]
   Op act;    // OP_relu, OP_leaky_relu, or OP_input for none
   int order; // residual: 0 none, 1 before the activation, 2 after it
-  int more;  // nodes that follow: 0 none, 1 sigmoid, 2 times [N, C, 1, 1] and the activation's value kept
+  int more;  // nodes that follow: 0 none, 1 sigmoid, 2 times [N, C, 1, 1] and the activation's value kept, 3 a mean
+             // weighted by a softmax over the channels, and their maximum
   bool in_concat, out_concat;
   int tile;                    // results a side of a Winograd tile, 0 = none
   int from_height, from_width; // x is resized from this; 0 = not
@@ -72,6 +73,23 @@ static Node *input(Graph *graph, const char *name, Shape shape, const Layout *la
   return node;
 }
 
+static Node *add_reduction(Graph *graph, Op op, Node *x) {
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(op, "axes")].ints = SHAPE(1);
+  attrs[op_attr_index(op, "keep")].i = true;
+  return graph_add(graph, op, &x, 1, attrs);
+}
+
+// The mean of values of the channels, weighted by their softmax; the largest goes out, too.
+static Node *add_mean(Graph *graph, Node *x) {
+  Node *most = add_reduction(graph, OP_max, x);
+  graph_output(graph, "most", most, false);
+  Node *weight = graph_unary(graph, OP_exp, add_binary(graph, OP_sub, x, most));
+  weight->layout = x->layout;
+  Node *value = add_binary(graph, OP_mul, weight, input(graph, "value", SHAPE(1, x->shape.dim[1], 1, 1), x->layout));
+  return graph_binary(graph, OP_div, add_reduction(graph, OP_sum, value), add_reduction(graph, OP_sum, weight));
+}
+
 // The value becomes the second part of a concat that holds it; the first part is another input of `before` channels.
 static Node *put_into_concat(Graph *graph, Node *node, int block, int before) {
   Shape shape = node->shape;
@@ -124,6 +142,7 @@ static void add_case(KernelCases *cases, const Conv *c) {
     graph_output(graph, "kept", y, false);
     y = add_binary(graph, OP_mul, y, input(graph, "scale", SHAPE(c->images, outputs, 1, 1), y_layout));
   }
+  if (c->more == 3) y = add_mean(graph, y);
   Node *out = c->out_concat ? put_into_concat(graph, y, block, 9) : y;
   graph_output(graph, "y", out, false);
   double tolerance = c->tolerance > 0 ? c->tolerance : 2e-6 * sqrt((double)(inputs * c->kernel * c->kernel) + 9);
@@ -133,6 +152,8 @@ static void add_case(KernelCases *cases, const Conv *c) {
 // clang-format off
 static const Conv convs[] = {
     // pointwise, from the table of the encoder scaled down, and odd ones
+    {.name = "pointwise -> softmax", .images = 2, .height = 5, .width = 117, .in = {16}, .out = {29}, .kernel = 1, .bias = 1, .more = 3, .tolerance = 1e-5},
+    {.name = "pointwise -> softmax, segments", .images = 1, .height = 3, .width = 7, .in = {9, 4}, .out = {5, 20}, .kernel = 1, .act = OP_relu, .order = 1, .more = 3, .in_concat = true, .tolerance = 1e-5},
     {.name = "pointwise 16->8", .images = 1, .height = 13, .width = 17, .in = {16}, .out = {8}, .kernel = 1},
     {.name = "pointwise 24->72", .images = 2, .height = 12, .width = 10, .in = {24}, .out = {72}, .kernel = 1, .bias = 1, .act = OP_relu},
     {.name = "pointwise 12->20", .images = 2, .height = 5, .width = 7, .in = {12}, .out = {20}, .kernel = 1, .bias = 1, .act = OP_leaky_relu, .order = 1},
@@ -215,7 +236,7 @@ typedef struct Chain {
   int kernel, stride, padding;
   Op act;
   int out[3]; // of the pointwise convolution; none = there is none
-  bool has_residual, is_plain, in_concat;
+  bool has_residual, is_plain, in_concat, has_mean;
 } Chain;
 
 static void add_chain(KernelCases *cases, const Chain *c) {
@@ -254,6 +275,7 @@ static void add_chain(KernelCases *cases, const Chain *c) {
     if (c->has_residual) y = add_binary(graph, OP_add, y, input(graph, "residual", y->shape, to));
     y = add_act(graph, c->act, y);
   }
+  if (c->has_mean) y = add_mean(graph, y);
   graph_output(graph, "y", y, false);
   cases_add(cases, graph, c->name, 1e-5);
 }
@@ -265,6 +287,8 @@ static const Chain chains[] = {
     {.name = "depthwise -> pointwise to plain", .images = 1, .height = 19, .width = 33, .first = {30}, .kernel = 3, .padding = 1, .act = OP_relu, .out = {3}, .is_plain = true},
     {.name = "resize -> concat -> depthwise -> pointwise", .images = 2, .height = 14, .width = 22, .first = {20}, .second = {12}, .from_height = 7, .from_width = 11, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_leaky_relu, .out = {18}},
     {.name = "resize by 1.7 -> concat -> depthwise -> pointwise", .images = 1, .height = 22, .width = 19, .first = {9, 3}, .second = {8, 4}, .from_height = 13, .from_width = 10, .kernel = 5, .padding = 2, .act = OP_relu, .out = {7}, .has_residual = true, .in_concat = true},
+    {.name = "depthwise -> pointwise -> softmax", .images = 2, .height = 14, .width = 22, .first = {20}, .kernel = 3, .padding = 1, .act = OP_relu, .out = {18}, .has_mean = true},
+    {.name = "resize -> concat -> depthwise -> pointwise -> softmax", .images = 1, .height = 9, .width = 100, .first = {20}, .second = {12}, .from_height = 7, .from_width = 50, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_relu, .out = {40}, .has_mean = true},
     {.name = "resize -> depthwise -> pointwise", .images = 1, .height = 30, .width = 24, .first = {30}, .from_height = 5, .from_width = 8, .is_nearest = true, .kernel = 3, .padding = 1, .act = OP_relu, .out = {3}, .is_plain = true},
     {.name = "resize -> concat -> depthwise", .images = 2, .height = 12, .width = 10, .first = {13}, .second = {16}, .from_height = 6, .from_width = 5, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_relu},
     {.name = "resize -> concat -> depthwise by 2", .images = 1, .height = 12, .width = 11, .first = {13}, .second = {16}, .from_height = 6, .from_width = 5, .kernel = 3, .stride = 2, .padding = 1, .act = OP_input},

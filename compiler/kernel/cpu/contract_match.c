@@ -291,8 +291,49 @@ static bool match_lead(const Target *target, const Group *group, Contract *out, 
   return out->has_lead = true;
 }
 
+static bool reduces_channels(const Node *node) {
+  Shape axes = node_attr(node, "axes").ints;
+  return axes.rank == 1 && axes.dim[0] == 1 && node_attr(node, "keep").i;
+}
+
+// Whether the node is made of the channels of its own pixel in `top`.
+static bool is_of_pixels(const Group *group, const Node *node, const Node *top) {
+  if (node == top || !holds(group->nodes, group->n_nodes, node)) return true;
+  OpClass cls = op_info(node->op)->cls;
+  if (cls != CLASS_ELEMENTWISE && (cls != CLASS_REDUCE || !reduces_channels(node))) return false;
+  for (int k = 0; k < node->n_in; k++) {
+    if (!is_of_pixels(group, node->in[k], top)) return false;
+  }
+  return true;
+}
+
+// Reductions over the channels of each pixel, and what is computed of them.
+static bool match_pixels(const Group *group, Contract *out, Text *why) {
+  const Node *top = out->core.top;
+  Shape pixels = top->shape;
+  if (out->form != CONTRACT_POINTWISE || !contract_is_blocked(top))
+    return group_refuse(why, "only the channels of a pointwise convolution are reduced with it");
+  pixels.dim[1] = 1;
+  for (int i = 0; i < group->n_outs; i++) {
+    const Node *node = group->outs[i];
+    if (!shape_equal(node->shape, pixels) || contract_is_blocked(node))
+      return group_refuse(why, "results of other shapes");
+    if (!is_of_pixels(group, node, top)) return group_refuse(why, "a reduction over more than the channels");
+  }
+  return out->has_pixels = true;
+}
+
+static bool has_reduction(const Group *group) {
+  for (int i = 0; i < group->n_nodes; i++) {
+    if (op_info(group->nodes[i]->op)->cls == CLASS_REDUCE) return true;
+  }
+  return false;
+}
+
 static bool match_rest(const Group *group, int n_front, Contract *out, Text *why) {
   const Node *top = out->core.top;
+  int n_stages = stage_size(&out->core) + (out->has_lead ? stage_size(&out->lead) : 0) + n_front;
+  if (has_reduction(group)) return match_pixels(group, out, why);
   for (int i = 0; i < group->n_outs; i++) {
     const Node *node = group->outs[i];
     if (!shape_equal(node->shape, top->shape) || !layout_equal(node->layout, top->layout))
@@ -300,8 +341,7 @@ static bool match_rest(const Group *group, int n_front, Contract *out, Text *why
     if (!out->result || node == top) out->result = node;
   }
   if (!out->result) return group_refuse(why, "the group has no result");
-  int rest = group->n_nodes - stage_size(&out->core) - (out->has_lead ? stage_size(&out->lead) : 0) - n_front;
-  out->has_rest = rest > 0;
+  out->has_rest = group->n_nodes > n_stages;
   if (!out->has_rest) return true;
   if (!contract_is_blocked(top)) return group_refuse(why, "nothing is computed on a plain result");
   if (out->form == CONTRACT_WINOGRAD && node_attr(out->core.node, "dilation").i != 1)

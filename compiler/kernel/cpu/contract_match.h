@@ -52,6 +52,7 @@ typedef struct Contract {
   Front front;        // of the depthwise convolution, be it lead or core, or of the one by tiles
   const Node *result; // the out whose buffer takes core.top
   bool has_rest;      // element-wise nodes are computed from core.top, tile by tile
+  bool has_pixels;    // the channels of each pixel of core.top are reduced: it is not stored, and `result` NULL
 } Contract;
 
 // Recognises the group, or returns false and appends the reason to `why` (if not NULL).

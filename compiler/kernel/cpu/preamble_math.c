@@ -50,24 +50,23 @@ static const char simple[] = "#define INF __builtin_inff()\n"
                              "INLINE vf vselect(vf a, vf b, vf c) { return vsel(a != 0, b, c); }\n";
 
 static const char exponentials[] =
-    // x = n ln 2 + r, |r| <= ln 2 / 2; *e is exp(r) - 1. x lies in -104 .. 89 (or is a NaN).
+    // x = n ln 2 + r, |r| <= ln 2 / 2; *e is exp(r) - 1. Beyond -104 .. 89 the number is of no use.
     "INLINE vi reduce_exp(vf x, vf *e) {\n"
     "  const vf t = x * 1.44269504f + 12582912.0f;\n"
     "  const vf n = t - 12582912.0f;\n"
-    "  const vf r = (x - n * 0.693359375f) - n * -2.12194440e-4f;\n"
-    "  vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;\n"
-    "  p = p * r + 8.3334519073e-3f;\n"
-    "  p = p * r + 4.1665795894e-2f;\n"
-    "  p = p * r + 1.6666665459e-1f;\n"
-    "  p = p * r + 5.0000001201e-1f;\n"
-    "  *e = p * (r * r) + r;\n"
+    "  const vf r = (x - n * 0.693359375f) - n * -2.12194440e-4f, s = r * r;\n"
+    // by pairs, as many of these chains must be under way at once
+    "  const vf p = (r * 1.9875691500e-4f + 1.3981999507e-3f) * s + (r * 8.3334519073e-3f + 4.1665795894e-2f);\n"
+    "  *e = (p * s + (r * 1.6666665459e-1f + 5.0000001201e-1f)) * s + r;\n"
     "  return (vi)t - 0x4b400000;\n"
     "}\n"
     "INLINE vf two_to(vi n) { return (vf)((n + 127) << 23); }\n"
+    // Nothing but zero below the normal numbers, arithmetic with which is several times slower. NaNs pass as they are.
     "INLINE vf vexp(vf x) {\n"
     "  vf e;\n"
-    "  const vi n = reduce_exp(vclamp(x, -104, 89), &e), half = n >> 1;\n"
-    "  return (1 + e) * two_to(half) * two_to(n - half);\n" // in two steps: the ends of the range are reached
+    "  const vi n = reduce_exp(x, &e), tiny = x < -87.336544f;\n"
+    "  const vf y = (vf)((vi)(1 + e) + (n << 23));\n"
+    "  return (vf)((vi)vsel(x > 88.722839f, vsplat(INF), vsel(x == x, y, x)) & ~tiny);\n"
     "}\n"
     "INLINE vf vsigmoid(vf x) { return 1 / (1 + vexp(-x)); }\n"
     "INLINE vf velu(vf x, float alpha) {\n"

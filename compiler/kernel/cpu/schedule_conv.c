@@ -28,16 +28,18 @@ static int64_t pixel_block(const Schedule *schedule, int64_t inputs) {
   return most(2 * tile, least(round_up(96, tile), fit));
 }
 
-static IrExpr *gemm_numbers(const Schedule *schedule, const Layout *x_layout, int64_t x_pitch) {
+static IrExpr *gemm_numbers(const Schedule *schedule, const Pixels *pixels) {
   const Node *w = schedule->contract.core.node->in[1];
+  const Layout *layout = pixels->layout;
   int64_t inputs = w->shape.dim[1];
-  int64_t *c = ARENA_ARRAY(schedule->ir->arena, int64_t, MICRO_GEMM + 3 * x_layout->c.n);
+  int64_t *c = ARENA_ARRAY(schedule->ir->arena, int64_t, MICRO_GEMM + 3 * layout->c.n);
   stage_numbers(schedule, c);
-  c[MICRO_XB] = x_pitch;
+  c[MICRO_XB] = pixels->pitch;
+  if (pixels->y_pitch) c[MICRO_YB] = pixels->y_pitch;
   c[MICRO_BLOCK] = pixel_block(schedule, inputs);
-  c[MICRO_CHUNKS] = x_layout->c.n;
-  put_chunks(schedule, x_layout, x_pitch, c + MICRO_GEMM);
-  return numbers(schedule, "shape", c, MICRO_GEMM + 3 * x_layout->c.n);
+  c[MICRO_CHUNKS] = layout->c.n;
+  put_chunks(schedule, layout, pixels->pitch, c + MICRO_GEMM);
+  return numbers(schedule, "shape", c, MICRO_GEMM + 3 * layout->c.n);
 }
 
 // So few output channels that lanes are better spent on input channels.
@@ -53,32 +55,55 @@ static IrExpr *few_scratch(const Schedule *schedule, const Layout *x, int64_t ta
   return ir_address(schedule->ir, ir_scratch(schedule->ir, "pack", IR_FLOAT, size), ir_int(schedule->ir, 0));
 }
 
-// sg_gemm over pixels p0 .. p0 + count - 1 of the result; `x` is the address of the first one's input.
-static void put_gemm(Schedule *schedule, const Layout *x_layout, int64_t x_pitch, IrExpr *x, IrExpr *bias, IrExpr *n,
-                     IrExpr *p0, IrExpr *count, IrExpr *b0, IrExpr *b1) {
+void put_gemm(Schedule *schedule, IrStmt *body, const Pixels *pixels) {
   Ir *ir = schedule->ir;
   const ContractStage *core = &schedule->contract.core;
-  IrExpr *at = ir_scale(ir, p0, contract_is_blocked(core->node) ? schedule->vl : 1);
-  IrExpr *shape = gemm_numbers(schedule, x_layout, x_pitch), *slope = ir_number(ir, core->slope);
-  IrExpr *w = weight_of(schedule, core->node->in[1], NULL), *y = image_of(schedule, schedule->contract.result, n, at);
+  IrExpr *shape = gemm_numbers(schedule, pixels), *slope = ir_number(ir, core->slope);
+  IrExpr *w = weight_of(schedule, core->node->in[1], NULL);
   if (has_few_outputs(schedule)) {
-    int64_t positions = channel_blocks(x_layout) * (int64_t)schedule->vl;
+    int64_t positions = channel_blocks(pixels->layout) * (int64_t)schedule->vl;
     IrExpr *args[] = {shape,
-                      x,
+                      pixels->x,
                       w,
-                      y,
-                      bias,
+                      pixels->y,
+                      pixels->bias,
                       slope,
-                      count,
+                      pixels->count,
                       ir_int(ir, core->node->in[1]->shape.dim[1]),
                       ir_int(ir, positions),
-                      few_scratch(schedule, x_layout, 1)};
-    ir_do(ir, schedule->body, "sg_few_gemm", 10, args);
+                      few_scratch(schedule, pixels->layout, 1)};
+    ir_do(ir, body, "sg_few_gemm", 10, args);
     return;
   }
-  IrExpr *residual = core->residual ? image_of(schedule, core->residual, n, at) : no_address(schedule);
-  IrExpr *args[] = {shape, x, w, y, bias, residual, slope, count, b0, b1};
-  ir_do(ir, schedule->body, "sg_gemm", 10, args);
+  IrExpr *args[] = {shape, pixels->x,     w,          pixels->y, pixels->bias, pixels->residual,
+                    slope, pixels->count, pixels->b0, pixels->b1};
+  ir_do(ir, body, "sg_gemm", 10, args);
+}
+
+// The product over a region, `unit` pixels a row of it, and what follows; `x` holds its first pixel at offset `at`.
+static void put_product(Schedule *schedule, const Region *region, int64_t unit, const Layout *layout, int64_t pitch,
+                        const IrBuffer *x, IrExpr *at) {
+  Ir *ir = schedule->ir;
+  const Contract *contract = &schedule->contract;
+  const ContractStage *core = &contract->core;
+  if (contract->has_pixels) {
+    put_pixels(schedule, region, layout, pitch, x, at);
+    return;
+  }
+  IrExpr *first = ir_scale(ir, region->y0, unit * (contract_is_blocked(core->node) ? schedule->vl : 1));
+  Pixels pixels = {
+      .layout = layout,
+      .pitch = pitch,
+      .x = ir_address(ir, x, at),
+      .y = image_of(schedule, contract->result, region->n, first),
+      .bias = bias_of(schedule, core),
+      .residual = core->residual ? image_of(schedule, core->residual, region->n, first) : no_address(schedule),
+      .count = ir_scale(ir, ir_sub(ir, region->y1, region->y0), unit),
+      .b0 = region->b0,
+      .b1 = region->b1,
+  };
+  put_gemm(schedule, schedule->body, &pixels);
+  schedule_rest(schedule, region);
 }
 
 static void pointwise_alone(Schedule *schedule) {
@@ -86,8 +111,9 @@ static void pointwise_alone(Schedule *schedule) {
   const Contract *contract = &schedule->contract;
   const Node *y = contract->core.node, *x = y->in[0];
   int64_t images = y->shape.dim[0], blocks = blocks_of(schedule, y), inputs = x->shape.dim[1];
-  // What follows element-wise is computed by rows; otherwise pixels are as good.
-  int64_t unit = contract->has_rest ? width_of(y) : 1, units = height_of(y) * width_of(y) / unit;
+  // What follows is computed by rows; otherwise pixels are as good.
+  int64_t unit = contract->has_rest || contract->has_pixels ? width_of(y) : 1,
+          units = height_of(y) * width_of(y) / unit;
   int64_t work = unit * inputs * blocks * schedule->vl; // of a unit
   int64_t size = most(ceil_div(TASK_WORK, work), ceil_div(96, unit));
   if (unit == 1) size = round_up(size, micro_tile_pixels(contract->target, 2));
@@ -96,19 +122,17 @@ static void pointwise_alone(Schedule *schedule) {
   if (contract->has_rest) size = least(size, most(1, contract->target->l2 / 2 / (4 * unit * blocks * schedule->vl)));
   if (unit > 1) size = even_pieces(units, size);
   int64_t pieces = ceil_div(units, size), parts = block_parts(images * pieces, size * work, blocks);
-  int64_t part = ceil_div(blocks, parts);
+  int64_t part = contract->has_pixels ? blocks : ceil_div(blocks, parts);
   parts = ceil_div(blocks, part);
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);
   Region region = {.n = index[0]};
   piece(ir, index[1], size, units, &region.y0, &region.y1);
   piece(ir, index[2], part, blocks, &region.b0, &region.b1);
-  IrExpr *bias = bias_of(schedule, &contract->core);
-  IrExpr *p0 = ir_scale(ir, region.y0, unit), *count = ir_scale(ir, ir_sub(ir, region.y1, region.y0), unit);
-  IrExpr *from = image_of(schedule, x, region.n, ir_scale(ir, p0, schedule->vl));
-  put_gemm(schedule, x->layout, height_of(x) * width_of(x) * schedule->vl, from, bias, region.n, p0, count, region.b0,
-           region.b1);
-  schedule_rest(schedule, &region);
+  IrExpr *at = ir_scale(ir, region.n, storage_batch_stride(x));
+  at = ir_add(ir, at, ir_scale(ir, region.y0, unit * schedule->vl));
+  put_product(schedule, &region, unit, x->layout, height_of(x) * width_of(x) * schedule->vl, buffer_of(schedule, x),
+              at);
 }
 
 // The depthwise result lives in scratch, a few rows at a time; each channel block is followed by a gap, so that blocks
@@ -128,14 +152,11 @@ static void pointwise_behind_depthwise(Schedule *schedule) {
   ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
   Region region = {.n = index[0], .b0 = ir_int(ir, 0), .b1 = ir_int(ir, blocks_of(schedule, y))};
   piece(ir, index[1], rows, height, &region.y0, &region.y1);
-  IrExpr *lead_bias = bias_of(schedule, &contract->lead), *bias = bias_of(schedule, &contract->core);
+  IrExpr *lead_bias = bias_of(schedule, &contract->lead);
   const IrBuffer *tile = ir_scratch(ir, "tile", IR_FLOAT, inputs * pitch);
   Region inside = {region.n, region.y0, region.y1, ir_int(ir, 0), ir_int(ir, inputs), rows};
   put_depthwise(schedule, &contract->lead, lead_bias, &inside, tile, ir_scale(ir, region.y0, -row), pitch);
-  IrExpr *count = ir_scale(ir, ir_sub(ir, region.y1, region.y0), width);
-  put_gemm(schedule, lead->layout, pitch, ir_address(ir, tile, ir_int(ir, 0)), bias, region.n,
-           ir_scale(ir, region.y0, width), count, region.b0, region.b1);
-  schedule_rest(schedule, &region);
+  put_product(schedule, &region, width, lead->layout, pitch, tile, ir_int(ir, 0));
 }
 
 void schedule_pointwise(Schedule *schedule) {

@@ -34,6 +34,21 @@ void schedule_grad_depthwise(Schedule *schedule); // CONTRACT_DW_DEPTHWISE
 void schedule_grad_winograd(Schedule *schedule);  // CONTRACT_DW_WINOGRAD
 void schedule_matmul(Schedule *schedule);
 
+// ---- pointwise products
+
+// Some pixels of a pointwise convolution: addresses of the first one's channels.
+typedef struct Pixels {
+  const Layout *layout;   // channels of x
+  int64_t pitch, y_pitch; // floats between the blocks of x and y; y_pitch 0: as the result is stored
+  IrExpr *x, *y, *bias, *residual, *count, *b0, *b1;
+} Pixels;
+void put_gemm(Schedule *schedule, IrStmt *body, const Pixels *pixels);
+
+// The product over the rows of a region by stretches whose channels stay in the cache, and what reduces the channels of
+// each pixel. `x` holds the first pixel at offset `at`, blocks `pitch` floats apart.
+void put_pixels(Schedule *schedule, const Region *region, const Layout *layout, int64_t pitch, const IrBuffer *x,
+                IrExpr *at);
+
 // ---- operands
 
 int64_t height_of(const Node *node);
