@@ -32,6 +32,7 @@ void micro_common(const Target *target, Text *out) {
                 "}\n"
                 "#define SG_NONE() ((float *)0)\n"
                 "#define SG_AT(p, i) ((p) + (i))\n"
+                "SG_SHARED void sg_zero(float *to, int64_t n) { __builtin_memset(to, 0, sizeof(float) * n); }\n"
                 "// Channels of consecutive segments, c[0] of them, each moved to the start of a block.\n"
                 "SG_SHARED void sg_spread(const int *c, const float *from, float *to) {\n"
                 "  for (int64_t i = 1; i <= c[0]; i++) {\n"

@@ -114,8 +114,7 @@ static const char *const store =
     "      for (int64_t i = 0; v >= 0 && i < nt; i++)\n"
     "        if (s_map[i] >= 0) to[s_map[i] * step] = acc[i * blocks * SG_VL + k];\n"
     "    }\n"
-    "}\n"
-    "SG_SHARED void sg_zero(float *to, int64_t n) { __builtin_memset(to, 0, sizeof(float) * n); }\n";
+    "}\n";
 
 // ---- depthwise ------------------------------------------------------------------------------------------------------
 

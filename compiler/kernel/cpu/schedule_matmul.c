@@ -18,6 +18,22 @@ static IrExpr *matrix_of(const Schedule *schedule, const Node *node, int n_leadi
   return ir_address(ir, buffer_of(schedule, node), at);
 }
 
+// Rows and columns of a task. Columns are cut first: a task packs its part of b once for all its rows.
+static void choose_pieces(const Target *target, int64_t m, int64_t n, int64_t k, int64_t products, int64_t *out_rows,
+                          int64_t *out_columns) {
+  enum { TASKS = 16, LEAST_ROWS = 48 };
+  int64_t unit = micro_max_vectors(target) * target->vector;
+  // A panel that stays in the cache, in whole register tiles, and work enough.
+  int64_t most = clamp(target->l2 / 2 / (4 * k) / unit * unit, unit, ceil_div(n, unit) * unit);
+  int64_t wanted = clamp(products * m * n * k / TASK_WORK, 1, TASKS);
+  int64_t parts = clamp(ceil_div(wanted, products), ceil_div(n, most), ceil_div(n, unit));
+  int64_t columns = ceil_div(ceil_div(n, parts), unit) * unit;
+  if (columns > n) columns = n;
+  parts = ceil_div(n, columns) * products;
+  int64_t rows = ceil_div(m, clamp(ceil_div(wanted, parts), 1, ceil_div(m, LEAST_ROWS)));
+  *out_rows = rows, *out_columns = columns;
+}
+
 void schedule_matmul(Schedule *schedule) {
   Ir *ir = schedule->ir;
   const Target *target = schedule->contract.target;
@@ -25,12 +41,8 @@ void schedule_matmul(Schedule *schedule) {
   int n_leading = y->shape.rank - 2;
   bool ta = node_attr(y, "transpose_a").i, tb = node_attr(y, "transpose_b").i;
   int64_t m = y->shape.dim[n_leading], n = y->shape.dim[n_leading + 1], k = a->shape.dim[a->shape.rank - (ta ? 2 : 1)];
-  // Columns whose panel stays in the cache, in whole vectors; rows enough for packing it to pay.
-  int64_t vl = schedule->vl,
-          columns = clamp(target->l2 / 2 / (4 * k) / (6 * vl) * (6 * vl), 6 * vl, ceil_div(n, vl) * vl);
-  if (columns > n) columns = n;
-  int64_t rows = clamp(ceil_div(TASK_WORK, k * columns), 48, m > 48 ? m : 48);
-  rows = even_pieces(m, rows);
+  int64_t vl = schedule->vl, columns, rows;
+  choose_pieces(target, m, n, k, shape_elements(y->shape) / (m * n), &rows, &columns);
   int64_t extent[MAX_RANK + 2];
   const char *names[MAX_RANK + 2];
   IrExpr *index[MAX_RANK + 2], *m0, *m1, *n0, *n1;
