@@ -224,7 +224,9 @@ static void schedule_deep(Schedule *schedule, int64_t columns) {
   piece(ir, index[1], rows, height, &y0, &y1);
   // A vector between blocks keeps these from falling on the same lines of the cache.
   int64_t blocks = blocks_of(schedule, x), pitch = (rows * width_of(y) + 1) * schedule->vl;
-  const IrBuffer *pack = ir_scratch(ir, "pack", IR_FLOAT, columns * blocks * pitch);
+  int64_t room = contract->target->l2 * 3 / 4 / (4 * blocks * pitch) / columns * columns;
+  int64_t packed = least(most(columns, room), y->in[1]->shape.dim[3]);
+  const IrBuffer *pack = ir_scratch(ir, "pack", IR_FLOAT, packed * blocks * pitch);
   const IrBuffer *list = ir_scratch(ir, "chunks", IR_FLOAT, 3 * columns * x->layout->c.n);
   IrExpr *args[] = {conv_numbers(schedule, pitch),
                     image_of(schedule, x, index[0], NULL),
@@ -237,11 +239,12 @@ static void schedule_deep(Schedule *schedule, int64_t columns) {
                     ir_int(ir, 0),
                     ir_int(ir, blocks_of(schedule, y)),
                     ir_int(ir, columns),
+                    ir_int(ir, packed),
                     ir_int(ir, blocks),
                     ir_int(ir, pitch),
                     ir_address(ir, pack, ir_int(ir, 0)),
                     ir_address(ir, list, ir_int(ir, 0))};
-  ir_do(ir, schedule->body, "sg_conv_deep", 15, args);
+  ir_do(ir, schedule->body, "sg_conv_deep", 16, args);
 }
 
 void schedule_dense(Schedule *schedule) {
