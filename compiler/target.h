@@ -18,13 +18,17 @@ typedef struct Target {
   int registers;        // vector registers: 16 or 32; CUDA: those that a thread may have
   int64_t l1, l2;       // bytes of data cache a core; CUDA: l1 is the shared memory that a block may ask for
   int64_t l3;           // bytes of the last cache, which the cores share; 0: none
-  const char *cc_flags; // for the host's cc, or NVRTC
+  const char *cc_flags; // for cc, or NVRTC
+  const char *machine;  // CPU: where its code runs, as `uname -m` says it; NULL for this machine
   int compute;          // CUDA: compute capability times ten, from 61 on; values stay row by row, vectors are one float
   Precision precision;
 } Target;
 
 // The machine we run on (from compiler builtins and sysfs), for its own cc.
 const Target *target_host(void);
+// Any machine of a kind that cpu_executes (runtime/base/cpu.h) knows, with the caches that such machines have at least;
+// NULL where there is none of that name.
+const Target *target_cpu(const char *kind);
 // The reference evaluator: plain layouts, no fusion, no generated code.
 const Target *target_reference(void);
 // A GPU of that compute capability times ten (80 is sm_80), or NULL where it is none that kernels are made for.
@@ -33,8 +37,8 @@ const Target *target_cuda(int compute);
 const Target *target_with_precision(const Target *target, Precision precision);
 // By what users write: "f32", "tf32", "bf16", "f16". False if there is none of that name.
 bool precision_find(const char *name, Precision *out);
-// By what users write: "cpu", "reference", "cuda:sm_80". NULL if there is none of that name ("cuda" alone needs a
-// device to be asked).
+// By what users write: "cpu", "cpu:neon", "reference", "cuda:sm_80". NULL if there is none of that name ("cuda" alone
+// needs a device to be asked).
 const Target *target_find(const char *name);
 
 #endif

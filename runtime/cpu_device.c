@@ -1,10 +1,12 @@
 // CPU device: kernels are functions of a shared object, or given ones, run by a pool over their tasks.
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/cpu.h"
 #include "runtime/cpu_pool.h"
 #include "runtime/device.h"
 #include "runtime/kernel_cache.h"
@@ -86,10 +88,22 @@ static void pass_notice(void *context, const char *text) {
   cpu->device.notice(cpu->device.notice_context, text);
 }
 
+// Refuses kernels that are made for a GPU or another kind of CPU ("cpu-neon-4").
+static Status check_target(const Program *program) {
+  if (!program->source || !program->target) return STATUS_OK;
+  if (!strncmp(program->target, "cuda", 4))
+    return status_make(EXIT_DEVICE, "the program's kernels are made for %s, not for the CPU", program->target);
+  char kind[16];
+  if (sscanf(program->target, "cpu-%15[^-]", kind) != 1 || cpu_executes(kind)) return STATUS_OK;
+  return status_make(EXIT_DEVICE,
+                     "the program's kernels are made for %s, which this %s machine does not execute: compile for "
+                     "--target=cpu, or run it on such a machine",
+                     program->target, cpu_machine());
+}
+
 static Status cpu_load(Device *device, const Program *program, void **out_module) {
   CpuDevice *cpu = (CpuDevice *)device;
-  if (program->source && program->target && !strncmp(program->target, "cuda", 4))
-    return status_make(EXIT_DEVICE, "the program's kernels are made for %s, not for the CPU", program->target);
+  TRY(check_target(program));
   TRY(reserve_scratch(cpu, program));
   KernelModule *module = NULL;
   if (program->source) TRY(kernel_module_load(program->source, program->cc_flags, pass_notice, cpu, &module));

@@ -276,8 +276,8 @@ static ExitCode check_target(const Cli *cli) {
   const char *name = cli_option(cli, "target");
   if (!name || !strcmp(name, "cuda") || target_find(name)) return EXIT_DONE;
   return cli_fail(cli, EXIT_USAGE,
-                  "there is no target '%s'; there are cpu, reference, cuda (this machine's GPU), cuda:sm_75, "
-                  "cuda:sm_80 ...",
+                  "there is no target '%s'; there are cpu, cpu:avx512vl, cpu:avx512, cpu:avx2, cpu:sse2, cpu:neon, "
+                  "cpu:generic, reference, cuda (this machine's GPU), cuda:sm_75, cuda:sm_80 ...",
                   name);
 }
 
@@ -339,7 +339,7 @@ ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out
   ExitCode code = choose_target(cli, &out->target);
   if (code) return code;
   char *compiler = kernel_cache_compiler();
-  if (out->target->kind == TARGET_CPU && !compiler) {
+  if (out->target == target_host() && !compiler) {
     fprintf(stderr, "note: no C compiler found (cc, gcc, clang, or $CC); the slow reference evaluator takes over\n");
     out->target = target_reference();
   }

@@ -17,7 +17,10 @@
   }
 
 #define TARGET_OPTION                                                                                                  \
-  { "target", 't', "NAME", "cpu (default), reference (slow, needs no C compiler), cuda, or cuda:sm_80 and the like" }
+  {                                                                                                                    \
+    "target", 't', "NAME",                                                                                             \
+        "cpu (default), cpu:neon and the like, reference (slow, needs no C compiler), cuda, cuda:sm_80 .."             \
+  }
 
 // Options of the compiler.
 #define COMPILE_OPTIONS                                                                                                \

@@ -15,6 +15,7 @@ expect 2 "expects" "$SGC" compile
 expect 2 "whole number" "$SGRUN" bench tiny.net --runs=many
 expect 2 "takes no value" "$SGRUN" bench tiny.net --json=yes
 expect 2 "no target" "$SGC" compile tiny.net --target=gpu9
+expect 2 "no target 'cpu:mmx'; there are cpu, .*cpu:neon" "$SGC" compile tiny.net --target=cpu:mmx
 expect 2 "did you mean 'fuse'" "$SGC" compile tiny.net --disable=fusee
 expect 2 "unknown setting 'lrr'" "$SGRUN" train tiny.net --set lrr=1
 expect 2 "number from" "$SGRUN" train tiny.net --set lr=-1
@@ -56,6 +57,12 @@ expect 0 'study rooms is fine' "$SGC" check "$root/models/study_rooms.net"
 expect 1 'ugly.net' "$SGC" fmt --check ugly.net
 expect 0 '' "$SGC" fmt ugly.net
 expect 0 '' "$SGC" fmt --check ugly.net
+
+# Kernels for another machine: their text can be had anywhere, but they do not run here.
+if [ "$(uname -m)" = aarch64 ]; then other=avx2 machine=x86_64; else other=neon machine=aarch64; fi
+expect 0 'vectors of 4 floats and 32 registers' "$SGC" compile tiny.net --target=cpu:neon --emit=kernels
+expect 5 "made for cpu-$other-[48], which this .* machine does not execute: compile for --target=cpu" \
+  "$SGRUN" bench tiny.net --target=cpu:$other
 
 # No C compiler: the reference evaluator takes over with one notice.
 mkdir empty
