@@ -225,6 +225,40 @@ Status kernel_build(const char *compiler, const char *flags, const char *source,
   return first_error ? first_error : link_parts(compiler, flags, directory, parts, ".o");
 }
 
+// The whole source at once, into directory/kernels.s.
+static Status make_assembly(const char *compiler, const char *flags, const char *source, const char *directory) {
+  Run run = {.command = compiler_command(compiler, flags)};
+  command_add_words(&run.command, "-S -o");
+  add_path(&run.command, directory, "kernels", ".s");
+  add_path(&run.command, directory, "kernels", ".c");
+  Status status = file_write(run.command.word[run.command.n - 1], source, strlen(source));
+  if (status) {
+    command_free(&run.command);
+    return status;
+  }
+  run_start(&run, directory, "kernels");
+  return run_finish(&run, directory);
+}
+
+Status kernel_translate(const char *compiler, const char *flags, const char *source, bool is_assembly, Text *out) {
+  const char *stated = getenv("TMPDIR");
+  char *directory, *path;
+  if (asprintf(&directory, "%s/sgcXXXXXX", stated && *stated ? stated : "/tmp") < 0) BUG("out of memory");
+  Status status = STATUS_OK;
+  if (!mkdtemp(directory)) {
+    status = status_make(EXIT_DEVICE, "cannot make a directory '%s': %s", directory, strerror(errno));
+    free(directory);
+    return status;
+  }
+  status = (is_assembly ? make_assembly : kernel_build)(compiler, flags, source, directory);
+  if (asprintf(&path, "%s/kernels.%s", directory, is_assembly ? "s" : "so") < 0) BUG("out of memory");
+  if (!status) status = file_read(path, out);
+  if (!status || status_code(status) == EXIT_DATA) kernel_build_remove(directory);
+  free(path);
+  free(directory);
+  return status;
+}
+
 void kernel_build_remove(const char *directory) {
   DIR *listing = opendir(directory);
   if (!listing) return;

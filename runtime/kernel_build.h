@@ -2,6 +2,8 @@
 #ifndef SG_KERNEL_BUILD_H
 #define SG_KERNEL_BUILD_H
 
+#include <stdbool.h>
+
 #include "runtime/base/status.h"
 #include "runtime/base/text.h"
 
@@ -19,6 +21,9 @@ int command_capture(const Command *command, Text *out);
 
 // Writes the source into `directory` as one or several files, compiles and links them into directory/kernels.so.
 Status kernel_build(const char *compiler, const char *flags, const char *source, const char *directory);
+// What the compiler makes of the source, appended to `out`: assembly, or a shared object. Nothing is kept but the
+// source where the compiler fails.
+Status kernel_translate(const char *compiler, const char *flags, const char *source, bool is_assembly, Text *out);
 // Removes the directory and the files in it. It must be one made for kernel_build.
 void kernel_build_remove(const char *directory);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/cpu.h"
 #include "runtime/base/file.h"
 #include "runtime/base/strmap.h"
 #include "runtime/kernel_build.h"
@@ -63,6 +64,16 @@ char *kernel_cache_compiler(void) {
   char *copy = found ? strdup(found) : NULL;
   if (found && !copy) BUG("out of memory");
   return copy;
+}
+
+char *kernel_cache_compiler_for(const char *machine) {
+  const char *stated = getenv("CC");
+  if (!machine || !strcmp(machine, cpu_machine()) || (stated && *stated)) return kernel_cache_compiler();
+  char *usual;
+  if (asprintf(&usual, "%s-linux-gnu-gcc", machine) < 0) BUG("out of memory");
+  if (is_program(usual, strlen(usual))) return usual;
+  free(usual);
+  return NULL;
 }
 
 // ---- the key --------------------------------------------------------------------------------------------------------

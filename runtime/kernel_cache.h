@@ -18,6 +18,9 @@
 // The host's C compiler as a command of one or more words: $CC if it is set, else the first of cc, gcc and clang that
 // PATH has. NULL if there is none; else the caller frees it with free().
 char *kernel_cache_compiler(void);
+// Likewise for code of that machine, as `uname -m` says it (NULL is this one): of another machine $CC must make it, or
+// it is the cross compiler of the usual name, such as aarch64-linux-gnu-gcc.
+char *kernel_cache_compiler_for(const char *machine);
 
 // Where compiled kernels are kept: $SGC_CACHE, else $XDG_CACHE_HOME/sgc, else ~/.cache/sgc. False if none is set.
 bool kernel_cache_directory(Text *out);

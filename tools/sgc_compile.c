@@ -1,9 +1,13 @@
 // sgc compile: a model to kernels, with a short account or the generated text.
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/cpu.h"
 #include "runtime/cuda_cache.h"
 #include "runtime/exec.h"
+#include "runtime/kernel_build.h"
+#include "runtime/kernel_cache.h"
 #include "tools/sgc.h"
 
 ExitCode sgc_build(const Cli *cli, Model *model, Graph **out) {
@@ -37,12 +41,14 @@ static ExitCode emit_graph(const Cli *cli, Graph *graph, const CompileOptions *o
   return code;
 }
 
-// What can be emitted besides "graph" and "program"; `cuda` says that it needs a CUDA target.
+// What can be emitted besides "graph" and "program"; `cuda` and `cpu` say that it needs a target of that kind.
 typedef struct Form {
   const char *name;
-  bool cuda, is_compiled, is_ptx, is_disassembled;
+  bool cuda, cpu, is_compiled, is_ptx, is_disassembled;
 } Form;
 static const Form forms[] = {{.name = "kernels"},
+                             {.name = "assembly", .cpu = true, .is_compiled = true, .is_disassembled = true},
+                             {.name = "object", .cpu = true, .is_compiled = true},
                              {.name = "cuda", .cuda = true},
                              {.name = "ptx", .cuda = true, .is_compiled = true, .is_ptx = true},
                              {.name = "cubin", .cuda = true, .is_compiled = true},
@@ -55,12 +61,27 @@ static const Form *find_form(const char *name) {
   return NULL;
 }
 
-// The text of the kernels, or what NVRTC makes of all of it in one compilation.
+// What a C compiler for the target's machine makes of the kernels: assembly or a shared object.
+static Status translate(const Target *target, const Program *program, bool is_assembly, Text *out) {
+  char *compiler = kernel_cache_compiler_for(target->machine);
+  if (!compiler && !target->machine)
+    return status_make(EXIT_DEVICE, "no C compiler found (set CC, or install cc, gcc or clang)");
+  if (!compiler)
+    return status_make(EXIT_DEVICE, "no C compiler for %s found: set CC to one, or install %s-linux-gnu-gcc",
+                       target->machine, target->machine);
+  Status status = kernel_translate(compiler, target->cc_flags, program->source, is_assembly, out);
+  free(compiler);
+  return status;
+}
+
+// The text of the kernels, or what cc or NVRTC makes of all of it in one compilation.
 static ExitCode emit_kernels(const Cli *cli, const Form *form, const Target *target, const Program *program) {
   Text image = {0}, text = {0}, log = {0};
   Status status = STATUS_OK;
   ExitCode code = EXIT_DONE;
-  if (form->is_compiled) {
+  if (form->cpu) {
+    code = cli_status(cli, translate(target, program, form->is_disassembled, form->is_disassembled ? &text : &image));
+  } else if (form->is_compiled) {
     CudaCode kind;
     status = cuda_code_exact(target->compute, form->is_ptx, &kind);
     if (!status) status = cuda_compile(program->source, program->cc_flags, kind, false, &image, &log);
@@ -82,6 +103,8 @@ static ExitCode emit(const Cli *cli, const char *what, const Target *target, con
   const Form *form = find_form(what);
   if (form && form->cuda && target->kind != TARGET_CUDA)
     return cli_fail(cli, EXIT_USAGE, "--emit=%s is for GPUs: add --target=cuda:sm_80 or another", what);
+  if (form && form->cpu && target->kind != TARGET_CPU)
+    return cli_fail(cli, EXIT_USAGE, "--emit=%s is for CPUs: say --target=cpu, cpu:neon or another", what);
   if (form) return emit_kernels(cli, form, target, program);
   const char *path = cli_option(cli, "out");
   return path ? cli_status(cli, program_write(program, path))
@@ -107,7 +130,8 @@ static void print_total(int n, const Total *total) {
          4e-6 * (double)total->largest_slab);
 }
 
-// Brings the machine code into the kernel cache: for a GPU, which need not be here, through NVRTC.
+// Brings the machine code into the kernel cache: for a GPU, which need not be here, through NVRTC. What is made for a
+// CPU of another machine no program here could use: it is not kept.
 static ExitCode make_ready(const Cli *cli, const Target *target, const Program *program) {
   if (target->kind == TARGET_CUDA) {
     CudaCode code;
@@ -115,6 +139,12 @@ static ExitCode make_ready(const Cli *cli, const Target *target, const Program *
     Status status = cuda_code_choose(target->compute, &code);
     if (!status) status = cuda_images_load(program->source, program->cc_flags, code, sgc_notice, NULL, &images);
     cuda_images_free(images);
+    return cli_status(cli, status);
+  }
+  if (target->machine && strcmp(target->machine, cpu_machine())) {
+    Text image = {0};
+    Status status = translate(target, program, false, &image);
+    text_free(&image);
     return cli_status(cli, status);
   }
   Device *device = NULL;
@@ -156,8 +186,8 @@ static ExitCode compile_models(const Cli *cli) {
   const char *what = cli_option(cli, "emit");
   if (what && strcmp(what, "graph") && strcmp(what, "program") && !find_form(what))
     return cli_fail(cli, EXIT_USAGE,
-                    "there is nothing to emit called '%s'; there are graph, program, kernels, and for GPUs cuda, ptx, "
-                    "cubin and sass",
+                    "there is nothing to emit called '%s'; there are graph, program, kernels, for CPUs assembly and "
+                    "object, and for GPUs cuda, ptx, cubin and sass",
                     what);
   int n = cli_operands(cli);
   if (what && n > 1) return cli_fail(cli, EXIT_USAGE, "--emit is for one model, not %d", n);
@@ -170,7 +200,8 @@ static ExitCode compile_models(const Cli *cli) {
 
 static const CliOption options[] = {
     {"out", 'o', "FILE", "where --emit writes (default: stdout)"},
-    {"emit", 0, "WHAT", "write graph, kernels, program, or for GPUs cuda, ptx, cubin or sass"},
+    {"emit", 0, "WHAT",
+     "write graph, kernels, program, for CPUs assembly or object, for GPUs cuda, ptx, cubin or sass"},
     {"training", 0, NULL, "the training step instead of inference"},
     {"batch", 'b', "N", "pictures at once (default 1)"},
     MODEL_OPTIONS,
@@ -180,13 +211,17 @@ static const CliOption options[] = {
 const CliCommand sgc_compile = {
     "compile",
     "MODEL.net|WEIGHTS...",
-    "compile models to kernels for this machine",
+    "compile models to kernels for this machine or another",
     "The machine code goes into the kernel cache ($SGC_CACHE, or ~/.cache/sgc), so that sgrun starts at once.\n"
     "Dimensions that are not given are N=1 and the height and width of the train block. Of several models it also "
     "says\n"
     "what they need together.\n\n"
     "  sgc compile models/meta_unet.net --dim H=480,W=640\n"
-    "  sgc compile models/meta_unet.net --emit=kernels | less",
+    "  sgc compile models/meta_unet.net --emit=kernels | less\n"
+    "  CC=aarch64-linux-gnu-gcc sgc compile models/meta_unet.net --target=cpu:neon --emit=assembly | less\n\n"
+    "Machine code for another machine comes from $CC, or else from the cross compiler of the usual name; it can be "
+    "looked\n"
+    "at, and is not kept in the cache.",
     options,
     1,
     -1,

@@ -64,6 +64,20 @@ expect 0 'vectors of 4 floats and 32 registers' "$SGC" compile tiny.net --target
 expect 5 "made for cpu-$other-[48], which this .* machine does not execute: compile for --target=cpu" \
   "$SGRUN" bench tiny.net --target=cpu:$other
 
+# Machine code of the host and of another machine, whose compiler must be there or be named.
+expect 0 '^relayout[^:]*:' "$SGC" compile tiny.net --emit=assembly
+expect 0 '' "$SGC" compile tiny.net --emit=object -o tiny.so
+check 'the object is one' sh -c 'head -c 4 tiny.so | grep -q ELF'
+expect 5 "no C compiler for $machine found: set CC" env -u CC PATH=/nowhere "$SGC" compile tiny.net --target=cpu:$other
+expect 5 "the C compiler 'false' failed" env CC=false TMPDIR="$work" "$SGC" compile tiny.net --target=cpu:$other --emit=object -o tiny.so
+expect 0 '^KERNEL.relayout' env -u CC PATH=/nowhere "$SGC" compile tiny.net --target=cpu:$other --emit=kernels
+expect 2 'assembly is for CPUs' "$SGC" compile tiny.net --target=reference --emit=assembly
+if command -v $machine-linux-gnu-gcc >/dev/null; then
+  expect 0 "tiny for cpu-$other-[48]: [0-9]* kernels" env -u CC "$SGC" compile tiny.net --target=cpu:$other
+else
+  skipped=$((skipped + 1))
+fi
+
 # No C compiler: the reference evaluator takes over with one notice.
 mkdir empty
 expect 0 'reference evaluator takes over' env CC= PATH="$work/empty" "$SGRUN" bench tiny.net --runs 1 --dim H=32,W=32
