@@ -17,5 +17,6 @@ export SGC=$PWD/$build/asan/sgc SGRUN=$PWD/$build/asan/sgrun
 sh tests/run.sh sanitized $(programs "$build/asan") tests/tools/test_cli.sh tests/tools/test_predict.sh tests/tools/test_data.sh \
   tests/tools/test_recipe.sh tests/tools/test_runs.sh tests/tools/test_study.sh
 sh tests/golden/run.sh "$build/golden" tests/golden/data "$build"
+sh tests/cpu/all.sh "$build" quick
 sh tests/gpu/all.sh "$build" quick
 sh tests/tally.sh "$TALLY"

@@ -37,7 +37,8 @@ case "$1" in
   build) install gcc libc6-dev make flex bison graphviz libpng-dev libjpeg-dev libcjson-dev libxxhash-dev \
     libhdf5-dev libminizip-dev zlib1g-dev pkg-config \
     libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev ;;
-  test) install python3 python3-numpy openmpi-bin libopenmpi-dev iproute2 ;;
+  test) install python3 python3-numpy openmpi-bin libopenmpi-dev iproute2 \
+    $([ "$(dpkg --print-architecture)" = arm64 ] || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;;
   miniworld) install python3 python3-venv libegl1 libgl1-mesa-dri libglu1-mesa ;;
   photos) photos "$2" ;;
   *) echo "usage: setup.sh build|test|miniworld|photos BUILD_DIR" >&2; exit 2 ;;

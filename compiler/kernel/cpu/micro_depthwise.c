@@ -166,9 +166,15 @@ static void put_rows(Text *out, int kernel, int stride, int tile) {
               kernel, kernel, kernel);
 }
 
+// Outputs of a row at once: their sums, the weights that stay, an input and what it is multiplied to must fit the
+// registers.
+static int tile_of(const Target *target, int kernel) {
+  int weights = kernel == 3 ? 9 : kernel;
+  return 8 + weights + 2 <= target->registers ? 8 : 4;
+}
+
 void micro_depthwise(const Target *target, Text *out) {
   text_put(out, point);
   for (int kernel = 3; kernel <= 7; kernel += 2)
-    for (int stride = 1; stride <= 2; stride++)
-      put_rows(out, kernel, stride, kernel == 3 && target->registers < 32 ? 4 : 8);
+    for (int stride = 1; stride <= 2; stride++) put_rows(out, kernel, stride, tile_of(target, kernel));
 }

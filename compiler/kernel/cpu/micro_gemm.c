@@ -15,7 +15,7 @@ int micro_max_vectors(const Target *target) { return target->registers >= 32 ? 3
 
 // Accumulators, one vector of weights for each output vector and one broadcast must fit the registers.
 int micro_tile_pixels(const Target *target, int vectors) {
-  static const int few[MAX_VECTORS + 1] = {0, 12, 6, 4, 1}, many[MAX_VECTORS + 1] = {0, 16, 12, 8, 1};
+  static const int few[MAX_VECTORS + 1] = {0, 8, 6, 4, 1}, many[MAX_VECTORS + 1] = {0, 16, 12, 8, 1};
   return (target->registers >= 32 ? many : few)[vectors];
 }
 
