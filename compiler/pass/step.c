@@ -1,4 +1,6 @@
 // Step: a graph with a loss becomes one training step, with gradients, clipping and AdamW inside.
+//
+// Of two arguments only one makes nodes: which is evaluated first depends on the machine, and so would the graph.
 #include <float.h>
 #include <string.h>
 
@@ -79,7 +81,8 @@ static Node *global_norm(Graph *graph, Node *const *grads, int n) {
 Node *clip_build(Graph *graph, Node **grads, int n_grads, double max_norm) {
   Node *norm = global_norm(graph, grads, n_grads);
   if (max_norm <= 0) return norm;
-  Node *ratio = quotient(graph, graph_scalar(graph, max_norm), add(graph, norm, graph_scalar(graph, 1e-6)));
+  Node *below = add(graph, norm, graph_scalar(graph, 1e-6));
+  Node *ratio = quotient(graph, graph_scalar(graph, max_norm), below);
   Node *factor = graph_binary(graph, OP_minimum, graph_scalar(graph, 1), ratio);
   for (int i = 0; i < n_grads; i++) {
     graph_at(graph, grads[i]);
@@ -115,8 +118,9 @@ static void rescale(Builder *step) {
   Node *zero = graph_scalar(graph, 0), *sound = scaling_state(graph, "scaling.sound", 0);
   Node *count = add(graph, sound, graph_scalar(graph, 1));
   Node *is_long = graph_binary(graph, OP_less_equal, graph_scalar(graph, SCALE_PATIENCE), count);
-  Node *more = graph_binary(graph, OP_minimum, build_scale(graph, step->scale, 2), graph_scalar(graph, SCALE_MOST));
-  Node *less = graph_binary(graph, OP_maximum, build_scale(graph, step->scale, 0.5), graph_scalar(graph, 1));
+  Node *ceiling = graph_scalar(graph, SCALE_MOST), *floor = graph_scalar(graph, 1);
+  Node *more = graph_binary(graph, OP_minimum, build_scale(graph, step->scale, 2), ceiling);
+  Node *less = graph_binary(graph, OP_maximum, build_scale(graph, step->scale, 0.5), floor);
   Node *kept = graph_select(graph, is_long, more, step->scale);
   graph_update(graph, step->scale, graph_select(graph, step->is_sound, kept, less));
   graph_update(graph, sound, graph_select(graph, step->is_sound, graph_select(graph, is_long, zero, count), zero));
@@ -140,7 +144,8 @@ static GraphUpdate *accumulate(Builder *step, Node *const *params, Node **grads,
 }
 
 static Node *is_finite(Graph *graph, Node *x) {
-  return graph_binary(graph, OP_less_equal, graph_unary(graph, OP_abs, x), graph_scalar(graph, (double)FLT_MAX));
+  Node *most = graph_scalar(graph, (double)FLT_MAX);
+  return graph_binary(graph, OP_less_equal, graph_unary(graph, OP_abs, x), most);
 }
 
 // The leaf's new value where the condition holds; its old one elsewhere. Returns what it will be.
@@ -159,13 +164,13 @@ static Node *adamw_update(const Builder *step, Node *param, Node *g) {
          decay = options->weight_decay * step_rule_factor(options->rules, options->n_rules, RULE_DECAY, param);
   graph_at(graph, param);
   Node *m = new_state(graph, "adamw.m", param), *v = new_state(graph, "adamw.v", param);
-  Node *new_m = update_if(graph, step->is_step, m, add(graph, mul(graph, step->beta1, m), mul(graph, step->rest1, g)));
-  Node *new_v = update_if(
-      graph, step->is_step, v,
-      add(graph, build_scale(graph, v, options->beta2), build_scale(graph, mul(graph, g, g), 1 - options->beta2)));
+  Node *more_m = mul(graph, step->rest1, g);
+  Node *new_m = update_if(graph, step->is_step, m, add(graph, mul(graph, step->beta1, m), more_m));
+  Node *more_v = build_scale(graph, mul(graph, g, g), 1 - options->beta2);
+  Node *new_v = update_if(graph, step->is_step, v, add(graph, build_scale(graph, v, options->beta2), more_v));
   Node *root = graph_unary(graph, OP_sqrt, mul(graph, new_v, step->unbias2));
-  Node *direction =
-      quotient(graph, mul(graph, new_m, step->unbias1), add(graph, root, graph_scalar(graph, options->eps)));
+  Node *below = add(graph, root, graph_scalar(graph, options->eps));
+  Node *direction = quotient(graph, mul(graph, new_m, step->unbias1), below);
   if (decay != 0) direction = add(graph, direction, build_scale(graph, param, decay));
   Node *moved = sub(graph, param, mul(graph, build_scale(graph, step->lr, rate), direction));
   return update_if(graph, step->is_step, param, moved);
@@ -248,7 +253,8 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
   Node *norm = clip_build(graph, grads, n, options->clip);
   graph_output(graph, "grad_norm", norm, false);
   graph_at(graph, loss);
-  step.is_sound = mul(graph, is_finite(graph, loss), is_finite(graph, norm));
+  Node *norm_is_finite = is_finite(graph, norm);
+  step.is_sound = mul(graph, is_finite(graph, loss), norm_is_finite);
   step.is_step = sums ? mul(graph, step.is_sound, step.apply) : step.is_sound;
   guard_updates(&step);
   if (options->scales) rescale(&step);

@@ -14,6 +14,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel_abi.h"
+#include "runtime/kernel_cache.h"
 #include "runtime/program.h"
 #include "tests/check.h"
 
@@ -200,8 +201,10 @@ static inline void *cases_build(KernelCases *cases) {
     fwrite(cases->source.data, 1, cases->source.size, file);
     fclose(file);
   }
-  snprintf(command, sizeof command, "cc -w %s " CASE_FLAGS " -shared -fPIC -o %s %s -lm", cases->target->cc_flags,
-           object, source);
+  char *compiler = kernel_cache_compiler();
+  snprintf(command, sizeof command, "%s -w %s " CASE_FLAGS " -shared -fPIC -o %s %s -lm", compiler ? compiler : "cc",
+           cases->target->cc_flags, object, source);
+  free(compiler);
   bool is_built = system(command) == 0;
   CHECK(is_built, "the kernels do not compile: %s", source);
   if (!is_built) return NULL;

@@ -128,8 +128,9 @@ static void test_names(void) {
   FILE *file = fdopen(mkstemps(path, 2), "w");
   fwrite(cases.source.data, 1, cases.source.size, file);
   fclose(file);
-  char command[160];
-  snprintf(command, sizeof command, "cc -std=gnu11 -fsyntax-only -w %s", path);
+  char command[256], *compiler = kernel_cache_compiler();
+  snprintf(command, sizeof command, "%s -std=gnu11 -fsyntax-only -w %s", compiler ? compiler : "cc", path);
+  free(compiler);
   CHECK(system(command) == 0, "%d kernels with names of the preamble: %s", n, path);
   unlink(path);
   cases_end(&cases, NULL);
