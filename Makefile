@@ -96,6 +96,13 @@ $(BUILD)/machine: tests/bench/machine.c runtime/base/clock.c
 $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
+# Made for an ARM machine, which qemu emulates (tests/cpu/all.sh); nothing where its libraries are not at hand.
+neon_whole = sgrun $(addprefix tests/compiler/test_,contract exec kernel kernel_math passes random_nets steady step target winograd)
+neon_make = $(MAKE) -j2 BUILD=$(BUILD)/neon CC="aarch64-linux-gnu-gcc --sysroot=$(abspath $(BUILD))/sysroot" CFLAGS_release=-O1 \
+	hdf5_cflags=-I=/usr/include/hdf5/serial hdf5_libs=-lhdf5_serial
+neon:
+	@[ ! -d $(BUILD)/sysroot ] || $(neon_make) $(addprefix $(BUILD)/neon/,golden $(if $(WHOLE),$(neon_whole)))
+
 # ---- jobs
 
 programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(simgpu) $(tests)
@@ -111,14 +118,26 @@ demo:
 test:
 	sh tools/setup.sh build $(BUILD)
 	sh tools/setup.sh test $(BUILD)
+	sh tools/setup.sh sysroot $(BUILD)
 	$(MAKE) -j2 programs
 	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
+	$(MAKE) neon
 	@sh tests/all.sh $(BUILD)
 
 # A test program with one changed source in front of the libraries (tests/faults/plant.py).
 plant:
 	@$(CC) $(CFLAGS) -Wno-error -w -c -o $(PROGRAM).o $(SOURCE)
 	@$(CC) $(CFLAGS) -o $(PROGRAM) $(BUILD)/tests/$(TEST).o $(PROGRAM).o $(shared_tools) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+
+# The CPU back end for every kind of CPU: those that this machine is, and an emulated ARM machine. About half an hour.
+test-cpu:
+	sh tools/setup.sh build $(BUILD)
+	sh tools/setup.sh test $(BUILD)
+	sh tools/setup.sh sysroot $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/golden
+	$(MAKE) neon WHOLE=1
+	@TALLY=$(abspath $(BUILD))/tally-cpu SGC_CACHE=$(abspath $(BUILD))/cache sh -c ': >"$$TALLY"; \
+	  sh tests/cpu/all.sh $(BUILD) whole; sh tests/tally.sh "$$TALLY"'
 
 # The CUDA back end on a GPU, or on the simulated one: every architecture, all golden cases, races, all counters.
 test-gpu:
@@ -184,6 +203,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs plant demo test test-gpu test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
+.PHONY: all programs neon plant demo test test-cpu test-gpu test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
