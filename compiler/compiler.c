@@ -245,7 +245,7 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   if (is_generated) program->source = arena_strdup(arena, text_get(&emitter.source));
   text_free(&emitter.source);
   for (int i = 0; i < graph->n_nodes; i++) {
-    if (!graph->nodes[i]->is_setup) program->multiply_adds += node_cost(graph->nodes[i]).multiply_adds;
+    if (!graph->nodes[i]->is_setup) program->multiply_adds += node_cost(graph->nodes[i]).inside;
   }
   return program;
 }

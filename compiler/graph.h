@@ -147,9 +147,13 @@ bool graph_verify(const Graph *graph, Text *why);
 
 typedef struct Cost {
   int64_t parameters;    // elements of parameters read (each once)
-  int64_t multiply_adds; // of contractions
-  int64_t flops;         // of everything
-  int64_t bytes;         // read and written, if every node ran apart
+  int64_t multiply_adds; // of contractions, as published figures count: zero padding like the picture
+  int64_t inside;        // those of them that fall on the picture, which is what kernels have to do
+  // Of everything: `inside` twice, Winograd's transforms, and about one for each scalar result of a step of the obvious
+  // algorithm else, be it an addition, a division or an exponential function. Lanes without a channel, and what a
+  // kernel computes twice to keep it near, do not count.
+  int64_t flops;
+  int64_t bytes; // read and written, if every node ran apart
 } Cost;
 Cost node_cost(const Node *node);
 Cost graph_cost(const Graph *graph);

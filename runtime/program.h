@@ -100,7 +100,7 @@ typedef struct Program {
   Step *steps; // one run
   int n_steps;
   int64_t persistent, slab; // floats of the two regions; the peak is their sum, known before anything runs
-  int64_t multiply_adds;    // of one run
+  int64_t multiply_adds;    // of one run, zero padding left out
 } Program;
 
 // The input that tells a program for one of several devices which sample of the batch is its first; others lack it.

@@ -34,3 +34,11 @@ void winograd_matrices(int m, double input[WINOGRAD_MAX][WINOGRAD_MAX], double f
     for (int k = 0; output && k < m; k++) output[k][i] = i < n ? pow(p[i], k) : k == m - 1;
   }
 }
+
+int64_t winograd_flops(int m, WinogradTransform transform) {
+  // Of a line, and lines: those of one axis, then those of the other.
+  static const int64_t of_4[4][2] = {{20, 6 + 6}, {16, 6 + 4}, {14, 4 + 6}, {15, 6 + 3}};
+  static const int64_t of_2[2][2] = {{4, 4 + 4}, {4, 4 + 2}};
+  const int64_t *n = m == 4 ? of_4[transform] : of_2[transform];
+  return n[0] * n[1];
+}

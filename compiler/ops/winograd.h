@@ -21,4 +21,10 @@ void winograd_matrices(int m, double input[WINOGRAD_MAX][WINOGRAD_MAX], // B' [t
                        double filter[WINOGRAD_MAX][3],                  // G [t, 3]
                        double output[4][WINOGRAD_MAX]);                 // A' [m, t]
 
+// Operations that a transform of one tile of one channel takes where the symmetry of the points is used: an input's
+// tile B' d B, sums' A' s A; and for the gradient by the weight (m = 4) the tile of the result's gradient A dy A', and
+// the sums of one pair of channels G' s G.
+typedef enum WinogradTransform { WINOGRAD_INPUT, WINOGRAD_OUTPUT, WINOGRAD_RESULT, WINOGRAD_WEIGHT } WinogradTransform;
+int64_t winograd_flops(int m, WinogradTransform transform);
+
 #endif

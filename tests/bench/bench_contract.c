@@ -141,7 +141,7 @@ static void bench_case(const KernelCase *c, const Layer *layer, SgKernel *functi
     int64_t n = layout_elements(node->shape, node->layout);
     for (int64_t k = 0; k < n; k++) args[i][k] = (float)case_random(-1, 1);
   }
-  double flops = 2 * (double)node_cost(group->nodes[0]).multiply_adds;
+  double flops = 2 * (double)node_cost(group->nodes[0]).inside;
   double one = measure(c, function, args, scratch, 1), two = measure(c, function, args, scratch, 2);
   printf("%-13s %3d -> %3d  %dx%d/%d at %dx%d: %8.3f ms %6.1f GFLOP/s %3.0f %%   two threads %8.3f ms %6.1f GFLOP/s\n",
          kinds[layer->kind], layer->in, layer->out, layer->kernel, layer->kernel, layer->stride, layer->height,

@@ -185,7 +185,13 @@ static void check_costs(void) {
   CHECK(shape_equal(graph->nodes[3]->shape, SHAPE(2, 16, 5, 6)), "the convolution's shape");
   int64_t conv = 2 * 16 * 5 * 6 * 2 * 3 * 3;
   CHECK(node_cost(graph->nodes[3]).multiply_adds == conv, "grouped convolution");
-  CHECK(node_cost(graph->nodes[3]).flops == 2 * conv, "two operations each");
+  int64_t inside = 2 * 16 * 2 * (5 * 3 - 1) * (6 * 3 - 1); // the first tap of the first row and column is padding
+  for (int i = 3; i < 7; i++) {
+    if (i == 4) continue;
+    CHECK(node_cost(graph->nodes[i]).inside == inside, "node %d: %lld on the picture", i,
+          (long long)node_cost(graph->nodes[i]).inside);
+    CHECK(node_cost(graph->nodes[i]).flops == 2 * inside, "two operations each");
+  }
   CHECK(node_cost(graph->nodes[3]).bytes == 4 * (2 * 8 * 10 * 12 + 16 * 2 * 9 + 2 * 16 * 5 * 6), "bytes");
   CHECK(node_cost(graph->nodes[4]).multiply_adds == 0, "a bias counts nothing");
   CHECK(node_cost(graph->nodes[5]).multiply_adds == conv, "gradient by x costs what the convolution costs");
@@ -195,6 +201,38 @@ static void check_costs(void) {
   CHECK(node_cost(graph->nodes[9]).multiply_adds == 2 * 30 * 30 * 16, "matrix product, transposed");
   CHECK(graph_cost(graph).parameters == 16 * 2 * 9 + 16, "parameters once");
   CHECK(graph_cost(graph).multiply_adds == 3 * conv + 2 * 16 * 16 * 30 + 2 * 30 * 30 * 16, "the sum");
+}
+
+// Every result and tap of kernels of all kinds, one by one.
+static void check_padding(void) {
+  static const int cases[][5] = {{3, 1, 1, 1, 9}, {3, 2, 1, 1, 10}, {5, 2, 2, 1, 7},  {3, 1, 12, 12, 15},
+                                 {3, 1, 7, 7, 9}, {1, 2, 0, 1, 9},  {2, 3, 1, 2, 11}, {3, 1, 9, 9, 4}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const int *c = cases[i], kernel = c[0], stride = c[1], padding = c[2], dilation = c[3], size = c[4];
+    int results = (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1, pairs = 0;
+    for (int y = 0; y < results; y++)
+      for (int tap = 0; tap < kernel; tap++) {
+        int at = y * stride - padding + tap * dilation;
+        pairs += at >= 0 && at < size;
+      }
+    char text[512];
+    snprintf(text, sizeof text,
+             "%%x = input \"x\" : [1, 2, %d, %d]\n%%w = param \"w\" : [3, 2, %d, %d]\n"
+             "%%y = conv2d(%%x, %%w) stride=%d padding=%d dilation=%d\noutput \"y\" = %%y\n",
+             size, size, kernel, kernel, stride, padding, dilation);
+    Graph *graph = parse(text);
+    CHECK(node_cost(graph->nodes[2]).inside == 2 * 3 * pairs * pairs, "case %zu: %lld, not %d", i,
+          (long long)node_cost(graph->nodes[2]).inside, 2 * 3 * pairs * pairs);
+  }
+}
+
+// 3 x 4 tiles of 4 x 4 results, of 32 channels in and 24 out: 36 products each, and the transforms.
+static void check_tiles(void) {
+  Graph *graph = parse("%x = input \"x\" : [1, 32, 12, 16]\n%u = param \"u\" : [24, 32, 6, 6]\n"
+                       "%y = conv2d_winograd(%x, %u) padding=1 dilation=1\noutput \"y\" = %y\n");
+  CHECK(node_cost(graph->nodes[2]).inside == 12 * 36 * 32 * 24, "products of tiles");
+  CHECK(node_cost(graph->nodes[2]).flops == 12 * (2 * 36 * 32 * 24 + 32 * 240 + 24 * 160), "and transforms: %lld",
+        (long long)node_cost(graph->nodes[2]).flops);
 }
 
 int main(void) {
@@ -207,6 +245,8 @@ int main(void) {
   check_uses();
   check_verifier();
   check_costs();
+  check_padding();
+  check_tiles();
   arena_free(arena);
   return check_report("graph");
 }
