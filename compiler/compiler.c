@@ -28,6 +28,19 @@ static const char *step_label(const PlanStep *step, Arena *arena) {
   return label;
 }
 
+// Where its costliest operation, the last of equal ones, comes from.
+static const char *step_part(const Graph *graph, const PlanStep *step, Arena *arena) {
+  const Node *about = step->about;
+  int64_t most = 0;
+  for (int i = 0; step->group && i < step->group->n_nodes; i++) {
+    int64_t flops = node_cost(step->group->nodes[i]).flops;
+    if (flops < most) continue;
+    most = flops;
+    about = step->group->nodes[i];
+  }
+  return arena_strdup(arena, about->module < graph->n_modules ? graph->modules[about->module].path : "");
+}
+
 static void emit_cuda_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
   enum { THREADS = 256 };
   *info = (KernelInfo){.symbol = arena_printf(arena, "copy_%" PRId64, floats),
@@ -198,6 +211,7 @@ static void make_step(Emitter *emitter, const PlanStep *from, Step *step) {
   else emit_kernel(emitter, from, step);
   set_args(emitter, from, step);
   step->label = step_label(from, emitter->program->arena);
+  step->part = step_part(emitter->plan->graph, from, emitter->program->arena);
 }
 
 // ---- the program ----------------------------------------------------------------------------------------------------

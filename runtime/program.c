@@ -173,6 +173,8 @@ static void put_steps(Text *out, const char *list, const Step *steps, int n) {
     text_printf(out, "step %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ", step->symbol, step->n_tasks,
                 step->scratch, step->flops, step->bytes);
     put_name(out, step->label);
+    text_put(out, " ");
+    put_name(out, step->part);
     text_printf(out, " %d %d", step->n_read, step->n_args);
     for (int j = 0; j < step->n_args; j++) text_printf(out, " %d+%" PRId64, step->arg_buffer[j], step->arg_offset[j]);
     text_printf(out, " %d %d %d %" PRId64 " %" PRId64 " %" PRId64 " %d %d", step->kind, step->block, step->shared,

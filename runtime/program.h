@@ -66,6 +66,7 @@ typedef struct Step {
   const int64_t *arg_offset; // floats into that buffer
   int64_t n_tasks, scratch, flops, bytes;
   const char *label; // ops and the user's source line, for profiles
+  const char *part;  // instance path of the module that most of it comes from, "" for the model itself
   // Of CUDA kernels: a grid of n_tasks blocks of `block` threads with `shared` bytes of dynamic shared memory.
   int block, shared;
   // Loads and stores of whole warps, the 32-byte sectors that they touch one by one, and how many sectors would do if

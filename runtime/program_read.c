@@ -226,6 +226,7 @@ static void get_step(Reader *reader, Step *step) {
   step->flops = get_int(reader, 0, INT64_MAX);
   step->bytes = get_int(reader, 0, INT64_MAX);
   step->label = get_name(reader);
+  step->part = get_name(reader);
   step->n_read = (int)get_int(reader, 0, INT32_MAX);
   step->n_args = get_count(reader, "", 4);
   int *buffers = ARENA_ARRAY(reader->arena, int, step->n_args + 1);

@@ -105,11 +105,42 @@ static const char *kernel_about(Arena *arena, const Group *group, const KernelIn
   return result;
 }
 
+// Floats of the operand that the group needs: all, or, where it takes nothing but slices, these.
+static int64_t floats_read(const Group *group, const Node *in) {
+  int64_t all = layout_elements(in->shape, in->layout), slices = 0;
+  for (int i = 0; i < group->n_nodes; i++) {
+    const Node *node = group->nodes[i];
+    for (int k = 0; k < node->n_in; k++) {
+      if (node->in[k] != in) continue;
+      if (node->op != OP_slice) return all;
+      slices += layout_elements(node->shape, node->layout);
+    }
+  }
+  return slices < all ? slices : all;
+}
+
+static int64_t floats_written(const Node *out) {
+  int64_t floats = layout_elements(out->shape, out->layout);
+  for (int k = 0; out->op == OP_concat && k < out->n_in; k++)
+    if (concat_is_in_place(out, k)) floats -= layout_elements(out->in[k]->shape, out->in[k]->layout);
+  return floats;
+}
+
+// Whether both are one piece of memory, seen in two ways.
+static bool is_same_memory(const Node *a, const Node *b) {
+  return storage_root(a) == storage_root(b) && storage_offset(a) == storage_offset(b) &&
+         layout_elements(a->shape, a->layout) == layout_elements(b->shape, b->layout);
+}
+
 static void measure(const Group *group, KernelInfo *info) {
   for (int k = 0; k < group->n_nodes; k++) info->flops += node_cost(group->nodes[k]).flops;
   int64_t floats = 0;
-  for (int k = 0; k < group->n_ins; k++) floats += layout_elements(group->ins[k]->shape, group->ins[k]->layout);
-  for (int k = 0; k < group->n_outs; k++) floats += layout_elements(group->outs[k]->shape, group->outs[k]->layout);
+  for (int k = 0; k < group->n_ins; k++) {
+    bool is_new = true;
+    for (int i = 0; i < k; i++) is_new &= !is_same_memory(group->ins[i], group->ins[k]);
+    if (is_new) floats += floats_read(group, group->ins[k]);
+  }
+  for (int k = 0; k < group->n_outs; k++) floats += floats_written(group->outs[k]);
   info->bytes = 4 * floats;
 }
 

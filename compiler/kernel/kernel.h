@@ -26,9 +26,11 @@ typedef struct KernelInfo {
   int block, shared;  // CUDA: threads a block, bytes of dynamic shared memory
   // CUDA: loads and stores of whole warps, the 32-byte sectors that they touch, and how many would do (cuda/access.h).
   double requests, sectors, ideal_sectors;
-  const Gemm *gemm;     // CUDA: the product that the kernel computes, as a library may do in its place; else NULL
-  int64_t row_floats;   // CUDA: of a kernel that takes rows, the floats of this one; else 0
-  int64_t flops, bytes; // for the comment, `sgc explain` and the bench
+  const Gemm *gemm;   // CUDA: the product that the kernel computes, as a library may do in its place; else NULL
+  int64_t row_floats; // CUDA: of a kernel that takes rows, the floats of this one; else 0
+  // For the comment, `sgc explain` and the bench: operations as node_cost counts them; the least traffic, each element
+  // (and lane) of memory that is read once, and each that is written once.
+  int64_t flops, bytes;
 } KernelInfo;
 
 // Whether the code generator can compute all of `group` (which includes the candidate) as one kernel; when it cannot

@@ -52,7 +52,8 @@ static Program *make_program(void) {
        .scratch = 3,
        .flops = 10,
        .bytes = 20,
-       .label = "conv2d a.net:3"},
+       .label = "conv2d a.net:3",
+       .part = "encoder.0"},
       {.symbol = "b", .n_args = 0, .arg_buffer = args, .arg_offset = offsets},
   };
   *program = (Program){.arena = arena,
@@ -96,6 +97,7 @@ static void test_round_trip(void) {
   Program *third = NULL;
   CHECK(!program_write(program, path) && !program_read(path, &third), "write and read");
   CHECK(third && third->n_steps == 2 && third->steps[0].arg_offset[0] == 2, "steps");
+  CHECK(third && third->steps[0].part && !strcmp(third->steps[0].part, "encoder.0") && !third->steps[1].part, "parts");
   unlink(path);
   status = program_read(path, &third);
   CHECK(status_code(status) == EXIT_DATA, "a missing file: %s", status_message(status));
