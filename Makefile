@@ -91,8 +91,8 @@ $(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(librarie
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
-$(BUILD)/machine: tests/bench/machine.c runtime/base/clock.c
-	@echo "ld $@" && $(CC) $(CFLAGS) -O3 -march=native -o $@ $^ -lpthread
+$(BUILD)/machine: $(call objects,tests/bench/machine.c) $(libraries)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 

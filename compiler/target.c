@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/cpu.h"
+#include "runtime/base/cpu_cache.h"
 
 #if defined(__aarch64__)
 #define CC_NATIVE " -mcpu=native"
@@ -18,33 +19,6 @@
 // over iterations and so spills accumulators, and so does scheduling before registers are given out (which x86 does
 // without anyway); SLP vectorisation only costs time on code that is vectorised already.
 #define CC_FLAGS "-std=gnu11 -O2 -fno-math-errno -fno-trapping-math -fno-tree-slp-vectorize -fno-schedule-insns"
-
-// Size in bytes of the data cache of that level of the first core, or `fallback` where the system does not tell.
-static int64_t cache_size(int level, int64_t fallback) {
-  for (int i = 0; i < 8; i++) {
-    char path[96], type[32] = "", size[32] = "";
-    int found = 0;
-    const char *const leaf[] = {"level", "type", "size"};
-    char text[3][32] = {"", "", ""};
-    for (int j = 0; j < 3; j++) {
-      snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", i, leaf[j]);
-      FILE *file = fopen(path, "r");
-      if (!file) continue;
-      if (fgets(text[j], sizeof text[j], file)) found++;
-      fclose(file);
-    }
-    if (found < 3) continue;
-    sscanf(text[1], "%31s", type);
-    sscanf(text[2], "%31s", size);
-    if (atoi(text[0]) != level || strcmp(type, "Instruction") == 0) continue;
-    char *unit;
-    int64_t n = strtoll(size, &unit, 10);
-    if (*unit == 'K') n <<= 10;
-    if (*unit == 'M') n <<= 20;
-    if (n > 0) return n;
-  }
-  return fallback;
-}
 
 // Kinds of CPU, the best of those that a machine executes first. Eight floats also with AVX-512: two 256-bit
 // multiply-adds a cycle are as fast as one of 512 bits on most machines, and half-filled blocks (12, 20, 36 channels)
@@ -86,9 +60,9 @@ static void detect(void) {
   host = cpus[i].target;
   host.machine = NULL;
   host.cc_flags = CC_FLAGS CC_NATIVE;
-  host.l1 = cache_size(1, 32 << 10);
-  host.l2 = cache_size(2, 512 << 10);
-  host.l3 = cache_size(3, 0);
+  host.l1 = cpu_cache_bytes(1, 32 << 10);
+  host.l2 = cpu_cache_bytes(2, 512 << 10);
+  host.l3 = cpu_cache_bytes(3, 0);
 }
 
 const Target *target_host(void) {

@@ -4,6 +4,7 @@
 
 #include "runtime/base/clock.h"
 #include "tools/sgrun.h"
+#include "tools/sgrun_bench_kernels.h"
 
 static int compare(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -21,25 +22,44 @@ static void fill_inputs(const Program *program, Exec *exec) {
   }
 }
 
-static ExitCode print_kernels(const Cli *cli, Exec *exec) {
-  const Program *program = exec_program(exec);
-  double *seconds = calloc((size_t)program->n_steps, sizeof *seconds),
-         *least = calloc((size_t)program->n_steps, sizeof *least);
-  if (!seconds || !least) BUG("out of memory");
+typedef struct Times {
+  double median, least, p90, first; // seconds; `first` from the text to the first result
+  int runs, threads;
+} Times;
+
+static void put_json(const char *name, const Runner *runner, const Times *times, const char *kernels, Text *out) {
+  text_put(out, "{\"schema\":\"sgrun.bench/1\",\"model\":");
+  text_put_json(out, name);
+  text_printf(out,
+              ",\"median_ms\":%.4f,\"min_ms\":%.4f,\"p90_ms\":%.4f,\"first_ms\":%.1f,\"threads\":%d,\"kernels\":%d,"
+              "\"memory_bytes\":%lld,\"multiply_adds\":%lld,\"gflops\":%.2f%s}\n",
+              1e3 * times->median, 1e3 * times->least, 1e3 * times->p90, 1e3 * times->first, times->threads,
+              runner->program->n_steps, (long long)exec_memory(runner->exec), (long long)runner->program->multiply_adds,
+              2e-9 * (double)runner->program->multiply_adds / times->median, kernels);
+}
+
+static void put_line(const char *name, const Runner *runner, const Times *times, const char *kernels, Text *out) {
+  text_printf(out,
+              "%s: median %.2f ms, least %.2f, 90 %% below %.2f (%d runs); %.1f GFLOP/s; %d kernels; %.1f MB; first "
+              "result after %.2f s\n%s",
+              name, 1e3 * times->median, 1e3 * times->least, 1e3 * times->p90, times->runs,
+              2e-9 * (double)runner->program->multiply_adds / times->median, runner->program->n_steps,
+              1e-6 * (double)exec_memory(runner->exec), times->first, kernels);
+}
+
+static ExitCode time_runs(const Cli *cli, Exec *exec, Times *out) {
+  int n = out->runs = (int)cli_integer(cli, "runs", 20, 1, 100000);
+  double *seconds = calloc((size_t)n, sizeof *seconds);
+  if (!seconds) BUG("out of memory");
   ExitCode code = EXIT_DONE;
-  for (int round = 0; round < 5 && !code; round++) {
-    code = cli_status(cli, exec_profile(exec, seconds));
-    for (int i = 0; i < program->n_steps; i++)
-      if (!round || seconds[i] < least[i]) least[i] = seconds[i];
+  for (int i = 0; i < n && !code; i++) {
+    double begin = clock_seconds();
+    code = cli_status(cli, exec_run(exec));
+    seconds[i] = clock_seconds() - begin;
   }
-  printf("%9s %9s %9s  %s\n", "us", "GFLOP/s", "GB/s", "kernel");
-  for (int i = 0; i < program->n_steps && !code; i++) {
-    const Step *step = &program->steps[i];
-    printf("%9.1f %9.1f %9.1f  %s\n", 1e6 * least[i], 1e-9 * (double)step->flops / least[i],
-           1e-9 * (double)step->bytes / least[i], step->label ? step->label : step->symbol);
-  }
+  qsort(seconds, (size_t)n, sizeof *seconds, compare);
+  out->median = seconds[n / 2], out->least = seconds[0], out->p90 = seconds[n * 9 / 10];
   free(seconds);
-  free(least);
   return code;
 }
 
@@ -58,33 +78,17 @@ static ExitCode run(const Cli *cli, Model *model, Device *device) {
   }
   fill_inputs(runner.program, runner.exec);
   code = cli_status(cli, exec_run(runner.exec));
-  double first = clock_seconds() - started;
-  int n = (int)cli_integer(cli, "runs", 20, 1, 100000);
-  double *seconds = calloc((size_t)n, sizeof *seconds);
-  if (!seconds) BUG("out of memory");
-  for (int i = 0; i < n && !code; i++) {
-    double begin = clock_seconds();
-    code = cli_status(cli, exec_run(runner.exec));
-    seconds[i] = clock_seconds() - begin;
-  }
+  Times times = {.first = clock_seconds() - started, .threads = device_threads(device)};
+  bool is_json = cli_flag(cli, "json", false);
+  Text kernels = {0}, text = {0};
+  if (!code) code = time_runs(cli, runner.exec, &times);
+  if (!code && cli_flag(cli, "per-kernel", false)) code = bench_kernels(cli, device, runner.exec, is_json, &kernels);
   if (!code) {
-    qsort(seconds, (size_t)n, sizeof *seconds, compare);
-    double median = seconds[n / 2], least = seconds[0], p90 = seconds[n * 9 / 10],
-           rate = 2e-9 * (double)runner.program->multiply_adds / median;
-    if (cli_flag(cli, "json", false))
-      printf("{\"schema\":\"sgrun.bench/"
-             "1\",\"model\":\"%s\",\"median_ms\":%.4f,\"min_ms\":%.4f,\"p90_ms\":%.4f,\"first_ms\":%.1f,\"kernels\":%d,"
-             "\"memory_bytes\":%lld,\"gflops\":%.2f}\n",
-             graph->name, 1e3 * median, 1e3 * least, 1e3 * p90, 1e3 * first, runner.program->n_steps,
-             (long long)exec_memory(runner.exec), rate);
-    else
-      printf("%s: median %.2f ms, least %.2f, 90 %% below %.2f (%d runs); %.1f GFLOP/s; %d kernels; %.1f MB; first "
-             "result after %.2f s\n",
-             graph->name, 1e3 * median, 1e3 * least, 1e3 * p90, n, rate, runner.program->n_steps,
-             1e-6 * (double)exec_memory(runner.exec), first);
-    if (cli_flag(cli, "per-kernel", false)) code = print_kernels(cli, runner.exec);
+    (is_json ? put_json : put_line)(graph->name, &runner, &times, text_get(&kernels), &text);
+    fputs(text_get(&text), stdout);
   }
-  free(seconds);
+  text_free(&kernels);
+  text_free(&text);
   runner_close(&runner);
   return code;
 }
@@ -100,21 +104,29 @@ static ExitCode bench(const Cli *cli) {
   return code;
 }
 
-static const CliOption options[] = {{"runs", 'n', "N", "timed runs (default 20)"},
-                                    {"batch", 'b', "N", "pictures a run (default 1)"},
-                                    {"training", 0, NULL, "the training step instead of inference"},
-                                    {"per-kernel", 'k', NULL, "also time each kernel"},
-                                    {"json", 0, NULL, "one JSON object on stdout"},
-                                    DEVICE_OPTIONS,
-                                    MODEL_OPTIONS,
-                                    COMPILE_OPTIONS,
-                                    CLI_COMMON};
+static const CliOption options[] = {
+    {"runs", 'n', "N", "timed runs (default 20)"},
+    {"batch", 'b', "N", "pictures a run (default 1)"},
+    {"training", 0, NULL, "the training step instead of inference"},
+    {"per-kernel", 'k', NULL, "also time each kernel, beside its roofline on this machine"},
+    {"json", 0, NULL, "one JSON object on stdout"},
+    DEVICE_OPTIONS,
+    MODEL_OPTIONS,
+    COMPILE_OPTIONS,
+    CLI_COMMON};
 
-const CliCommand sgrun_bench = {"bench",
-                                "MODEL.net|WEIGHTS",
-                                "time a compiled model",
-                                "  sgrun bench models/meta_unet.net --dim H=480,W=640 --threads 2",
-                                options,
-                                1,
-                                1,
-                                bench};
+const CliCommand sgrun_bench = {
+    "bench",
+    "MODEL.net|WEIGHTS",
+    "time a compiled model",
+    "--per-kernel lists the kernels, the longest first: time, operations and bytes a second, "
+    "share of the time, and\nhow close it comes to its roofline on this machine, whose peaks "
+    "are measured beside it, and which of the two bounds\nit: computing or moving. Operations "
+    "and bytes are those that the kernel cannot do without: multiply-adds on the\npicture "
+    "(padding left out, Winograd's products and transforms as they are) and each element read "
+    "or written once.\n\n"
+    "  sgrun bench models/meta_unet.net --dim H=480,W=640 --threads 2 --per-kernel",
+    options,
+    1,
+    1,
+    bench};

@@ -42,6 +42,24 @@ expect 3 'setting.net:[0-9]+:[0-9]+: error: unknown setting' "$SGRUN" train sett
 check 'summary --json is one JSON object' python3 -c 'import json; d = json.load(open("out")); assert d["parameters"] > 0 and d["multiply_adds"] > 0'
 "$SGRUN" bench tiny.net --runs 2 --json >out 2>err
 check 'bench --json is one JSON object' python3 -c 'import json; assert json.load(open("out"))["median_ms"] > 0'
+expect 0 'us  *GFLOP/s.*% of roof.*part' "$SGRUN" bench tiny.net --runs 2 --per-kernel
+expect 0 'total  *[0-9]+ kernels' "$SGRUN" bench tiny.net --runs 2 --per-kernel
+"$SGRUN" bench tiny.net --runs 2 --per-kernel --json >out 2>err
+cat >kernels.py <<'END'
+import json
+d = json.load(open("out"))
+rows = d["per_kernel"]
+assert len(rows) == d["kernels"] > 0 and d["machine"]["gflops"] > 0 and len(d["machine"]["levels"]) == 3
+assert [r["ms"] for r in rows] == sorted((r["ms"] for r in rows), reverse=True)
+for r in rows + [d["total"]]:
+    assert abs(r["roofline"] - r["bound_ms"] / r["ms"]) < 1e-2 + 1e-2 * r["roofline"] and r["bound"] in ("compute", "memory")
+for sum_of in ("flops", "bytes"):
+    assert d["total"][sum_of] == sum(r[sum_of] for r in rows) >= 2 * d["multiply_adds"] * (sum_of == "flops")
+assert {"down", "head"} <= {r["part"] for r in rows}
+END
+check 'bench --per-kernel --json says where the time goes' python3 kernels.py
+"$SGRUN" bench tiny.net --runs 1 --per-kernel --json --target=reference >out 2>err
+check 'without machine code there is no roofline' python3 -c 'import json; d = json.load(open("out")); assert "machine" not in d and "bound" not in d["total"] and d["total"]["ms"] > 0'
 
 # A full disk under stdout, and a place that is none.
 if [ -w /dev/full ]; then
