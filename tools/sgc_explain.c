@@ -1,4 +1,4 @@
-// sgc explain: what became of a model's operations, and for GPUs what each kernel takes.
+// sgc explain: what became of a model's operations, what the plan takes, and for GPUs what each kernel takes.
 #include <string.h>
 
 #include "compiler/gpu.h"
@@ -17,6 +17,7 @@ static int count_operations(const Graph *graph) {
 }
 
 typedef struct Account {
+  Arena *arena;
   const Program *program;
   const Target *target;
   int operations;
@@ -55,17 +56,23 @@ static void put_kernels(const Account *account, Text *out) {
 
 // What the whole run adds up to.
 typedef struct Sums {
-  int launches, spilling, queues;
+  int launches, temporaries, spilling, queues;
   int64_t flops, bytes, sectors, ideal, requests;
   double worst; // sectors for each ideal one of a kernel
 } Sums;
 
 static Sums add_up(const Account *account) {
   Sums sums = {.worst = 1};
+  bool *seen = ARENA_ARRAY(account->arena, bool, account->program->n_buffers + 1);
   for (int i = 0; i < account->program->n_steps; i++) {
     const Step *step = &account->program->steps[i];
     const CudaResources *taken = resources_of(account, step);
     sums.launches += step->kind == STEP_KERNEL;
+    for (int k = 0; k < step->n_args; k++) {
+      int b = step->arg_buffer[k];
+      sums.temporaries += !seen[b] && account->program->buffers[b].kind == BUFFER_SLAB;
+      seen[b] = true;
+    }
     sums.spilling += taken->spill_stores + taken->spill_loads > 0;
     if (step->queue < QUEUE_URGENT && step->queue >= sums.queues) sums.queues = step->queue + 1;
     sums.flops += step->flops;
@@ -103,29 +110,47 @@ static void put_sums(const Account *account, Text *out) {
 
 // ---- JSON -----------------------------------------------------------------------------------------------------------
 
-static void put_json(const Account *account, Text *out) {
-  Sums sums = add_up(account);
-  text_put(out, "{\"schema\":\"sgc.explain/1\",\"model\":");
-  text_put_json(out, account->program->name);
+static void put_resources_json(const Account *account, const Step *step, Text *out) {
+  const CudaResources *taken = resources_of(account, step);
   text_printf(out,
-              ",\"target\":\"%s\",\"launches\":%d,\"operations\":%d,\"queues\":%d,\"spilling\":%d,\"flops\":%lld,"
-              "\"bytes\":%lld,\"sectors\":%lld,\"ideal_sectors\":%lld,\"bounds_ms\":{",
-              account->program->target, sums.launches, account->operations, sums.queues, sums.spilling,
-              (long long)sums.flops, (long long)sums.bytes, (long long)sums.sectors, (long long)sums.ideal);
+              ",\"registers\":%d,\"spills\":%d,\"shared\":%d,\"block\":%d,\"blocks\":%lld,\"occupancy\":%.3f,"
+              "\"requests\":%lld,\"sectors\":%lld,\"ideal_sectors\":%lld,\"queue\":%d",
+              taken->registers, taken->spill_stores + taken->spill_loads, taken->shared + step->shared, step->block,
+              (long long)step->n_tasks, occupancy_of(account, step), (long long)step->requests,
+              (long long)step->sectors, (long long)step->ideal_sectors, step->queue);
+}
+
+static void put_gpu_json(const Account *account, const Sums *sums, Text *out) {
+  text_printf(out, ",\"queues\":%d,\"spilling\":%d,\"sectors\":%lld,\"ideal_sectors\":%lld,\"bounds_ms\":{",
+              sums->queues, sums->spilling, (long long)sums->sectors, (long long)sums->ideal);
   for (int k = 0; gpu_card(k); k++)
     text_printf(out, "%s\"%s\":%.4f", k ? "," : "", gpu_card(k)->name, 1e3 * bound_of(account, gpu_card(k)));
-  text_put(out, "},\"kernels\":[");
-  for (int i = 0; i < account->program->n_steps; i++) {
-    const Step *step = &account->program->steps[i];
-    const CudaResources *taken = resources_of(account, step);
-    text_printf(out,
-                "%s\n{\"symbol\":\"%s\",\"registers\":%d,\"spills\":%d,\"shared\":%d,\"block\":%d,\"blocks\":%lld,"
-                "\"occupancy\":%.3f,\"flops\":%lld,\"bytes\":%lld,\"requests\":%lld,\"sectors\":%lld,"
-                "\"ideal_sectors\":%lld,\"queue\":%d,\"label\":",
-                i ? "," : "", step->symbol, taken->registers, taken->spill_stores + taken->spill_loads,
-                taken->shared + step->shared, step->block, (long long)step->n_tasks, occupancy_of(account, step),
-                (long long)step->flops, (long long)step->bytes, (long long)step->requests, (long long)step->sectors,
-                (long long)step->ideal_sectors, step->queue);
+  text_put(out, "}");
+}
+
+static void put_json(const Account *account, Text *out) {
+  const Program *program = account->program;
+  bool is_gpu = account->target->kind == TARGET_CUDA;
+  Sums sums = add_up(account);
+  text_put(out, "{\"schema\":\"sgc.explain/1\",\"model\":");
+  text_put_json(out, program->name);
+  text_printf(out,
+              ",\"target\":\"%s\",\"launches\":%d,\"operations\":%d,\"multiply_adds\":%lld,\"flops\":%lld,"
+              "\"bytes\":%lld,\"temporaries\":%d,\"slab_bytes\":%lld,\"persistent_bytes\":%lld",
+              program->target, sums.launches, account->operations, (long long)program->multiply_adds,
+              (long long)sums.flops, (long long)sums.bytes, sums.temporaries, 4 * (long long)program->slab,
+              4 * (long long)program->persistent);
+  if (is_gpu) put_gpu_json(account, &sums, out);
+  text_put(out, ",\"kernels\":[");
+  for (int i = 0; i < program->n_steps; i++) {
+    const Step *step = &program->steps[i];
+    text_printf(out, "%s\n{\"symbol\":", i ? "," : "");
+    text_put_json(out, step->symbol ? step->symbol : "");
+    text_printf(out, ",\"flops\":%lld,\"bytes\":%lld", (long long)step->flops, (long long)step->bytes);
+    if (is_gpu) put_resources_json(account, step, out);
+    text_put(out, ",\"part\":");
+    text_put_json(out, step->part);
+    text_put(out, ",\"label\":");
     text_put_json(out, step->label ? step->label : "");
     text_put(out, "}");
   }
@@ -144,7 +169,6 @@ static ExitCode find_resources(const Cli *cli, Account *account, Arena *arena) {
     status = cuda_images_load(account->program->source, account->program->cc_flags, code, sgc_notice, NULL, &images);
   if (status) return cli_status(cli, status);
   int n = cuda_images_resources(images, arena, &resources);
-  account->resources = strmap_new(arena);
   for (int i = 0; i < n; i++) strmap_set(account->resources, resources[i].symbol, &resources[i]);
   cuda_images_free(images);
   return EXIT_DONE;
@@ -160,9 +184,7 @@ static ExitCode explain(const Cli *cli) {
   ExitCode code = model_open(cli, cli_operand(cli, 0), &model);
   if (!code) code = sgc_build(cli, &model, &graph);
   if (!code) code = model_compile_options(cli, model.arena, &options);
-  if (!code && is_json && options.target->kind != TARGET_CUDA)
-    code = cli_fail(cli, EXIT_USAGE, "--json is for GPUs: add --target=cuda:sm_80 or another");
-  Account account = {.target = options.target};
+  Account account = {.arena = model.arena, .target = options.target, .resources = strmap_new(model.arena)};
   if (!code) {
     account.operations = count_operations(graph);
     options.is_training = cli_flag(cli, "training", false);
@@ -172,10 +194,10 @@ static ExitCode explain(const Cli *cli) {
   }
   if (!code && options.target->kind == TARGET_CUDA) {
     code = find_resources(cli, &account, model.arena);
-    if (!code && is_json) put_json(&account, &text);
     if (!code && !is_json) put_kernels(&account, &text);
     if (!code && !is_json) put_sums(&account, &text);
   }
+  if (!code && is_json) put_json(&account, &text);
   if (!code) code = sgc_put(cli, &text);
   text_free(&text);
   if (program) program_free(program);
@@ -186,7 +208,7 @@ static ExitCode explain(const Cli *cli) {
 static const CliOption options[] = {{"out", 'o', "FILE", "where to write (default: stdout)"},
                                     {"training", 0, NULL, "the training step instead of inference"},
                                     {"batch", 'b', "N", "pictures at once (default 1)"},
-                                    {"json", 0, NULL, "for GPUs: one JSON object"},
+                                    {"json", 0, NULL, "one JSON object with counters instead"},
                                     MODEL_OPTIONS,
                                     COMPILE_OPTIONS,
                                     CLI_COMMON};
@@ -198,7 +220,8 @@ const CliCommand sgc_explain = {
     "For each kernel its operations, the lines of text they come from, the bytes that fusion saved, and near misses\n"
     "with the reason. For GPUs, of each kernel registers, bytes spilled, shared memory, threads, occupancy, and how\n"
     "many sectors of memory it touches for each that it needs; launches of the run, and bounds of its time. No GPU is\n"
-    "needed for it.\n\n"
+    "needed for it. --json counts what a run takes by its plan: launches, multiply-adds, operations, bytes moved at\n"
+    "least, temporaries, and bytes of their slab and of what persists.\n\n"
     "  sgc explain models/meta_unet.net\n"
     "  sgc explain models/meta_unet.net --target=cuda:sm_80 --training",
     options,

@@ -61,6 +61,16 @@ check 'bench --per-kernel --json says where the time goes' python3 kernels.py
 "$SGRUN" bench tiny.net --runs 1 --per-kernel --json --target=reference >out 2>err
 check 'without machine code there is no roofline' python3 -c 'import json; d = json.load(open("out")); assert "machine" not in d and "bound" not in d["total"] and d["total"]["ms"] > 0'
 
+"$SGC" explain tiny.net --json >out 2>err
+cat >plan.py <<'END'
+import json
+d = json.load(open("out"))
+rows = d["kernels"]
+assert d["launches"] == len(rows) > 0 and 0 < d["temporaries"] and d["slab_bytes"] > 0 and d["persistent_bytes"] > 0
+assert d["bytes"] == sum(r["bytes"] for r in rows) and d["flops"] == sum(r["flops"] for r in rows) >= 2 * d["multiply_adds"] > 0
+END
+check 'explain --json counts what the plan takes' python3 plan.py
+
 # A full disk under stdout, and a place that is none.
 if [ -w /dev/full ]; then
   "$SGC" summary tiny.net >/dev/full 2>err
