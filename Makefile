@@ -87,6 +87,8 @@ $(tests_driver): | $(simgpu)
 
 $(BUILD)/golden: $(call objects,$(wildcard tests/golden/*.c)) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+$(BUILD)/count_instructions: $(call objects,tests/budget/count_instructions.c) $(libraries)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/bench_contract: $(call objects,tests/bench/bench_contract.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
@@ -105,7 +107,7 @@ neon:
 
 # ---- jobs
 
-programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(simgpu) $(tests)
+programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(BUILD)/count_instructions $(simgpu) $(tests)
 
 # Everything from a bare Debian 12: set-up, build, a picture of a network, training on rooms, depth of photographs.
 demo:

@@ -67,7 +67,7 @@ libraries="libc6-dev libpng-dev libjpeg-dev libcjson-dev libxxhash-dev libhdf5-d
   libprotobuf-c-dev libsqlite3-dev"
 case "$1" in
   build) install gcc make flex bison graphviz pkg-config protobuf-c-compiler $libraries ;;
-  test) install python3 python3-numpy openmpi-bin libopenmpi-dev iproute2 \
+  test) install python3 python3-numpy valgrind openmpi-bin libopenmpi-dev iproute2 \
     $([ "$(dpkg --print-architecture)" = arm64 ] || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user) ;;
   miniworld) install python3 python3-venv libegl1 libgl1-mesa-dri libglu1-mesa ;;
   photos) photos "$2" ;;

@@ -40,12 +40,7 @@ golden() {
   sh tests/golden/judge.sh "gpu $name" $data "$out"
 }
 
-# counted COMMAND...: a program that ends with "...: N passed, N failed[, N skipped]"
-counted() {
-  "$@" >"$build/gpu.log" 2>&1
-  grep -E '^(FAILED|skipped)|passed' "$build/gpu.log"
-  tail -1 "$build/gpu.log" | sed -n 's/.*: \([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*.*/\1 \2 0\4/p' >>"$TALLY"
-}
+counted() { sh tests/counted.sh "$build/gpu.log" "$@"; }
 
 for architecture in $architectures; do
   setting=SIMGPU_COMPUTE=$architecture
@@ -59,9 +54,9 @@ done
 if [ "$part" = whole ]; then
   [ "$architectures" = real ] || golden races "SIMGPU_RACES=1" ops
   counted "$(command -v /usr/bin/python3 || command -v python3)" tests/gpu/steps.py "$build/sgrun"
-  counted python3 tests/gpu/budget.py "$build/sgc" tests/gpu/budget.tsv
+  counted python3 tests/budget/budget.py "$build" tests/budget/gpu.tsv
   [ "$architectures" = real ] || counted python3 tests/faults/plant.py "$build" tests/faults/whole/*.txt
 else
-  counted python3 tests/gpu/budget.py "$build/sgc" tests/gpu/budget.tsv meta_unet
+  counted python3 tests/budget/budget.py "$build" tests/budget/gpu.tsv meta_unet
 fi
 counted python3 tests/faults/plant.py "$build" tests/faults/*.txt
