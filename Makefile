@@ -95,6 +95,8 @@ $(BUILD)/run_model: $(call objects,tests/bench/run_model.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/machine: $(call objects,tests/bench/machine.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
+$(BUILD)/draw: $(call objects,tests/bench/draw.c) $(libraries)
+	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
@@ -107,7 +109,7 @@ neon:
 
 # ---- jobs
 
-programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(BUILD)/count_instructions $(simgpu) $(tests)
+programs: $(BUILD)/sgc $(BUILD)/sgrun $(BUILD)/golden $(BUILD)/count_instructions $(BUILD)/draw $(simgpu) $(tests)
 
 # Everything from a bare Debian 12: set-up, build, a picture of a network, training on rooms, depth of photographs.
 demo:
@@ -177,6 +179,12 @@ bench:
 	$(MAKE) -j2 all $(BUILD)/run_model $(BUILD)/machine
 	sh tests/bench/bench.sh $(BUILD) $(OPTIONS)
 
+# Time and memory against pictures, batches and threads, with every point that is off a smooth line; about half an hour.
+bench-growth:
+	sh tools/setup.sh build $(BUILD)
+	$(MAKE) -j2 all $(BUILD)/draw
+	python3 tests/bench/growth.py $(BUILD) $(OPTIONS)
+
 # A GPU against PyTorch on it, eager and compiled, in turn in one run.
 bench-gpu:
 	sh tools/setup.sh build $(BUILD)
@@ -205,6 +213,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs neon plant demo test test-cpu test-gpu test-miniworld test-tensorboard golden study bless bench bench-gpu bench-loader bench-kernels format clean
+.PHONY: all programs neon plant demo test test-cpu test-gpu test-miniworld test-tensorboard golden study bless bench bench-growth bench-gpu bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
