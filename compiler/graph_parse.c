@@ -174,7 +174,7 @@ static const Layout *read_layout(Reader *reader) {
   Layout *layout = ARENA_ARRAY(reader->scan.arena, Layout, 1);
   int kind = LAYOUT_BLOCKED;
   scan_space(&reader->scan);
-  while (kind <= LAYOUT_WEIGHT_DW) { // the block's size follows without a space
+  while (kind < N_LAYOUTS) { // the block's size follows without a space
     size_t n = strlen(graph_layout_names[kind]);
     if (!strncmp(reader->scan.at, graph_layout_names[kind], n)) {
       reader->scan.at += n;
@@ -182,7 +182,7 @@ static const Layout *read_layout(Reader *reader) {
     }
     kind++;
   }
-  if (kind > LAYOUT_WEIGHT_DW) scan_fail(&reader->scan, "unknown layout");
+  if (kind == N_LAYOUTS) scan_fail(&reader->scan, "unknown layout");
   layout->kind = (LayoutKind)kind;
   layout->block = scan_count(&reader->scan);
   int *segments = NULL, capacity = 0;

@@ -7,7 +7,7 @@
 
 const char *const graph_init_names[3] = {"constant", "uniform", "normal"};
 const int graph_init_arguments[3] = {1, 2, 2};
-const char *const graph_layout_names[4] = {"plain", "blocked", "weight", "depthwise"};
+const char *const graph_layout_names[N_LAYOUTS] = {"plain", "blocked", "weight", "depthwise", "pairs"};
 
 bool graph_is_word(const char *text) {
   if (!*text || (*text >= '0' && *text <= '9')) return false;

@@ -27,7 +27,7 @@
 extern const char *const graph_init_names[3];
 extern const int graph_init_arguments[3];
 // Indexed by LayoutKind.
-extern const char *const graph_layout_names[4];
+extern const char *const graph_layout_names[N_LAYOUTS];
 
 // Whether the text is a word of letters, digits, '_', '.' and '-', not starting with a digit: printed without quotes.
 bool graph_is_word(const char *text);

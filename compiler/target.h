@@ -14,6 +14,7 @@ typedef struct Target {
   TargetKind kind;
   const char *name;     // "cpu-avx2-8", "reference", "cuda-sm_80", "cuda-sm_80-f16"
   int vector;           // floats a vector, also the block of NCHWc: 4, 8 or 16
+  int wide;             // floats of an accumulator of the matrix product's register tile: vector, or two of them
   int queues;           // that steps may run on side by side, up to MAX_QUEUES of the plan
   int registers;        // vector registers: 16 or 32; CUDA: those that a thread may have
   int64_t l1, l2;       // bytes of data cache a core; CUDA: l1 is the shared memory that a block may ask for
@@ -37,6 +38,8 @@ const Target *target_cuda(int compute);
 const Target *target_with_precision(const Target *target, Precision precision);
 // By what users write: "f32", "tf32", "bf16", "f16". False if there is none of that name.
 bool precision_find(const char *name, Precision *out);
+// Whether accumulators hold two blocks, so that weights stand in pairs of blocks (LAYOUT_WEIGHT_PAIRS).
+bool target_has_pairs(const Target *target);
 // By what users write: "cpu", "cpu:neon", "reference", "cuda:sm_80". NULL if there is none of that name ("cuda" alone
 // needs a device to be asked).
 const Target *target_find(const char *name);

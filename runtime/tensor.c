@@ -83,7 +83,7 @@ static Steps layout_steps(Shape shape, const Layout *layout) {
     for (int i = shape.rank - 1; i >= 0; i--) put_axis(&steps, i, shape.dim[i]);
     return steps;
   }
-  steps.total = layout->block;
+  steps.total = layout->kind == LAYOUT_WEIGHT_PAIRS ? 2 * layout->block : layout->block;
   if (layout->kind == LAYOUT_BLOCKED) {
     if (shape.rank < 2) BUG("a blocked layout needs a channel axis");
     steps.channel_axis = 1;
@@ -97,15 +97,17 @@ static Steps layout_steps(Shape shape, const Layout *layout) {
   put_axis(&steps, 1, shape.dim[1]);
   put_axis(&steps, 3, shape.dim[3]);
   put_axis(&steps, 2, shape.dim[2]);
-  put_axis(&steps, 0, channel_blocks(layout));
+  if (layout->kind == LAYOUT_WEIGHT_PAIRS) put_axis(&steps, 0, (channel_blocks(layout) + 1) / 2);
+  else put_axis(&steps, 0, channel_blocks(layout));
   return steps;
 }
 
 // Offset that index `i` of `axis` contributes.
 static int64_t axis_offset(const Steps *steps, const Layout *layout, int axis, int64_t i) {
   if (axis != steps->channel_axis) return i * steps->step[axis];
-  int position = channel_position(layout, i);
-  return position / layout->block * steps->step[axis] + position % layout->block;
+  int position = channel_position(layout, i), size = layout->block;
+  if (layout->kind == LAYOUT_WEIGHT_PAIRS) size *= 2;
+  return position / size * steps->step[axis] + position % size;
 }
 
 int64_t layout_elements(Shape shape, const Layout *layout) { return layout_steps(shape, layout).total; }

@@ -15,8 +15,7 @@ typedef struct Shape {
 int64_t shape_elements(Shape shape); // 1 for rank 0
 bool shape_equal(Shape a, Shape b);
 Shape shape_of(int rank, const int64_t *dims);
-#define SHAPE(...)                                                                                                     \
-  shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+#define SHAPE(...) shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 enum { SHAPE_TEXT = 160 };
 const char *shape_text(Shape shape, char out[SHAPE_TEXT]); // "[2, 3, 64, 96]"; "[]" for rank 0
 
@@ -27,22 +26,26 @@ typedef struct ChannelMap {
 } ChannelMap;
 
 typedef enum LayoutKind {
-  LAYOUT_PLAIN,    // row-major
-  LAYOUT_BLOCKED,  // (N, C, H, W) as [N][blocks of C][H][W][block]; padding lanes hold unspecified finite or not values
-  LAYOUT_WEIGHT,   // (O, I, kh, kw) as [blocks of O][kh][kw][I][block]: the order of the contraction kernels, no padding in I
-  LAYOUT_WEIGHT_DW // (C, 1, kh, kw) as [blocks of C][kh][kw][block]
+  LAYOUT_PLAIN,   // row-major
+  LAYOUT_BLOCKED, // (N, C, H, W) as [N][blocks of C][H][W][block]; padding lanes hold unspecified finite or not values
+  LAYOUT_WEIGHT,  // (O, I, kh, kw) as [blocks of O][kh][kw][I][block]: the order of the contraction kernels, no padding
+                  // in I
+  LAYOUT_WEIGHT_DW,    // (C, 1, kh, kw) as [blocks of C][kh][kw][block]
+  LAYOUT_WEIGHT_PAIRS, // as WEIGHT, two blocks side by side: [pairs of blocks of O][kh][kw][I][2][block]; the last may
+                       // lack one
 } LayoutKind;
+enum { N_LAYOUTS = LAYOUT_WEIGHT_PAIRS + 1 };
 
 typedef struct Layout {
   LayoutKind kind;
   int block;    // floats a block: the target's vector width
-  ChannelMap c; // of axis 1 (BLOCKED) or axis 0 (WEIGHT, WEIGHT_DW)
+  ChannelMap c; // of axis 1 (BLOCKED) or axis 0 (weights)
 } Layout;
 
-int channel_blocks(const Layout *layout);                     // number of blocks along the channel axis
-int channel_position(const Layout *layout, int64_t channel);  // physical channel = block * layout->block + lane
-bool layout_equal(const Layout *a, const Layout *b);          // NULL = plain
-int64_t layout_elements(Shape shape, const Layout *layout);   // floats to allocate, padding included
+int channel_blocks(const Layout *layout);                    // number of blocks along the channel axis
+int channel_position(const Layout *layout, int64_t channel); // physical channel = block * layout->block + lane
+bool layout_equal(const Layout *a, const Layout *b);         // NULL = plain
+int64_t layout_elements(Shape shape, const Layout *layout);  // floats to allocate, padding included
 int64_t layout_offset(Shape shape, const Layout *layout, const int64_t *index); // of one logical element
 
 // Copies between layouts, element by element; padding lanes of `to` become 0.

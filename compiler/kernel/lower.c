@@ -260,6 +260,11 @@ IrExpr *lower_offset(Lower *lower, const Node *node, IrExpr *const *index) {
   case LAYOUT_WEIGHT:
     return linear(ir, 5, (int64_t[]){channel_blocks(layout), shape.dim[2], shape.dim[3], shape.dim[1], layout->block},
                   (IrExpr *[]){block, index[2], index[3], index[1], lane}, 0);
+  case LAYOUT_WEIGHT_PAIRS:
+    return linear(
+        ir, 6,
+        (int64_t[]){(channel_blocks(layout) + 1) / 2, shape.dim[2], shape.dim[3], shape.dim[1], 2, layout->block},
+        (IrExpr *[]){ir_div(ir, block, 2), index[2], index[3], index[1], ir_mod(ir, block, 2), lane}, 0);
   case LAYOUT_WEIGHT_DW:
     return linear(ir, 5, (int64_t[]){channel_blocks(layout), shape.dim[1], shape.dim[2], shape.dim[3], layout->block},
                   (IrExpr *[]){block, index[1], index[2], index[3], lane}, 0);

@@ -17,10 +17,11 @@ typedef struct Rewriter {
   Arena *scratch;
   LayoutClasses *classes;
   int block;
-  int n_old;        // nodes before the pass; only these have a row in the arrays below
-  Node **value;     // what stands for the old node now
-  Version **others; // by id: the value in other layouts
-  int n_others;     // rows of `others`
+  LayoutKind weight; // of dense convolutions
+  int n_old;         // nodes before the pass; only these have a row in the arrays below
+  Node **value;      // what stands for the old node now
+  Version **others;  // by id: the value in other layouts
+  int n_others;      // rows of `others`
   bool changed;
 } Rewriter;
 
@@ -127,8 +128,8 @@ static void rewrite_conv(Rewriter *rewriter, Node *node, const Layout *layout) {
   if (kind == CONV_DEPTHWISE && layout) {
     weight = layout_make(arena, LAYOUT_WEIGHT_DW, rewriter->block, layout->c);
   } else if (kind == CONV_DENSE && node->op == OP_conv2d) {
-    weight = layout ? layout_make(arena, LAYOUT_WEIGHT, rewriter->block, layout->c)
-                    : layout_single(arena, LAYOUT_WEIGHT, rewriter->block, node->shape.dim[1]);
+    weight = layout ? layout_make(arena, rewriter->weight, rewriter->block, layout->c)
+                    : layout_single(arena, rewriter->weight, rewriter->block, node->shape.dim[1]);
   }
   node->in[1] = need(rewriter, node->in[1], weight);
   if (kind != CONV_DENSE) node->in[0] = need(rewriter, node->in[0], kind == CONV_DEPTHWISE ? layout : NULL);
@@ -287,6 +288,7 @@ bool pass_layout(const PassContext *context, Graph *graph) {
       .graph = graph,
       .scratch = scratch,
       .block = context->target->vector,
+      .weight = target_has_pairs(context->target) ? LAYOUT_WEIGHT_PAIRS : LAYOUT_WEIGHT,
       .n_old = graph->n_nodes,
       .value = ARENA_ARRAY(scratch, Node *, graph->n_nodes + 1),
   };

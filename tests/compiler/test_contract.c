@@ -27,6 +27,10 @@ static int count(const int *segments) {
 }
 static int total(const int *segments) { return segments[0] + segments[1] + segments[2]; }
 
+static LayoutKind weight_kind(const KernelCases *cases) {
+  return target_has_pairs(cases->target) ? LAYOUT_WEIGHT_PAIRS : LAYOUT_WEIGHT;
+}
+
 static Node *add_conv(Graph *graph, Node *x, Node *w, int stride, int padding, int dilation, int groups) {
   AttrValue attrs[OP_MAX_ATTRS] = {0};
   attrs[op_attr_index(OP_conv2d, "stride")].i = stride;
@@ -117,7 +121,7 @@ static void add_case(KernelCases *cases, const Conv *c) {
   int kernel = c->tile ? c->tile + 2 : c->kernel;
   const Layout *x_layout = c->plain_in ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->in), c->in);
   const Layout *y_layout = c->plain_out ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
-  const Layout *w_layout = case_layout(arena, c->is_depthwise ? LAYOUT_WEIGHT_DW : LAYOUT_WEIGHT, block,
+  const Layout *w_layout = case_layout(arena, c->is_depthwise ? LAYOUT_WEIGHT_DW : weight_kind(cases), block,
                                        c->plain_out ? 1 : count(c->out), c->plain_out ? &outputs : c->out);
   int height = c->from_height ? c->from_height : c->height, width = c->from_height ? c->from_width : c->width;
   Node *x = input(graph, "x", SHAPE(c->images, inputs, height, width), x_layout);
@@ -268,7 +272,7 @@ static void add_chain(KernelCases *cases, const Chain *c) {
   if (outputs) {
     const Layout *to = c->is_plain ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
     const Layout *packed =
-        case_layout(arena, LAYOUT_WEIGHT, block, c->is_plain ? 1 : count(c->out), c->is_plain ? &outputs : c->out);
+        case_layout(arena, weight_kind(cases), block, c->is_plain ? 1 : count(c->out), c->is_plain ? &outputs : c->out);
     y = add_conv(graph, y, input(graph, "wp", SHAPE(outputs, inputs, 1, 1), packed), 1, 0, 1, 1);
     y->layout = to;
     y = add_binary(graph, OP_add, y, input(graph, "bp", SHAPE(outputs, 1, 1), NULL));
@@ -478,16 +482,18 @@ static void test_target(const Target *target) {
 int main(void) {
   Target target = *target_host();
   test_target(&target);
-  static const int vectors[] = {4, 8, 16};
+  // floats a vector, and an accumulator
+  static const int vectors[][2] = {{4, 4}, {4, 8}, {8, 8}, {16, 16}};
 #ifdef __SANITIZE_ADDRESS__
   const int n = 0; // kernels compile slowly then
 #else
-  const int n = 3;
+  const int n = sizeof vectors / sizeof *vectors;
 #endif
   for (int i = 0; i < n; i++) {
-    if (vectors[i] == target_host()->vector) continue;
-    target.vector = vectors[i];
-    target.registers = vectors[i] == 16 ? 32 : 16;
+    target.vector = vectors[i][0];
+    target.wide = vectors[i][1];
+    if (target.vector == target_host()->vector && target.wide == target_host()->wide) continue;
+    target.registers = vectors[i][0] == 16 ? 32 : 16;
     test_target(&target);
   }
   return check_report("contract");

@@ -66,12 +66,12 @@ static void add_text_case(KernelCases *cases, const TextCase *item, bool *is_nam
 
 // Weights between plain order and that of the contraction kernels.
 static void add_weight_cases(KernelCases *cases) {
-  const LayoutKind kinds[] = {LAYOUT_WEIGHT, LAYOUT_WEIGHT_DW};
-  for (int k = 0; k < 2; k++) {
+  const LayoutKind kinds[] = {LAYOUT_WEIGHT, LAYOUT_WEIGHT_DW, LAYOUT_WEIGHT_PAIRS};
+  for (int k = 0; k < 3; k++) {
     for (int segments = 1; segments <= 2; segments++) {
       for (int back = 0; back < 2; back++) {
         Graph *graph = graph_new(cases->arena, "weight");
-        Node *w = graph_input(graph, "w", kinds[k] == LAYOUT_WEIGHT ? SHAPE(23, 5, 3, 3) : SHAPE(23, 1, 5, 5));
+        Node *w = graph_input(graph, "w", kinds[k] == LAYOUT_WEIGHT_DW ? SHAPE(23, 1, 5, 5) : SHAPE(23, 5, 3, 3));
         Node *r = graph_unary(graph, OP_relayout, w);
         int map[2] = {segments == 1 ? 23 : 11, 12};
         (back ? w : r)->layout = case_layout(cases->arena, kinds[k], cases->target->vector, segments, map);
@@ -86,7 +86,7 @@ static void add_weight_cases(KernelCases *cases) {
 
 static void test_width(int width) {
   Target target = *target_host();
-  target.vector = width;
+  target.vector = target.wide = width;
   KernelCases cases;
   cases_begin(&cases, &target);
   bool is_named[OP_COUNT] = {false};

@@ -84,7 +84,7 @@ static void check_math(const MathCase *c, SgKernel *function, int64_t n_tasks, c
 
 static void test_width(int width) {
   Target target = *target_host();
-  target.vector = width;
+  target.vector = target.wide = width;
   KernelCases cases;
   cases_begin(&cases, &target);
   int n_cases = sizeof math_cases / sizeof *math_cases;

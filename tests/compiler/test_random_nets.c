@@ -302,7 +302,7 @@ static void test_layouts(uint64_t seed) {
     Arena *arena = arena_new();
     Graph *graph = make_graph(arena, seed, 4, seed % 2);
     Target target = *target_host();
-    target.vector = vector;
+    target.vector = target.wide = vector;
     PassContext context = {.target = &target};
     Text why = {0};
     pipeline_run(&context, &(PipelineOptions){.stop_after = "layout"}, graph);

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 # product that must be there: pixels x vectors
 KINDS = {
     "neon": ("aarch64", 4, 32, r"fml[as]", ["16x1", "12x2", "8x3"]),
-    "avx512vl": ("x86_64", 8, 32, r"vfn?m(add|sub)\d+ps", ["16x1", "12x2", "8x3"]),
+    "avx512vl": ("x86_64", 8, 32, r"vfn?m(add|sub)\d+ps", ["16x1", "16x2", "12x4", "8x6"]),
     "avx512": ("x86_64", 16, 32, r"vfn?m(add|sub)\d+ps", ["16x1", "12x2", "8x3"]),
     "avx2": ("x86_64", 8, 16, r"vfn?m(add|sub)\d+ps", ["8x1", "6x2"]),
     "sse2": ("x86_64", 4, 16, r"addps", ["8x1", "6x2"]),

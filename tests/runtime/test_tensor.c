@@ -30,6 +30,10 @@ static void check_weights(void) {
   CHECK(layout_elements(shape, &layout) == 2 * 3 * 2 * 5 * 4, "floats with padding");
   int64_t want = (((1 * 3 + 2) * 2 + 1) * 5 + 3) * 4 + 1;
   CHECK(layout_offset(shape, &layout, (int64_t[]){5, 3, 2, 1}) == want, "[blocks of O][kh][kw][I][block]");
+  Layout pairs = {LAYOUT_WEIGHT_PAIRS, 4, {1, (int[]){10}}};
+  CHECK(layout_elements(SHAPE(10, 5, 3, 2), &pairs) == 2 * 3 * 2 * 5 * 8, "three blocks fill two pairs");
+  CHECK(layout_offset(SHAPE(10, 5, 3, 2), &pairs, (int64_t[]){5, 3, 2, 1}) == ((2 * 2 + 1) * 5 + 3) * 8 + 5,
+        "[pairs of blocks of O][kh][kw][I][2][block]");
   Layout depthwise = {LAYOUT_WEIGHT_DW, 4, {1, (int[]){6}}};
   CHECK(layout_offset(SHAPE(6, 1, 3, 2), &depthwise, (int64_t[]){5, 0, 2, 1}) == ((1 * 3 + 2) * 2 + 1) * 4 + 1,
         "[blocks of C][kh][kw][block]");
@@ -76,6 +80,8 @@ int main(void) {
   check_conversion(SHAPE(1, 13), &blocked);
   check_conversion(SHAPE(6, 5, 3, 2), &weight);
   check_conversion(SHAPE(6, 1, 3, 3), &depthwise);
+  Layout pairs = {LAYOUT_WEIGHT_PAIRS, 4, {2, (int[]){5, 8}}};
+  check_conversion(SHAPE(13, 5, 3, 2), &pairs);
   check_conversion(SHAPE(2, 3, 4), NULL);
   check_conversion((Shape){0}, NULL);
   return check_report("tensor");

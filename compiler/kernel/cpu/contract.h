@@ -1,9 +1,10 @@
 // Contract: groups around a convolution or a matrix product become calls of the micro-kernels.
 //
 // What the kernels take (the layout pass aims at it; anything else is left to the plain loops of the generic schedule):
-//   conv2d, groups 1   x BLOCKED or plain; weight LAYOUT_WEIGHT whose O map is that of the result if that is blocked;
+//   conv2d, groups 1   x BLOCKED or plain; weight LAYOUT_WEIGHT (where target_has_pairs: _PAIRS) whose O map is that of
+//   the result if that is blocked;
 //                      result BLOCKED or plain (plain is meant for few channels: lanes are scattered at the store)
-//   conv2d_winograd    x and result BLOCKED, weight LAYOUT_WEIGHT with the map of the result
+//   conv2d_winograd    x and result BLOCKED, weight likewise with the map of the result
 //   conv2d depthwise   (groups = C = O) x and result BLOCKED with equal maps, weight LAYOUT_WEIGHT_DW of the same map
 //   conv2d_dx          depthwise, as above; groups 1: gradient and result BLOCKED, weight plain (with stride 1 it is a
 //                      conv2d of the turned weight before it comes here)
@@ -11,10 +12,10 @@
 //   conv2d_dw          x and gradient as above; result plain [O, I / groups, kh, kw]
 //   matmul             everything plain
 // A group may add to the contraction: a per-channel bias ([1, C, 1, 1] or [C, 1, 1], plain or blocked), an activation,
-// a residual, and further element-wise nodes on a blocked result, or, behind a pointwise convolution, reductions of each
-// pixel's channels and what is computed of these. In front of a pointwise convolution it may have a
-// depthwise one with its own bias and activation, if the value between outgrows the cache; in front of a depthwise one
-// a resize, or a concat of stored and resized values. Gradients and matrix products stand alone.
+// a residual, and further element-wise nodes on a blocked result, or, behind a pointwise convolution, reductions of
+// each pixel's channels and what is computed of these. In front of a pointwise convolution it may have a depthwise one
+// with its own bias and activation, if the value between outgrows the cache; in front of a depthwise one a resize, or a
+// concat of stored and resized values. Gradients and matrix products stand alone.
 #ifndef SG_CONTRACT_H
 #define SG_CONTRACT_H
 

@@ -8,6 +8,9 @@
 bool contract_is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
 
 static bool has_kind(const Node *node, LayoutKind kind) { return node->layout && node->layout->kind == kind; }
+static bool is_packed(const Target *target, const Node *weight) {
+  return has_kind(weight, target_has_pairs(target) ? LAYOUT_WEIGHT_PAIRS : LAYOUT_WEIGHT);
+}
 static bool is_plain(const Node *node) { return !node->layout || node->layout->kind == LAYOUT_PLAIN; }
 
 static bool maps_equal(const Layout *a, const Layout *b) {
@@ -115,7 +118,7 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
     return x->layout->block == target->vector || group_refuse(why, "blocks of another size");
   }
   if (node_attr(node, "groups").i != 1) return group_refuse(why, "grouped convolution");
-  if (!has_kind(w, LAYOUT_WEIGHT)) return group_refuse(why, "the weight is not packed");
+  if (!is_packed(target, w)) return group_refuse(why, "the weight is not packed");
   if (w->layout->block != target->vector || (contract_is_blocked(x) && x->layout->block != target->vector))
     return group_refuse(why, "blocks of another size");
   if (contract_is_blocked(node) ? !maps_equal(w->layout, node->layout) : w->layout->c.n != 1)
@@ -129,7 +132,7 @@ static bool match_winograd(const Target *target, const Node *node, ContractForm 
   const Node *x = node->in[0], *w = node->in[1];
   *form = CONTRACT_WINOGRAD;
   if (!contract_is_blocked(x) || !contract_is_blocked(node)) return group_refuse(why, "tiles need blocked values");
-  if (!has_kind(w, LAYOUT_WEIGHT) || !maps_equal(w->layout, node->layout))
+  if (!is_packed(target, w) || !maps_equal(w->layout, node->layout))
     return group_refuse(why, "the weight is packed for other channels");
   return (x->layout->block == target->vector && node->layout->block == target->vector) ||
          group_refuse(why, "blocks of another size");

@@ -7,10 +7,6 @@ static const char *const loops =
     "  t->xb = c[0], t->wb = c[1], t->yb = c[2], t->rb = c[3], t->act = c[4], t->add_after = c[5], t->slope = slope;\n"
     "  t->yp = 1, t->once = 0;\n"
     "}\n"
-    "// Output blocks to compute at once when `left` are to come and `most` is what the registers hold.\n"
-    "SG_INLINE int sg_vectors(int64_t left, int most) {\n"
-    "  return left <= most ? (int)left : left == 4 && most == 3 ? 2 : most;\n"
-    "}\n"
     "// Blocks g0 .. g1 - 1 of n pixels that lie one after another in x, y and r; all pointers are to\n"
     "// pixel 0 of block 0.\n"
     "SG_SHARED void sg_gemm(const int *c, const float *x, const float *w, float *y, const float *b,\n"
@@ -150,7 +146,7 @@ static const char *const deep =
     "}\n";
 
 void micro_conv(const Target *target, Text *out) {
-  text_printf(out, "#define SG_VECTORS %d\n", micro_max_vectors(target));
+  (void)target;
   text_put(out, loops);
   text_put(out, deep);
   static const struct {

@@ -2,17 +2,23 @@
 // that leave the same remainder, since they see the same kernel columns.
 #include "compiler/kernel/cpu/micro.h"
 
-// `c` is MicroDenseDx of micro.h. Weights are packed as [block of inputs][kh][kw][outputs][lane].
+// `c` is MicroDenseDx of micro.h. Weights are packed as [block of inputs][kh][kw][outputs][lane], or in pairs of
+// blocks.
 static const char *const rows =
-    "SG_SHARED void sg_dx_weights(const int *c, const int *map, const float *w, float *to, int64_t b0, int64_t b1) {\n"
+    "SG_SHARED void sg_dx_weights(const int *c, const int *map, const float *w, float *packed, int64_t b0, int64_t b1) "
+    "{\n"
     "  const int64_t taps = (int64_t)c[11] * c[12], inputs = c[20], outputs = c[21];\n"
-    "  for (int64_t b = b0; b < b1; b++)\n"
+    "  for (int64_t b = b0; b < b1; b++) {\n"
+    "    const int64_t k = b - b0;\n"
+    "    float *to = packed + (k / SG_PAIRED * SG_PAIRED * taps * outputs + k % SG_PAIRED) * SG_VL;\n"
     "    for (int64_t t = 0; t < taps; t++)\n"
     "      for (int64_t o = 0; o < outputs; o++)\n"
-    "        for (int64_t l = 0; l < SG_VL; l++, to++) {\n"
+    "        for (int64_t l = 0; l < SG_VL; l++) {\n"
     "          const int64_t i = map[b * SG_VL + l];\n"
-    "          *to = i < 0 ? 0 : w[(o * inputs + i) * taps + t];\n"
+    "          float *at = to + (t * outputs + o) * SG_VL * SG_PAIRED + l;\n"
+    "          *at = i < 0 ? 0 : w[(o * inputs + i) * taps + t];\n"
     "        }\n"
+    "  }\n"
     "}\n"
     "// Chunks of the kernel columns that input column ix sees, at outputs one apart for columns a stride apart: the\n"
     "// offsets are those of ix itself. Returns their number.\n"

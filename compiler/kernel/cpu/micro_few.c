@@ -79,7 +79,7 @@ static const char *const loops =
     "  for (int64_t i = 0; i < n; i++)\n"
     "    for (int64_t k = 0; k < chunk[3 * i + 2]; k++)\n"
     "      for (int64_t o = 0; o < outputs; o++)\n"
-    "        to[o * weights + packed[3 * i + 1] + k] = w[chunk[3 * i + 1] + k * SG_VL + o];\n"
+    "        to[o * weights + packed[3 * i + 1] + k] = w[(chunk[3 * i + 1] + k * SG_VL) * SG_PAIRED + o];\n"
     "}\n"
     "// As sg_gemm, of one block with few channels. `pack` has room for outputs * positions floats and 3\n"
     "// ints a chunk.\n"

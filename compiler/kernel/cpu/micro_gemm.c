@@ -2,56 +2,83 @@
 //
 // A tile's sum runs over chunks: runs of input channels that lie in consecutive blocks, one or more for each tap of the
 // kernel (of a plain value: runs of kernel columns of one channel). Chunks are three integers: the offset in x of the
-// run's first channel, the offset in w of its weights, the number of channels. Taps that fall outside the picture are
-// left out of the list. After SG_RUN products the sum goes into a second one: rounding errors of a long chain grow with
-// the root of its length (patches of 16x16 pixels of 128 channels: 2e-6 instead of 1e-5 of the result).
-#include <stdio.h>
-
+// run's first channel, the offset in w of its weights, the number of channels. Where an accumulator holds two output
+// blocks, their weights stand side by side (LAYOUT_WEIGHT_PAIRS); offsets in w are still those of one block. Taps that
+// fall outside the picture are left out of the list. After SG_RUN products the sum goes into a second one: rounding
+// errors of a long chain grow with the root of its length (patches of 16x16 pixels of 128 channels: 2e-6 instead of
+// 1e-5 of the result).
 #include "compiler/kernel/cpu/micro.h"
 
-enum { MAX_VECTORS = 4, N_SIZES = 3, MAX_RUN = 512 };
+enum { MAX_VECTORS = 6, N_SIZES = 3, MAX_RUN = 512 };
 
-int micro_max_vectors(const Target *target) { return target->registers >= 32 ? 3 : 2; }
+// Output vectors that one accumulator holds.
+static int paired(const Target *target) { return target_has_pairs(target) ? 2 : 1; }
 
-// Accumulators, one vector of weights for each output vector and one broadcast must fit the registers.
+int micro_max_vectors(const Target *target) { return (target->registers >= 32 ? 3 : 2) * paired(target); }
+
+// Whether there are tiles of that many vectors; those of more than micro_max_vectors have one pixel.
+static bool is_tile(const Target *target, int vectors) {
+  return paired(target) == 1 ? vectors <= 4 : vectors == 1 || vectors % 2 == 0;
+}
+
+// A tile's text: so many accumulators a pixel, of `form` 1 or 2 vectors.
+typedef struct Tile {
+  int pixels, vectors, sums, form, vl;
+} Tile;
+
+static Tile tile_of(const Target *target, int pixels, int vectors) {
+  int form = vectors % paired(target) ? 1 : paired(target);
+  return (Tile){pixels, vectors, vectors / form, form, target->vector};
+}
+
+// Accumulators, weights for each of a pixel's and one broadcast must fit the registers.
 int micro_tile_pixels(const Target *target, int vectors) {
-  static const int few[MAX_VECTORS + 1] = {0, 8, 6, 4, 1}, many[MAX_VECTORS + 1] = {0, 16, 12, 8, 1};
-  return (target->registers >= 32 ? many : few)[vectors];
+  static const int few[] = {0, 8, 6, 4, 1}, many[] = {0, 16, 12, 8, 1};
+  return (target->registers >= 32 ? many : few)[tile_of(target, 1, vectors).sums];
 }
 
 // The pixel counts of tiles with that many vectors, largest first; the last is 1.
 static int tile_sizes(const Target *target, int vectors, int sizes[N_SIZES]) {
   int p = micro_tile_pixels(target, vectors), n = 0;
-  sizes[n++] = p;
-  if (p > 4) sizes[n++] = 4;
-  if (p > 1) sizes[n++] = 1;
+  if (vectors <= micro_max_vectors(target)) {
+    sizes[n++] = p;
+    if (p > 4) sizes[n++] = 4;
+    if (p == 1) return n;
+  }
+  sizes[n++] = 1;
   return n;
 }
 
 // One step of the sum: channel k of the chunk.
-static void put_step(Text *out, int pixels, int vectors, int vl, int k) {
+static void put_step(Text *out, const Tile *tile, int k) {
   text_put(out, "     {");
-  for (int j = 0; j < vectors; j++) text_printf(out, " sg_f w%d = SG_LD(u + %d * wb + %d);", j, j, k * vl);
+  for (int j = 0; j < tile->sums; j++)
+    text_printf(out, " sg_f%d w%d = SG_LDW%d(u + %d * wb + %d * SG_PAIRED);", tile->form, j, tile->form, j * tile->form,
+                k * tile->vl);
   text_put(out, "\n");
-  for (int p = 0; p < pixels; p++) {
+  for (int p = 0; p < tile->pixels; p++) {
     text_printf(out, "      { float s = q[%d * pp + %d];", p, k);
-    for (int j = 0; j < vectors; j++) text_printf(out, " a%d_%d += w%d * s;", p, j, j);
+    for (int j = 0; j < tile->sums; j++) text_printf(out, " a%d_%d += w%d * s;", p, j, j);
     text_put(out, " }\n");
   }
   text_put(out, "     }\n");
 }
 
-static void put_each(Text *out, int pixels, int vectors, const char *format) {
-  for (int p = 0; p < pixels; p++) {
+// The line for each accumulator. In the format P and J stand for the numbers of its pixel and its sum, V for that of
+// its first vector, F for its form and @ for the floats of a vector.
+static void put_each(Text *out, const Tile *tile, const char *format) {
+  for (int p = 0; p < tile->pixels; p++) {
     text_put(out, "   ");
-    for (int j = 0; j < vectors; j++) {
+    for (int j = 0; j < tile->sums; j++) {
       text_put(out, " ");
-      // The format's letters P and J stand for the numbers of the accumulator.
       for (const char *c = format; *c; c++) {
-        if (*c == 'P' || *c == 'J') {
-          text_printf(out, "%d", *c == 'P' ? p : j);
-        } else {
-          text_write(out, c, 1);
+        switch (*c) {
+        case 'P': text_printf(out, "%d", p); break;
+        case 'J': text_printf(out, "%d", j); break;
+        case 'V': text_printf(out, "%d", j * tile->form); break;
+        case 'F': text_printf(out, "%d", tile->form); break;
+        case '@': text_printf(out, "%d", tile->vl); break;
+        default: text_write(out, c, 1);
         }
       }
     }
@@ -59,55 +86,55 @@ static void put_each(Text *out, int pixels, int vectors, const char *format) {
   }
 }
 
-static void put_tile(Text *out, int pixels, int vectors, int vl) {
+static void put_tile(Text *out, const Tile *tile) {
+  int vl = tile->vl;
   text_printf(
       out,
       "SG_INLINE void sg_tile_%dx%d(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
       "                             const float *r, const int64_t pp, const int has_runs) {\n"
       "  const int64_t wb = t->wb, yb = t->yb;\n",
-      pixels, vectors);
-  for (int j = 0; j < vectors; j++) {
-    text_printf(out, "  sg_f a0_%d = b ? SG_LD(b + %d) : (sg_f){0};\n", j, j * vl);
-    for (int p = 1; p < pixels; p++)
-      text_printf(out, "%s a%d_%d = a0_%d%s", p == 1 ? "  sg_f" : "", p, j, j, p + 1 < pixels ? "," : ";\n");
+      tile->pixels, tile->vectors);
+  for (int j = 0; j < tile->sums; j++) {
+    text_printf(out, "  sg_f%d a0_%d = b ? SG_LD%d(b + %d, %d) : (sg_f%d){0};\n", tile->form, j, tile->form,
+                j * tile->form * vl, vl, tile->form);
+    for (int p = 1; p < tile->pixels; p++) {
+      if (p == 1) text_printf(out, "  sg_f%d", tile->form);
+      text_printf(out, " a%d_%d = a0_%d%s", p, j, j, p + 1 < tile->pixels ? "," : ";\n");
+    }
   }
-  text_printf(out, "  sg_f sum[%d][%d];\n  int64_t run = 0, has_sum = 0;\n", pixels, vectors);
-  text_put(out, "  const int64_t xb = t->xb, xs = has_runs ? 1 : t->xs, ws = has_runs ? SG_VL : t->ws;\n"
+  text_printf(out, "  sg_f%d sum[%d][%d];\n  int64_t run = 0, has_sum = 0;\n", tile->form, tile->pixels, tile->sums);
+  text_put(out, "  const int64_t xb = t->xb, xs = has_runs ? 1 : t->xs, ws = (has_runs ? SG_VL : t->ws) * SG_PAIRED;\n"
                 "  const int *c = t->chunk;\n"
                 "  for (const int *e = c + 3 * t->n_chunks; c < e; c += 3) {\n"
-                "   const float *q = x + c[0], *u = w + c[1];\n"
+                "   const float *q = x + c[0], *u = w + c[1] * SG_PAIRED;\n"
                 "   int64_t n = c[2];\n");
-  text_printf(out, "   for (; has_runs && n >= %d; n -= %d, q += xb, u += %d) {\n", vl, vl, vl * vl);
-  for (int k = 0; k < vl; k++) put_step(out, pixels, vectors, vl, k);
+  text_printf(out, "   for (; has_runs && n >= %d; n -= %d, q += xb, u += %d * SG_PAIRED) {\n", vl, vl, vl * vl);
+  for (int k = 0; k < vl; k++) put_step(out, tile, k);
   text_printf(out, "   }\n   for (; n > 0; n--, q += xs, u += ws) {\n");
-  put_step(out, pixels, vectors, vl, 0);
+  put_step(out, tile, 0);
   text_put(out, "   }\n"
                 "   run += c[2];\n"
                 "   if (run < SG_RUN || c + 3 == e) continue;\n");
-  put_each(out, pixels, vectors, "sum[P][J] = has_sum ? sum[P][J] + aP_J : aP_J, aP_J = (sg_f){0};");
+  put_each(out, tile, "sum[P][J] = has_sum ? sum[P][J] + aP_J : aP_J, aP_J = (sg_fF){0};");
   text_put(out, "   run = 0, has_sum = 1;\n  }\n  if (has_sum) {\n");
-  put_each(out, pixels, vectors, "aP_J += sum[P][J];");
+  put_each(out, tile, "aP_J += sum[P][J];");
   text_put(out, "  }\n"
                 "  const float slope = t->slope;\n"
                 "  const int64_t rb = t->rb;\n"
                 "  if (r && !t->add_after) {\n");
-  char line[96];
-  snprintf(line, sizeof line, "aP_J += SG_LD(r + J * rb + P * %d);", vl);
-  put_each(out, pixels, vectors, line);
+  put_each(out, tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);");
   text_put(out, "  }\n  if (t->act == 1) {\n");
-  put_each(out, pixels, vectors, "aP_J = sg_relu(aP_J);");
+  put_each(out, tile, "aP_J = sg_reluF(aP_J);");
   text_put(out, "  } else if (t->act == 2) {\n");
-  put_each(out, pixels, vectors, "aP_J = sg_leaky(aP_J, slope);");
+  put_each(out, tile, "aP_J = sg_leakyF(aP_J, slope);");
   text_put(out, "  }\n  if (r && t->add_after) {\n");
-  put_each(out, pixels, vectors, line);
+  put_each(out, tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);");
   text_put(out, "  }\n  if (t->lanes == 0) {\n");
-  snprintf(line, sizeof line, "SG_ST(y + J * yb + P * %d, aP_J);", vl);
-  put_each(out, pixels, vectors, line);
+  put_each(out, tile, "SG_STF(y + V * yb + P * @, yb, aP_J);");
   // Elsewhere: rows of a matrix (pixels are rows), or channels of a plain picture, yb apart; the last block may hold
   // fewer lanes.
-  text_printf(out, "  } else {\n   float z[%d][%d];\n", pixels, vectors * vl);
-  snprintf(line, sizeof line, "SG_ST(z[P] + J * %d, aP_J);", vl);
-  put_each(out, pixels, vectors, line);
+  text_printf(out, "  } else {\n   float z[%d][%d];\n", tile->pixels, tile->vectors * vl);
+  put_each(out, tile, "SG_STF(z[P] + V * @, @, aP_J);");
   text_printf(out,
               "   if (t->yp == 1) {\n"
               "    for (int64_t l = 0; l < t->lanes; l++)\n"
@@ -118,16 +145,15 @@ static void put_tile(Text *out, int pixels, int vectors, int vl) {
               "     for (; l + SG_VL <= t->lanes; l += SG_VL) SG_ST(y + l, SG_LD(z[p] + l));\n"
               "     for (; l < t->lanes; l++) y[l] = z[p][l];\n"
               "    }\n   }\n  }\n}\n",
-              pixels, pixels);
+              tile->pixels, tile->pixels);
 }
 
 // The tiles as functions with a fixed distance between the scalars of neighbouring pixels, and sg_panel_X, which covers
 // n pixels with them; a last tile that would not be full is moved back over the one before, or smaller ones follow.
 static void put_panel(const Target *target, Text *out, const char *suffix, const char *pitch) {
-  int max = micro_max_vectors(target);
   for (int j = 1; j <= MAX_VECTORS; j++) {
-    int sizes[N_SIZES], n = tile_sizes(target, j, sizes);
-    for (int i = j > max ? n - 1 : 0; i < n; i++)
+    int sizes[N_SIZES], n = is_tile(target, j) ? tile_sizes(target, j, sizes) : 0;
+    for (int i = 0; i < n; i++)
       text_printf(
           out,
           "SG_SHARED void sg_tile_%dx%d_%s(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
@@ -141,15 +167,15 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
               "  static SgTileFn *const fn[%d][%d] = {\n",
               suffix, MAX_VECTORS, N_SIZES);
   for (int j = 1; j <= MAX_VECTORS; j++) {
-    int sizes[N_SIZES], n = tile_sizes(target, j, sizes);
+    int sizes[N_SIZES], n = is_tile(target, j) ? tile_sizes(target, j, sizes) : 0;
     text_put(out, "    {");
-    for (int i = j > max ? n - 1 : 0; i < n; i++) text_printf(out, "sg_tile_%dx%d_%s, ", sizes[i], j, suffix);
+    for (int i = 0; i < n; i++) text_printf(out, "sg_tile_%dx%d_%s, ", sizes[i], j, suffix);
     text_put(out, "},\n");
   }
   text_put(out, "  };\n  static const uint8_t size[][3] = {");
   for (int j = 1; j <= MAX_VECTORS; j++) {
-    int sizes[N_SIZES] = {0}, n = tile_sizes(target, j, sizes);
-    if (j > max) sizes[0] = sizes[n - 1], sizes[1] = sizes[2] = 0;
+    int sizes[N_SIZES] = {0};
+    if (is_tile(target, j)) tile_sizes(target, j, sizes);
     text_printf(out, "{%d, %d, %d}, ", sizes[0], sizes[1], sizes[2]);
   }
   text_put(out, "};\n"
@@ -179,14 +205,62 @@ static const char *const types =
     "  int64_t xs, ws;                // pitches within a chunk, if x is plain\n"
     "  float slope;\n"
     "} SgTile;\n"
+    "#define sg_f1 sg_f\n"
+    "#define SG_LD1(p, pitch) SG_LD(p)\n"
+    "#define SG_LDW1(p) SG_LD(p)\n"
+    "#define SG_ST1(p, pitch, v) SG_ST(p, v)\n"
+    "#define sg_relu1 sg_relu\n"
+    "#define sg_leaky1 sg_leaky\n"
     "typedef void SgTileFn(const SgTile *, const float *, const float *, float *, const float *, const float *);\n";
+
+static void put_numbers(Text *out, int first, int n) {
+  for (int i = 0; i < n; i++) text_printf(out, "%s%d", i ? ", " : "", first + i);
+}
+
+// Accumulators of two vectors, which stand in memory apart.
+static void put_pairs(const Target *target, Text *out) {
+  int vl = target->vector;
+  text_printf(out, "typedef float sg_f2 __attribute__((vector_size(%d)));\n", 8 * vl);
+  text_printf(out, "typedef float sg_fu2 __attribute__((vector_size(%d), aligned(4), may_alias));\n", 8 * vl);
+  text_printf(out, "typedef int32_t sg_i2 __attribute__((vector_size(%d)));\n", 8 * vl);
+  text_put(out, "#if defined(__clang__) || __GNUC__ >= 12\n#define SG_PAIR(a, b) __builtin_shufflevector(a, b, ");
+  put_numbers(out, 0, 2 * vl);
+  text_put(out, ")\n#define SG_FIRST(v) __builtin_shufflevector(v, v, ");
+  put_numbers(out, 0, vl);
+  text_put(out, ")\n#define SG_SECOND(v) __builtin_shufflevector(v, v, ");
+  put_numbers(out, vl, vl);
+  text_put(out, ")\n#else\n"
+                "typedef union SgPair { sg_f2 pair; sg_f half[2]; } SgPair;\n"
+                "#define SG_PAIR(a, b) ((SgPair){.half = {a, b}}.pair)\n"
+                "#define SG_FIRST(v) ((SgPair){.pair = v}.half[0])\n"
+                "#define SG_SECOND(v) ((SgPair){.pair = v}.half[1])\n"
+                "#endif\n"
+                "#define SG_LDW2(p) ((sg_f2)*(const sg_fu2 *)(p))\n"
+                "#define SG_LD2(p, pitch) SG_PAIR(SG_LD(p), SG_LD((p) + (pitch)))\n"
+                "#define SG_ST2(p, pitch, v) (SG_ST(p, SG_FIRST(v)), SG_ST((p) + (pitch), SG_SECOND(v)))\n"
+                "SG_INLINE sg_f2 sg_relu2(sg_f2 v) { return (sg_f2)((sg_i2)v & ~(v < 0)); }\n"
+                "SG_INLINE sg_f2 sg_leaky2(sg_f2 v, float slope) {\n"
+                "  sg_i2 m = v > 0;\n"
+                "  return (sg_f2)(((sg_i2)v & m) | ((sg_i2)(v * slope) & ~m));\n"
+                "}\n");
+}
 
 void micro_gemm(const Target *target, Text *out) {
   text_put(out, types);
-  text_printf(out, "#define SG_RUN %d\n", MAX_RUN);
+  text_printf(out, "#define SG_RUN %d\n#define SG_VECTORS %d\n#define SG_PAIRED %d\n", MAX_RUN,
+              micro_max_vectors(target), paired(target));
+  if (paired(target) == 2) put_pairs(target, out);
+  text_printf(out, "%s  return %s;\n}\n",
+              "// Output blocks to compute at once when `left` are to come and `most` is what the registers hold.\n"
+              "SG_INLINE int sg_vectors(int64_t left, int most) {\n",
+              paired(target) == 2 ? "left == 8 ? 4 : left >= most ? most : left > 1 ? (int)(left & ~1) : 1"
+                                  : "left <= most ? (int)left : left == 4 && most == 3 ? 2 : most");
   for (int j = 1; j <= MAX_VECTORS; j++) {
-    int sizes[N_SIZES], n = tile_sizes(target, j, sizes);
-    for (int i = j > micro_max_vectors(target) ? n - 1 : 0; i < n; i++) put_tile(out, sizes[i], j, target->vector);
+    int sizes[N_SIZES], n = is_tile(target, j) ? tile_sizes(target, j, sizes) : 0;
+    for (int i = 0; i < n; i++) {
+      Tile tile = tile_of(target, sizes[i], j);
+      put_tile(out, &tile);
+    }
   }
   put_panel(target, out, "b1", "SG_VL");
   put_panel(target, out, "b2", "2 * SG_VL");

@@ -269,7 +269,7 @@ static const char *const loops =
     "    for (int64_t e = 0; e < T * T; e++) {\n"
     "      for (int64_t g = g0; g < g1;) {\n"
     "        const int j = sg_vectors(g1 - g, SG_VECTORS);\n"
-    "        sg_panel_b1(&t, tiles + e * c[17], u + g * t.wb + e * inputs * SG_VL,\n"
+    "        sg_panel_b1(&t, tiles + e * c[17], u + g * t.wb + e * inputs * SG_VL * SG_PAIRED,\n"
     "                    sums + e * c[18] + (g - g0) * most * SG_VL, 0, 0, n, j);\n"
     "        g += j;\n"
     "      }\n"

@@ -92,12 +92,16 @@ int64_t even_pieces(int64_t extent, int64_t size) {
   return (extent + pieces - 1) / pieces;
 }
 
-int64_t block_parts(int64_t others, int64_t work, int64_t blocks) {
+int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, int64_t blocks) {
   enum { ENOUGH = 32 }; // tasks in all; more would only read x more often
-  int64_t parts = (ENOUGH + others - 1) / others;
+  const Target *target = schedule->contract.target;
+  int64_t parts = (ENOUGH + others - 1) / others, most = micro_max_vectors(target),
+          pair = target_has_pairs(target) ? 2 : 1;
   if (parts > work / TASK_WORK) parts = work / TASK_WORK;
-  if (parts > (blocks + 2) / 3) parts = (blocks + 2) / 3;
-  return parts < 1 ? 1 : parts;
+  if (parts > (blocks + most - 1) / most) parts = (blocks + most - 1) / most;
+  if (parts < 1) parts = 1;
+  int64_t part = (blocks + parts - 1) / parts;
+  return (part + pair - 1) / pair * pair;
 }
 
 void schedule_rest(Schedule *schedule, const Region *region) {

@@ -121,9 +121,9 @@ static void pointwise_alone(Schedule *schedule) {
   // With something to follow, no more than what the cache holds until then.
   if (contract->has_rest) size = least(size, most(1, contract->target->l2 / 2 / (4 * unit * blocks * schedule->vl)));
   if (unit > 1) size = even_pieces(units, size);
-  int64_t pieces = ceil_div(units, size), parts = block_parts(images * pieces, size * work, blocks);
-  int64_t part = contract->has_pixels ? blocks : ceil_div(blocks, parts);
-  parts = ceil_div(blocks, part);
+  int64_t pieces = ceil_div(units, size), part = part_of_blocks(schedule, images * pieces, size * work, blocks);
+  if (contract->has_pixels) part = blocks;
+  int64_t parts = ceil_div(blocks, part);
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);
   Region region = {.n = index[0]};
@@ -263,9 +263,8 @@ void schedule_dense(Schedule *schedule) {
   int64_t work = width_of(y) * x->shape.dim[1] * taps * lanes; // of a row
   int64_t rows = least(height, most(ceil_div(TASK_WORK, work), least(4, ceil_div(height, 8))));
   rows = even_pieces(height, rows);
-  int64_t pieces = ceil_div(height, rows), parts = block_parts(images * pieces, rows * work, blocks);
-  int64_t part = ceil_div(blocks, parts);
-  parts = ceil_div(blocks, part);
+  int64_t pieces = ceil_div(height, rows), part = part_of_blocks(schedule, images * pieces, rows * work, blocks);
+  int64_t parts = ceil_div(blocks, part);
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);
   Region region = {.n = index[0]};

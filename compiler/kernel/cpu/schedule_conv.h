@@ -83,8 +83,9 @@ const IrBuffer *buffer_of(const Schedule *schedule, const Node *node);
 void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrExpr **end);
 // A size no larger, with which as many pieces cover the extent more evenly.
 int64_t even_pieces(int64_t extent, int64_t size);
-// Parts to cut `blocks` output blocks into, when there are `others` tasks already of `work` multiply-adds each.
-int64_t block_parts(int64_t others, int64_t work, int64_t blocks);
+// How many of `blocks` output blocks a task takes, when there are `others` tasks already of `work` multiply-adds each:
+// an even number where weights stand in pairs.
+int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, int64_t blocks);
 
 // Appends to the task what computes the region of a depthwise stage. `bias` is that of all blocks (bias_of). Row 0 of
 // block 0 of the result is at `at` in `to`, and blocks are `pitch` floats apart.

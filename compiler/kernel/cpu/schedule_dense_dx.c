@@ -43,7 +43,7 @@ void schedule_dense_dx(Schedule *schedule) {
   piece(ir, index[1], part, blocks, &b0, &b1);
   IrExpr *shape = dx_numbers(schedule), *zero = ir_int(ir, 0);
   int64_t line = (width_of(node) / node_attr(node, "stride").i + 1) * vl * part;
-  IrExpr *packed = ir_address(ir, ir_scratch(ir, "packed", IR_FLOAT, part * taps * outputs * vl), zero);
+  IrExpr *packed = ir_address(ir, ir_scratch(ir, "packed", IR_FLOAT, (part + 1) / 2 * 2 * taps * outputs * vl), zero);
   IrExpr *pack[] = {shape, lane_map(schedule, "channel", node, blocks * vl), weight_of(schedule, w, NULL), packed, b0,
                     b1};
   ir_do(ir, schedule->body, "sg_dx_weights", 6, pack);

@@ -41,7 +41,7 @@ void schedule_matmul(Schedule *schedule) {
   int n_leading = y->shape.rank - 2;
   bool ta = node_attr(y, "transpose_a").i, tb = node_attr(y, "transpose_b").i;
   int64_t m = y->shape.dim[n_leading], n = y->shape.dim[n_leading + 1], k = a->shape.dim[a->shape.rank - (ta ? 2 : 1)];
-  int64_t vl = schedule->vl, columns, rows;
+  int64_t rows, columns;
   choose_pieces(target, m, n, k, shape_elements(y->shape) / (m * n), &rows, &columns);
   int64_t extent[MAX_RANK + 2];
   const char *names[MAX_RANK + 2];
@@ -58,7 +58,7 @@ void schedule_matmul(Schedule *schedule) {
   piece(ir, index[n_leading], rows, m, &m0, &m1);
   piece(ir, index[n_leading + 1], columns, n, &n0, &n1);
   int64_t c[MICRO_MATMUL] = {m, n, k, ta, tb};
-  const IrBuffer *pack = ir_scratch(ir, "pack", IR_FLOAT, k * (ceil_div(columns, vl) * vl + 48));
+  const IrBuffer *pack = ir_scratch(ir, "pack", IR_FLOAT, k * (ceil_div(columns, target->wide) * target->wide + 48));
   IrExpr *args[] = {numbers(schedule, "shape", c, MICRO_MATMUL),
                     matrix_of(schedule, a, n_leading, index),
                     matrix_of(schedule, b, n_leading, index),

@@ -8,6 +8,7 @@
 enum { TILES_LEAST = 24, TASKS = 8 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t even(int64_t n) { return n + n % 2; } // weights may stand in pairs of blocks
 static int64_t most_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Tiles at once, divisible by all register tiles: as many as stay in the cache with their sums; but with fewer than a
@@ -72,7 +73,7 @@ void schedule_winograd(Schedule *schedule) {
   size = even_pieces(rows, size);
   int64_t pieces = ceil_div(rows, size), parts = ceil_div(TASKS, images * pieces);
   if (parts > ceil_div(blocks, 2)) parts = ceil_div(blocks, 2);
-  int64_t part = ceil_div(blocks, parts);
+  int64_t part = even(ceil_div(blocks, parts));
   parts = ceil_div(blocks, part);
   IrExpr *index[3], *r0, *r1;
   ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);
