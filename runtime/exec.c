@@ -17,6 +17,7 @@ struct Exec {
   void *setup, *steps; // the sequences
   bool needs_setup;
   int64_t bytes;
+  Exec *base; // whose memory it is, or NULL
 };
 
 // ---- opening --------------------------------------------------------------------------------------------------------
@@ -107,6 +108,47 @@ Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **o
   return STATUS_OK;
 }
 
+// Whether the steps of one read and write what those of the other do.
+static bool has_same_plan(const Program *a, const Program *b) {
+  if (a->n_buffers != b->n_buffers || a->n_steps != b->n_steps || a->persistent != b->persistent || a->slab != b->slab)
+    return false;
+  for (int i = 0; i < a->n_buffers; i++) {
+    const Buffer *x = &a->buffers[i], *y = &b->buffers[i];
+    if (x->kind != y->kind || x->size != y->size || x->offset != y->offset) return false;
+  }
+  for (int i = 0; i < a->n_steps; i++) {
+    const Step *x = &a->steps[i], *y = &b->steps[i];
+    if (x->kind != y->kind || x->n_args != y->n_args || x->n_read != y->n_read) return false;
+    for (int k = 0; k < x->n_args; k++)
+      if (x->arg_buffer[k] != y->arg_buffer[k] || x->arg_offset[k] != y->arg_offset[k]) return false;
+  }
+  return true;
+}
+
+Status exec_open_on(const Program *program, Exec *base, Exec **out) {
+  if (!has_same_plan(program, base->program))
+    return status_make(EXIT_DEVICE, "'%s' does not fit the memory of another program", program->name);
+  Arena *arena = arena_new();
+  Exec *exec = ARENA_ARRAY(arena, Exec, 1);
+  *exec = (Exec){.program = program,
+                 .device = base->device,
+                 .arena = arena,
+                 .address = base->address,
+                 .host = base->host,
+                 .base = base};
+  const DeviceTable *table = exec->device->table;
+  Status status = table->load(exec->device, program, &exec->module);
+  SequencePlan plan = {program,          exec->module,  program->steps,
+                       program->n_steps, exec->address, table->is_host ? NULL : exec->host};
+  if (!status) status = table->prepare(exec->device, &plan, &exec->steps);
+  if (status) {
+    exec_close(exec);
+    return status;
+  }
+  *out = exec;
+  return STATUS_OK;
+}
+
 void exec_close(Exec *exec) {
   if (!exec) return;
   const DeviceTable *table = exec->device->table;
@@ -114,7 +156,7 @@ void exec_close(Exec *exec) {
   table->drop(exec->device, exec->steps);
   table->drop(exec->device, exec->setup);
   if (exec->module) table->unload(exec->device, exec->module);
-  for (int i = 0; !table->is_host && exec->host && i < exec->program->n_buffers; i++)
+  for (int i = 0; !exec->base && !table->is_host && exec->host && i < exec->program->n_buffers; i++)
     table->free_host(exec->device, exec->host[i]);
   table->free(exec->device, exec->region[0]);
   table->free(exec->device, exec->region[1]);
@@ -189,6 +231,21 @@ Status exec_profile(Exec *exec, double *seconds) {
   TRY(start(exec, seconds));
   return exec_finish(exec);
 }
+
+Status exec_step(Exec *exec, int i) {
+  const DeviceTable *table = exec->device->table;
+  Step step = exec->program->steps[i];
+  step.n_waits = step.queue = 0;
+  SequencePlan plan = {exec->program, exec->module, &step, 1, exec->address, NULL};
+  void *sequence = NULL;
+  TRY(table->prepare(exec->device, &plan, &sequence));
+  Status status = table->run(exec->device, sequence, NULL);
+  if (!status) status = table->sync(exec->device);
+  table->drop(exec->device, sequence);
+  return status;
+}
+
+float *exec_address(const Exec *exec, int i) { return exec->address[i]; }
 
 int64_t exec_memory(const Exec *exec) { return exec->bytes + exec->device->table->memory(exec->device); }
 

@@ -10,6 +10,9 @@ typedef struct Exec Exec;
 // Loads the kernels (through the kernel cache), allocates the two regions, copies constants in, and gives parameters
 // and state the first values that their Init says (seeded by their names and `seed`). The program must outlive it.
 Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **out);
+// The same on the memory of `base`, which must have run once and outlive it: for a program that differs from base's in
+// its kernels alone. EXIT_DEVICE if it differs otherwise.
+Status exec_open_on(const Program *program, Exec *base, Exec **out);
 void exec_close(Exec *exec); // NULL is allowed
 
 // Host memory of an input (to write, row-major) or an output (to read after exec_run); NULL if there is none of that
@@ -39,6 +42,11 @@ Status exec_used(const Exec *exec, const char *name, float *values);
 
 // As exec_run, with a clock around each step: seconds[i] for step i of the program.
 Status exec_profile(Exec *exec, double *seconds);
+
+// Runs step i of the program alone, on what is in memory.
+Status exec_step(Exec *exec, int i);
+// Where buffer i of the program lies on the device.
+float *exec_address(const Exec *exec, int i);
 
 int64_t exec_memory(const Exec *exec); // bytes held: both regions, host copies, scratch of the workers
 const Program *exec_program(const Exec *exec);

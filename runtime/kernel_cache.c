@@ -109,6 +109,21 @@ static void put_about(const char *flags, const char *compiler, Text *out) {
   put_cpu(out);
 }
 
+bool kernel_cache_context(const char *preamble, const char *flags, Hash *out) {
+  char *compiler = kernel_cache_compiler();
+  if (!compiler) return false;
+  Arena *arena = arena_new();
+  Text about = {0};
+  KernelUnits units;
+  put_about(flags, compiler, &about);
+  kernel_units_find(&units, arena, preamble, &about);
+  *out = units.context;
+  text_free(&about);
+  arena_free(arena);
+  free(compiler);
+  return true;
+}
+
 // ---- a load under way -----------------------------------------------------------------------------------------------
 
 typedef struct Load {

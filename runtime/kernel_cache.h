@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/base/status.h"
 #include "runtime/base/text.h"
 #include "runtime/kernel_abi.h"
@@ -24,6 +25,9 @@ char *kernel_cache_compiler_for(const char *machine);
 
 // Where compiled kernels are kept: $SGC_CACHE, else $XDG_CACHE_HOME/sgc, else ~/.cache/sgc. False if none is set.
 bool kernel_cache_directory(Text *out);
+// What the speed of kernels depends on besides their text: what stands before the first of them in a source, the flags,
+// the compiler's version and the CPU. False if there is no compiler.
+bool kernel_cache_context(const char *preamble, const char *flags, Hash *out);
 // Number of kept files and their bytes; zeros if there is no such place.
 void kernel_cache_usage(int *out_files, int64_t *out_bytes);
 // Removes what the cache keeps, and nothing else in its directory. By itself the cache keeps at most a gigabyte: beyond
