@@ -23,6 +23,7 @@ typedef struct Target {
   const char *machine;  // CPU: where its code runs, as `uname -m` says it; NULL for this machine
   int compute;          // CUDA: compute capability times ten, from 61 on; values stay row by row, vectors are one float
   Precision precision;
+  struct Tuning *tuning; // what was measured (compiler/kernel/tuning.h), or NULL: cost models decide
 } Target;
 
 // The machine we run on (from compiler builtins and sysfs), for its own cc.

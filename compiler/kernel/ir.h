@@ -161,6 +161,7 @@ typedef struct Ir {
   const Target *target;
   int n_vars;
   IrFunction *function;
+  struct Knobs *knobs; // what the schedule leaves open (tuning.h), or NULL: nobody asks
 } Ir;
 
 // An empty function with one task.

@@ -12,6 +12,7 @@
 #include "compiler/kernel/preamble.h"
 #include "compiler/kernel/schedule_map.h"
 #include "compiler/kernel/schedule_special.h"
+#include "compiler/kernel/tuning.h"
 #include "runtime/base/status.h"
 
 // ---- which groups
@@ -174,11 +175,12 @@ static void schedule(const Target *target, Lower *lower, int64_t *out_row_floats
   map_put(&map, function->body, ir_ref(lower->ir, function->task));
 }
 
-void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info) {
+static void emit(const Target *target, const Group *group, Knobs *knobs, Arena *arena, Text *source, KernelInfo *info) {
   Arena *scratch = arena_new();
   *info = (KernelInfo){0};
   measure(group, info);
   Ir *ir = ir_new(scratch, target);
+  ir->knobs = knobs;
   Lower *lower = lower_new(ir, group);
   ir->function->name = kernel_name(scratch, group, true);
   ir->function->about = kernel_about(scratch, group, info);
@@ -198,6 +200,33 @@ void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *s
     info->gemm = contract_as_gemm(target, group, arena);
   }
   arena_free(scratch);
+}
+
+// As the cost model says first, which tells what the kernel is called; then as measured.
+static void emit_tuned(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info) {
+  Knobs model = {.arena = arena}, chosen;
+  size_t start = source->size;
+  emit(target, group, &model, arena, source, info);
+  const char *name = info->symbol;
+  Knobs *made = &model;
+  if (tuning_begin(target->tuning, name, &model, &chosen)) {
+    Text text = {0};
+    KernelInfo other;
+    emit(target, group, &chosen, arena, &text, &other);
+    if (tuning_accepts(&chosen, other.symbol)) {
+      source->size = start;
+      text_write(source, text_get(&text), text.size);
+      *info = other;
+      made = &chosen;
+    }
+    text_free(&text);
+  }
+  tuning_record(target->tuning, name, info->symbol, made);
+}
+
+void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info) {
+  if (target->tuning) emit_tuned(target, group, arena, source, info);
+  else emit(target, group, NULL, arena, source, info);
 }
 
 void kernel_preamble(const Target *target, Text *source) {

@@ -5,6 +5,7 @@
 
 #include "compiler/kernel/cpu/schedule_tile.h"
 #include "compiler/kernel/cuda/map.h"
+#include "compiler/kernel/tuning.h"
 
 enum { TASK_COST = 40000 }; // operations that are worth a task of their own
 
@@ -221,6 +222,7 @@ static void split_tasks(Map *map, int n_may_split) {
   map->cost = map_price(map);
   int64_t wanted = map->cost / TASK_COST;
   if (wanted > MAP_TASKS) wanted = MAP_TASKS;
+  if (n_may_split) wanted = tuning_knob(ir, "tasks", wanted > 1 ? wanted : 1, 1, 4 * MAP_TASKS);
   map->n_tasks = 1;
   map->n_split = 0;
   for (int k = 0; k < n_may_split && wanted > 1; k++) {
@@ -263,6 +265,7 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   map->n_outer = order_by_reductions(map);
   map->tiled = map->n_outer - 1;
   map->tile = tile_turns(map, map->tiled);
+  if (map->tile) map->tile = tuning_knob(ir, "turns", map->tile, 4, 4 * map->tile);
   split_tasks(map, map->n_outer);
 }
 
@@ -360,7 +363,9 @@ static void put_loop(Nest *nest, int k, const MapStore *stores) {
   const MapLoop *loop = &map->loop[k];
   int64_t step = k == map->stepped ? ir->target->vector : 1, end = loop->n - loop->n % step;
   bool is_split = k < map->n_split && map->parts[k] > 1;
-  if (is_split && map->chunk[k] == 1) {
+  // A loop of one turn around such that are tasks is none: what is put before it would not know their variables.
+  bool is_around = k + 1 < map->n_split && map->parts[k] == 1 && map->chunk[k + 1] == 1;
+  if ((is_split || is_around) && map->chunk[k] == 1) {
     ir_let_as(ir, emit_block(emit), loop->var, nest->task_part[k]);
     put_loop(nest, k + 1, stores);
     return;

@@ -2,6 +2,10 @@
 // operations, and so do their gradients by the weight. Weights are transformed by a product with a constant matrix,
 // once after loading in inference.
 #include "compiler/ops/winograd.h"
+
+#include <inttypes.h>
+
+#include "compiler/kernel/tuning.h"
 #include "compiler/ops/build.h"
 #include "compiler/pass/layout.h"
 #include "compiler/pass/pass.h"
@@ -41,8 +45,19 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static int64_t count_tiles(int64_t out, int64_t dilation, int m) { return dilation * winograd_tiles(out, dilation, m); }
 
+// What was measured for the convolution, or its gradient by the weight, if anything was.
+static int64_t measured(const Target *target, const Node *node, const Node *x, const Node *y, int64_t model,
+                        int64_t most) {
+  const int64_t *in = x->shape.dim, *out = y->shape.dim;
+  ConvAttrs attrs = conv_attrs(node);
+  return tuning_layer(target, "tile", model, 0, most,
+                      "%s:%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "->%" PRId64 ",padding=%" PRId64
+                      ",dilation=%" PRId64,
+                      op_info(node->op)->name, in[0], in[1], in[2], in[3], out[1], attrs.padding, attrs.dilation);
+}
+
 // The m that computes the convolution in the fewest operations, or 0 for the direct way.
-static int choose(const Node *conv) {
+static int choose(const Target *target, const Node *conv) {
   const int64_t *x = conv->in[0]->shape.dim, *y = conv->shape.dim;
   ConvAttrs attrs = conv_attrs(conv);
   double in = (double)x[1], out = (double)y[1];
@@ -55,7 +70,7 @@ static int choose(const Node *conv) {
     double work = tiles * (t * t * in * out + cost->input * in + cost->output * out);
     if (work < least) least = work, best = cost->m;
   }
-  return best;
+  return 2 * (int)measured(target, conv, conv->in[0], conv, best / 2, 2);
 }
 
 // G g G' of every kernel, as the product of a row of nine elements with a matrix of 9 x t * t.
@@ -118,15 +133,18 @@ static Node *gradient(Graph *graph, const Node *node) {
 }
 
 static Node *rewrite(void *context, Graph *graph, Node *node) {
-  (void)context;
-  if (is_gradient(node)) return pays_for_gradient(node) ? gradient(graph, node) : NULL;
-  int m = is_candidate(node) ? choose(node) : 0;
+  const Target *target = context;
+  if (is_gradient(node)) {
+    bool pays = measured(target, node, node->in[0], node->in[1], pays_for_gradient(node), 1);
+    return pays ? gradient(graph, node) : NULL;
+  }
+  int m = is_candidate(node) ? choose(target, node) : 0;
   return m ? convolution(graph, node, m) : NULL;
 }
 
 bool pass_winograd(const PassContext *context, Graph *graph) {
   if (context->target->kind != TARGET_CPU || context->exact) return false;
-  if (!graph_rewrite(graph, rewrite, NULL)) return false;
+  if (!graph_rewrite(graph, rewrite, (void *)context->target)) return false;
   layout_mark_views(graph, false);
   return true;
 }

@@ -1,5 +1,6 @@
 // Tests of the contraction kernels: every form at odd sizes, with channels that do not fill their blocks, several
 // segments, values inside a concat and several images, for vectors of 4, 8 and 16 floats.
+#include "compiler/kernel/tuning.h"
 #include "tests/compiler/kernel_case.h"
 
 typedef struct Conv {
@@ -437,51 +438,80 @@ static const Product products[] = {
     {{300, 1}, {1, 300}, false, false},
 };
 
-static void test_target(const Target *target) {
-  KernelCases cases;
-  cases_begin(&cases, target);
+static void add_all(KernelCases *cases) {
   for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
     Conv c = convs[i];
     if (!c.stride) c.stride = 1;
     if (!c.dilation) c.dilation = 1;
     if (c.act == 0) c.act = OP_input;
-    add_case(&cases, &c);
+    add_case(cases, &c);
   }
   for (size_t i = 0; i < sizeof grads / sizeof *grads; i++) {
     Grad c = grads[i];
     if (!c.stride) c.stride = 1;
     if (!c.dilation) c.dilation = 1;
-    add_grad(&cases, &c);
+    add_grad(cases, &c);
   }
-  for (size_t i = 0; i < sizeof products / sizeof *products; i++) add_product(&cases, &products[i]);
-  cases_run(&cases);
-  // With small caches, so that fusing is worth while, tiles are small and results go past them.
-  Target small = *target;
-  small.l2 = 4 << 10;
-  small.l3 = 1;
-  cases_begin(&cases, &small);
+  for (size_t i = 0; i < sizeof products / sizeof *products; i++) add_product(cases, &products[i]);
+}
+
+// Those that need small caches, so that fusing is worth while, tiles are small and results go past them.
+static void add_small(KernelCases *cases) {
   for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
     Conv c = convs[i];
     if (c.act == 0) c.act = OP_input;
-    if (c.tile) add_case(&cases, &c);
+    if (c.tile) add_case(cases, &c);
   }
   for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
     Conv c = deep[i];
     if (!c.dilation) c.dilation = 1;
     if (!c.act) c.act = OP_input;
-    add_case(&cases, &c);
+    add_case(cases, &c);
   }
   for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {
     Chain c = chains[i];
     if (!c.stride) c.stride = 1;
-    add_chain(&cases, &c);
+    add_chain(cases, &c);
+  }
+}
+
+// As the cost models say or, with a tuning, with each alternative to that.
+static void run(const Target *target, void (*add)(KernelCases *)) {
+  KernelCases cases;
+  cases_begin(&cases, target);
+  for (int i = 0; i < (target->tuning ? KNOB_ALTERNATIVES : 1); i++) {
+    if (target->tuning) tuning_force(target->tuning, i, -1);
+    add(&cases);
   }
   cases_run(&cases);
+}
+
+static void test_target(const Target *target) {
+  run(target, add_all);
+  Target small = *target;
+  small.l2 = 4 << 10;
+  small.l3 = 1;
+  run(&small, add_small);
+}
+
+// Whatever schedules leave open is correct with every alternative.
+static void test_alternatives(void) {
+  Arena *arena = arena_new();
+  Target target = *target_host();
+  target.tuning = tuning_new(arena);
+  test_target(&target);
+  const TuningSubject *subject;
+  int most = tuning_subjects(target.tuning, &subject), used = tuning_used(target.tuning);
+  CHECK(used > most / 2 && used <= most, "%d of %d kernels took another choice than the cost model's", used, most);
+  arena_free(arena);
 }
 
 int main(void) {
   Target target = *target_host();
   test_target(&target);
+#ifndef __SANITIZE_ADDRESS__
+  test_alternatives();
+#endif
   // floats a vector, and an accumulator
   static const int vectors[][2] = {{4, 4}, {4, 8}, {8, 8}, {16, 16}};
 #ifdef __SANITIZE_ADDRESS__

@@ -1,10 +1,11 @@
-// golden IN OUT [--target=reference|cpu|cuda|cuda:sm_80] [--case TEXT] [--small]: runs every case of IN, writes results
-// to OUT for check.py.
+// golden IN OUT [--target=reference|cpu|cuda|cuda:sm_80] [--case TEXT] [--small] [--alternative=N]: runs every case of
+// IN, writes results to OUT for check.py. With --alternative all that cost models decide is decided otherwise.
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/kernel/tuning.h"
 #include "runtime/base/file.h"
 #include "runtime/cuda_device.h"
 #include "tests/golden/golden.h"
@@ -58,21 +59,31 @@ static Status open_target(Golden *golden, const char *name) {
 int main(int argc, char **argv) {
   Golden golden = {.target = target_host(), .models = "models"};
   const char *only = "", *target = "cpu";
+  int alternative = -1;
   static const char *const directories[] = {"stdlib", "models"};
   golden.paths = (LangPaths){directories, 2, NULL};
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "--small")) golden.only_small = true;
     else if (!strncmp(argv[i], "--target=", 9)) target = argv[i] + 9;
+    else if (!strncmp(argv[i], "--alternative=", 14)) alternative = atoi(argv[i] + 14);
     else if (!strcmp(argv[i], "--case") && i + 1 < argc) only = argv[++i];
     else if (!golden.in) golden.in = argv[i];
     else golden.out = argv[i];
   }
   if (!golden.in || !golden.out) {
-    fprintf(stderr, "usage: golden IN OUT [--target=reference|cpu|cuda|cuda:sm_80] [--case TEXT] [--small]\n");
+    fprintf(stderr, "usage: golden IN OUT [--target=reference|cpu|cuda|cuda:sm_80] [--case TEXT] [--small] "
+                    "[--alternative=N]\n");
     return EXIT_USAGE;
   }
   Status status = file_make_directory(golden.out);
   if (!status) status = open_target(&golden, target);
+  Arena *arena = arena_new();
+  Target otherwise = status ? (Target){0} : *golden.target;
+  if (!status && alternative >= 0) {
+    otherwise.tuning = tuning_new(arena);
+    tuning_force(otherwise.tuning, alternative % KNOB_ALTERNATIVES, alternative % KNOB_ALTERNATIVES);
+    golden.target = &otherwise;
+  }
   struct dirent **entries;
   int n = status ? -1 : scandir(golden.in, &entries, is_json, alphasort);
   if (n < 0) {
@@ -85,6 +96,7 @@ int main(int argc, char **argv) {
   }
   free(entries);
   device_close(golden.device);
+  arena_free(arena);
   printf("golden on %s: %d run, %d skipped, %d could not run\n", golden.target->name, golden.n_run, golden.n_skipped,
          golden.n_failed);
   return golden.n_failed ? EXIT_NEGATIVE : EXIT_DONE;

@@ -1,13 +1,17 @@
 #!/bin/sh
-# Golden cases on both targets, judged by check.py: run.sh GOLDEN_PROGRAM DATA_DIR BUILD_DIR. Sums go to $TALLY.
+# Golden cases on both targets, and small ones with all that cost models decide decided otherwise, judged by check.py:
+# run.sh GOLDEN_PROGRAM DATA_DIR BUILD_DIR. Sums go to $TALLY.
 set -u
 golden=$1 data=$2 build=$3
-run() {
-  rm -rf "$build/golden-$1" # what an earlier run left must not be judged
-  mkdir -p "$build/golden-$1"
-  "$golden" "$data" "$build/golden-$1" --target="$1" >"$build/golden-$1/log" 2>&1
+run() { # NAME OPTION...
+  name=$1
+  shift
+  rm -rf "$build/golden-$name" # what an earlier run left must not be judged
+  mkdir -p "$build/golden-$name"
+  "$golden" "$data" "$build/golden-$name" "$@" >"$build/golden-$name/log" 2>&1
 }
-run reference & # in one thread
+run reference --target=reference & # in one thread
 run cpu
+run otherwise --alternative=1 --small
 wait
-for target in cpu reference; do sh tests/golden/judge.sh "$target" "$data" "$build/golden-$target"; done
+for name in cpu otherwise reference; do sh tests/golden/judge.sh "$name" "$data" "$build/golden-$name"; done

@@ -1,9 +1,12 @@
 // Contract match: recognises what a group around a contraction computes.
 #include "compiler/kernel/cpu/contract_match.h"
-#include "compiler/kernel/group.h"
+
+#include <inttypes.h>
 
 #include "compiler/kernel/cpu/micro.h"
+#include "compiler/kernel/group.h"
 #include "compiler/kernel/lower.h"
+#include "compiler/kernel/tuning.h"
 
 bool contract_is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
 
@@ -272,6 +275,15 @@ static bool match_front(const Group *group, const Node *conv, Front *out, int *o
   return segment == x->layout->c.n || group_refuse(why, "parts are cut differently");
 }
 
+// Whether the value between, of `size` bytes an image, had better not go through memory.
+static bool pays_to_join(const Target *target, const Node *depthwise, const Node *pointwise, int64_t size) {
+  const int64_t *y = depthwise->shape.dim, *w = depthwise->in[1]->shape.dim;
+  return tuning_layer(target, "joined", size > target->l2, 0, 1,
+                      "depthwise_pointwise:%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "->%" PRId64 ",kernel=%" PRId64
+                      ",stride=%" PRId64,
+                      y[0], y[1], y[2], y[3], pointwise->shape.dim[1], w[2], node_attr(depthwise, "stride").i);
+}
+
 // A depthwise convolution in front of a pointwise one.
 static bool match_lead(const Target *target, const Group *group, Contract *out, Text *why) {
   if (out->form != CONTRACT_POINTWISE) return group_refuse(why, "only pointwise convolutions take a producer in");
@@ -288,7 +300,7 @@ static bool match_lead(const Target *target, const Group *group, Contract *out, 
       return group_refuse(why, "the depthwise weight is computed inside");
     // Fusing saves a way through memory only where the value between does not stay in the cache.
     int64_t size = 4 * shape_elements(node->shape) / node->shape.dim[0];
-    if (size <= target->l2)
+    if (!pays_to_join(target, node, out->core.node, size))
       return group_refuse(why, "the value between fits the cache (%lld KB)", (long long)(size >> 10));
   }
   return out->has_lead = true;

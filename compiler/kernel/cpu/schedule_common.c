@@ -1,6 +1,7 @@
 // Schedules of contractions, common part: operands, tasks, and the element-wise nodes that follow.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/kernel/tuning.h"
 
 int64_t height_of(const Node *node) { return node->shape.dim[2]; }
 int64_t width_of(const Node *node) { return node->shape.dim[3]; }
@@ -99,7 +100,7 @@ int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, i
           pair = target_has_pairs(target) ? 2 : 1;
   if (parts > work / TASK_WORK) parts = work / TASK_WORK;
   if (parts > (blocks + most - 1) / most) parts = (blocks + most - 1) / most;
-  if (parts < 1) parts = 1;
+  parts = tuning_knob(schedule->ir, "parts", parts < 1 ? 1 : parts, 1, blocks);
   int64_t part = (blocks + parts - 1) / parts;
   return (part + pair - 1) / pair * pair;
 }

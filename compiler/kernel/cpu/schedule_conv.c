@@ -2,6 +2,7 @@
 // and kernels with taps over rows.
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/kernel/cpu/micro.h"
+#include "compiler/kernel/tuning.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -36,7 +37,7 @@ static IrExpr *gemm_numbers(const Schedule *schedule, const Pixels *pixels) {
   stage_numbers(schedule, c);
   c[MICRO_XB] = pixels->pitch;
   if (pixels->y_pitch) c[MICRO_YB] = pixels->y_pitch;
-  c[MICRO_BLOCK] = pixel_block(schedule, inputs);
+  c[MICRO_BLOCK] = tuning_knob(schedule->ir, "block", pixel_block(schedule, inputs), 1, 1 << 14);
   c[MICRO_CHUNKS] = layout->c.n;
   put_chunks(schedule, layout, pixels->pitch, c + MICRO_GEMM);
   return numbers(schedule, "shape", c, MICRO_GEMM + 3 * layout->c.n);
@@ -120,9 +121,10 @@ static void pointwise_alone(Schedule *schedule) {
   size = least(size, units);
   // With something to follow, no more than what the cache holds until then.
   if (contract->has_rest) size = least(size, most(1, contract->target->l2 / 2 / (4 * unit * blocks * schedule->vl)));
+  size = tuning_knob(ir, unit > 1 ? "rows" : "pixels", size, 1, units);
   if (unit > 1) size = even_pieces(units, size);
-  int64_t pieces = ceil_div(units, size), part = part_of_blocks(schedule, images * pieces, size * work, blocks);
-  if (contract->has_pixels) part = blocks;
+  int64_t pieces = ceil_div(units, size), part = blocks;
+  if (!contract->has_pixels) part = part_of_blocks(schedule, images * pieces, size * work, blocks);
   int64_t parts = ceil_div(blocks, part);
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);
@@ -146,7 +148,7 @@ static void pointwise_behind_depthwise(Schedule *schedule) {
   // As many rows as the cache holds, but pieces enough for many workers, and pixels enough for the weights to pay.
   int64_t fit = most(1, contract->target->l2 * 3 / 4 / (4 * inputs * row));
   int64_t rows = least(least(8, fit), most(ceil_div(images * height, 16), ceil_div(48, width)));
-  rows = even_pieces(height, rows);
+  rows = even_pieces(height, tuning_knob(ir, "rows", rows, 1, most(rows, least(height, 32))));
   int64_t pitch = round_up(rows * row, 1024) + 16 + schedule->vl;
   IrExpr *index[2];
   ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
@@ -210,7 +212,8 @@ static int64_t deep_columns(const Schedule *schedule) {
   if (is_plain || contract->core.residual || contract->has_rest || node_attr(y, "padding").i) return 0;
   if (4 * shape_elements(w->shape) <= 2 * contract->target->l2) return 0;
   int64_t weights = 4 * x->shape.dim[1] * micro_max_vectors(contract->target) * schedule->vl; // of a column
-  return least(most(1, contract->target->l1 * 3 / 4 / weights), w->shape.dim[3]);
+  int64_t columns = least(most(1, contract->target->l1 * 3 / 4 / weights), w->shape.dim[3]);
+  return tuning_knob(schedule->ir, "columns", columns, 0, w->shape.dim[3]);
 }
 
 static void schedule_deep(Schedule *schedule, int64_t columns) {
@@ -219,6 +222,7 @@ static void schedule_deep(Schedule *schedule, int64_t columns) {
   const Contract *contract = &schedule->contract;
   const Node *y = contract->core.node, *x = y->in[0];
   int64_t images = y->shape.dim[0], height = height_of(y), rows = ceil_div(height, ceil_div(PIECES, images));
+  rows = tuning_knob(ir, "rows", rows, 1, height);
   IrExpr *index[2], *y0, *y1;
   ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
   piece(ir, index[1], rows, height, &y0, &y1);
@@ -262,7 +266,7 @@ void schedule_dense(Schedule *schedule) {
   int64_t lanes = has_few_outputs(schedule) ? y->shape.dim[1] : blocks * schedule->vl;
   int64_t work = width_of(y) * x->shape.dim[1] * taps * lanes; // of a row
   int64_t rows = least(height, most(ceil_div(TASK_WORK, work), least(4, ceil_div(height, 8))));
-  rows = even_pieces(height, rows);
+  rows = even_pieces(height, tuning_knob(ir, "rows", rows, 1, height));
   int64_t pieces = ceil_div(height, rows), part = part_of_blocks(schedule, images * pieces, rows * work, blocks);
   int64_t parts = ceil_div(blocks, part);
   IrExpr *index[3];

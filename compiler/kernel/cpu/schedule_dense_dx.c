@@ -2,6 +2,7 @@
 // those of the channel blocks that it computes.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/kernel/tuning.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -37,7 +38,7 @@ void schedule_dense_dx(Schedule *schedule) {
   int64_t taps = w->shape.dim[2] * w->shape.dim[3], outputs = w->shape.dim[0];
   // A task has few blocks, so that packing their weights (once for all rows of an image) stays a small part.
   int vectors = micro_max_vectors(contract->target);
-  int64_t part = blocks < vectors ? blocks : vectors;
+  int64_t part = tuning_knob(ir, "blocks", blocks < vectors ? blocks : vectors, 1, blocks);
   IrExpr *index[2], *b0, *b1;
   ir_tasks(ir, 2, (int64_t[]){images, ceil_div(blocks, part)}, (const char *const[]){"n", "part"}, index);
   piece(ir, index[1], part, blocks, &b0, &b1);

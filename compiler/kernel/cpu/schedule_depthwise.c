@@ -1,6 +1,7 @@
 // Schedules of depthwise convolutions: rows of channel blocks.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/kernel/tuning.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -101,8 +102,8 @@ void schedule_depthwise(Schedule *schedule) {
   if (plane_work > 2 * TASK_WORK) rows = ceil_div(height, plane_work / TASK_WORK);
   else group = ceil_div(TASK_WORK, plane_work);
   if (group > blocks) group = blocks;
-  group = even_pieces(blocks, group);
-  rows = even_pieces(height, rows);
+  group = even_pieces(blocks, tuning_knob(ir, "blocks", group, 1, blocks));
+  rows = even_pieces(height, tuning_knob(ir, "rows", rows, 1, height));
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, ceil_div(blocks, group), ceil_div(height, rows)},
            (const char *const[]){"n", "part", "piece"}, index);
@@ -124,6 +125,7 @@ void schedule_depthwise_dx(Schedule *schedule) {
   // A task takes whole blocks; what it reads and writes costs more than the arithmetic.
   int64_t group = ceil_div(TASK_WORK, 8 * row * height);
   if (group > blocks) group = blocks;
+  group = tuning_knob(ir, "blocks", group, 1, blocks);
   IrExpr *index[2], *b0, *b1;
   ir_tasks(ir, 2, (int64_t[]){images, ceil_div(blocks, group)}, (const char *const[]){"n", "part"}, index);
   piece(ir, index[1], group, blocks, &b0, &b1);

@@ -2,8 +2,10 @@
 // for them, in one order however many workers there are.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/kernel/tuning.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // A loop over images and, inside, over pieces of `rows` rows of the gradient.
@@ -86,6 +88,8 @@ void schedule_grad_dense(Schedule *schedule) {
     if (groups / v_parts >= o.s_tiles / s_parts || s_parts >= o.s_tiles) v_parts++;
     else s_parts++;
   }
+  v_parts = tuning_knob(ir, "v_parts", v_parts, 1, groups);
+  s_parts = tuning_knob(ir, "s_parts", s_parts, 1, o.s_tiles);
   int64_t v_part = ceil_div(groups, v_parts) * micro_grad_vectors(target), s_part = ceil_div(o.s_tiles, s_parts);
   if (v_part > o.v_blocks) v_part = o.v_blocks;
   IrExpr *index[2], *b0, *b1, *t0, *t1;
@@ -98,7 +102,8 @@ void schedule_grad_dense(Schedule *schedule) {
   ir_do(ir, schedule->body, "sg_zero", 2, (IrExpr *[]){sums, ir_int(ir, size)});
   // Rows of both values that stay in the cache while all tiles of the task pass over them.
   int64_t row = 4 * (v_part * vl * width_of(o.v) + s_part * o.lanes * width_of(o.s));
-  int64_t rows = most(1, target->l2 / 2 / row);
+  int64_t rows = least(height_of(g), most(1, target->l2 / 2 / row));
+  rows = tuning_knob(ir, "rows", rows, 1, height_of(g));
   IrExpr *n, *y0, *y1, *shape = grad_numbers(schedule, &o);
   IrStmt *body = pixel_loops(schedule, g, rows, &n, &y0, &y1);
   IrExpr *args[] = {shape, image_of(schedule, o.v, n, NULL), image_of(schedule, o.s, n, NULL), sums, y0, y1, b0, b1, t0,
@@ -119,6 +124,7 @@ void schedule_grad_depthwise(Schedule *schedule) {
   int64_t work = 3 * shape_elements(g->shape) / g->shape.dim[1] * taps * vl; // of a block; it waits for memory too
   int64_t part = ceil_div(TASK_WORK, work);
   if (part > blocks) part = blocks;
+  part = tuning_knob(ir, "blocks", part, 1, blocks);
   IrExpr *index, *b0, *b1;
   ir_tasks(ir, 1, (int64_t[]){ceil_div(blocks, part)}, (const char *const[]){"part"}, &index);
   piece(ir, index, part, blocks, &b0, &b1);

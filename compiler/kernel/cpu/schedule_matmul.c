@@ -1,6 +1,7 @@
 // Schedule of matrix products: tasks over the leading axes, pieces of rows and pieces of columns.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/kernel/tuning.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t clamp(int64_t x, int64_t lo, int64_t hi) { return x < lo ? lo : x > hi ? hi : x; }
@@ -43,6 +44,8 @@ void schedule_matmul(Schedule *schedule) {
   int64_t m = y->shape.dim[n_leading], n = y->shape.dim[n_leading + 1], k = a->shape.dim[a->shape.rank - (ta ? 2 : 1)];
   int64_t rows, columns;
   choose_pieces(target, m, n, k, shape_elements(y->shape) / (m * n), &rows, &columns);
+  columns = tuning_knob(ir, "columns", columns, 1, n);
+  rows = tuning_knob(ir, "rows", rows, 1, m);
   int64_t extent[MAX_RANK + 2];
   const char *names[MAX_RANK + 2];
   IrExpr *index[MAX_RANK + 2], *m0, *m1, *n0, *n1;

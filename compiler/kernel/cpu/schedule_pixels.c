@@ -3,6 +3,7 @@
 // there: the result of the product, which may be far larger than all else, is never stored.
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/kernel/schedule_map.h"
+#include "compiler/kernel/tuning.h"
 
 enum { STRETCH = 96 };
 
@@ -42,7 +43,8 @@ void put_pixels(Schedule *schedule, const Region *region, const Layout *layout, 
   const Contract *contract = &schedule->contract;
   const ContractStage *core = &contract->core;
   int64_t width = width_of(core->node), blocks = blocks_of(schedule, core->node), vl = schedule->vl;
-  int64_t stretch = even_pieces(width, width < STRETCH ? width : STRETCH);
+  int64_t stretch = tuning_knob(ir, "pixels", width < STRETCH ? width : STRETCH, 1, width < 512 ? width : 512);
+  stretch = even_pieces(width, stretch);
   // A vector between blocks keeps these from falling on the same lines of the cache.
   int64_t y_pitch = (stretch + 1) * vl;
   const IrBuffer *tile = ir_scratch(ir, "pixels", IR_FLOAT, blocks * y_pitch);

@@ -3,6 +3,7 @@
 // them.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/kernel/tuning.h"
 #include "compiler/ops/winograd.h"
 
 enum { TILES_LEAST = 24, TASKS = 8 };
@@ -66,13 +67,15 @@ void schedule_winograd(Schedule *schedule) {
   int64_t images = y->shape.dim[0], rows = grid.rows, inputs = x->shape.dim[1];
   int64_t x_blocks = blocks_of(schedule, x), blocks = blocks_of(schedule, y);
   int64_t most = tiles_at_once(schedule, t * t, x_blocks + blocks);
+  most = tuning_knob(ir, "tiles", most, 4, MICRO_WINOGRAD_TILES);
 
   // Rows enough for one round; where that leaves too few tasks, the output blocks are shared out as well.
   int64_t size = ceil_div(most, grid.tx);
   if (size > rows) size = rows;
-  size = even_pieces(rows, size);
+  size = even_pieces(rows, tuning_knob(ir, "rows", size, 1, rows));
   int64_t pieces = ceil_div(rows, size), parts = ceil_div(TASKS, images * pieces);
   if (parts > ceil_div(blocks, 2)) parts = ceil_div(blocks, 2);
+  parts = tuning_knob(ir, "parts", parts, 1, blocks);
   int64_t part = even(ceil_div(blocks, parts));
   parts = ceil_div(blocks, part);
   IrExpr *index[3], *r0, *r1;
@@ -145,8 +148,11 @@ void schedule_grad_winograd(Schedule *schedule) {
   int64_t vl = schedule->vl, lanes = micro_grad_lanes(target), x_blocks = blocks_of(schedule, x);
   int64_t g_blocks = blocks_of(schedule, g), tiles = grid.rows * grid.tx, x_part, g_part;
   choose_parts(schedule, x_blocks, g_blocks, &x_part, &g_part);
+  x_part = tuning_knob(ir, "x_part", x_part, 1, x_blocks);
+  g_part = tuning_knob(ir, "g_part", g_part, 1, g_blocks);
   int64_t fit = most_of(16, target->l2 / 4 / (4 * 36 * vl * (x_part + g_part)));
-  int64_t at_once = even_pieces(tiles, fit < MICRO_WINOGRAD_TILES ? fit : MICRO_WINOGRAD_TILES);
+  fit = tuning_knob(ir, "tiles", fit < MICRO_WINOGRAD_TILES ? fit : MICRO_WINOGRAD_TILES, 4, MICRO_WINOGRAD_TILES);
+  int64_t at_once = even_pieces(tiles, fit);
   int64_t x_pitch = x_part * at_once * vl + vl, g_pitch = g_part * at_once * vl + vl;
   int64_t c[MICRO_WINOGRAD] = {
       [MICRO_WINOGRAD_AT_ONCE] = at_once, [MICRO_WINOGRAD_TILE_PITCH] = x_pitch, [MICRO_WINOGRAD_SUM_PITCH] = g_pitch};
