@@ -263,6 +263,18 @@ double cli_number(const Cli *cli, const char *name, double fallback, double leas
   return value;
 }
 
+double cli_seconds(const Cli *cli, const char *name, double fallback) {
+  const char *text = cli_option(cli, name);
+  if (!text) return fallback;
+  char *unit;
+  double number = strtod(text, &unit);
+  double factor = !strcmp(unit, "h") ? 3600 : !strcmp(unit, "m") ? 60 : !strcmp(unit, "s") || !*unit ? 1 : 0;
+  double seconds = number * factor;
+  if (unit == text || !(seconds > 0 && seconds < 1e9))
+    exit(cli_fail(cli, EXIT_USAGE, "option '--%s' needs a number with s, m or h, such as 90m, not '%s'", name, text));
+  return seconds;
+}
+
 int64_t cli_integer(const Cli *cli, const char *name, int64_t fallback, int64_t least, int64_t most) {
   const char *text = cli_option(cli, name);
   if (!text) return fallback;

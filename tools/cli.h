@@ -48,6 +48,9 @@ bool cli_flag(const Cli *cli, const char *name, bool fallback);
 double cli_number(const Cli *cli, const char *name, double fallback, double least, double most);
 int64_t cli_integer(const Cli *cli, const char *name, int64_t fallback, int64_t least, int64_t most);
 
+// Seconds of "90m", "1.5h", "45s" or "45"; a bad value ends the command as above.
+double cli_seconds(const Cli *cli, const char *name, double fallback);
+
 // Says "program command: text" on stderr and returns the code, for `return cli_fail(...)`.
 __attribute__((format(printf, 3, 4))) ExitCode cli_fail(const Cli *cli, ExitCode code, const char *format, ...);
 // As above for a Status, which it frees; EXIT_DONE for STATUS_OK.

@@ -14,6 +14,7 @@
 #include "runtime/kernel_cache.h"
 #include "runtime/train/settings.h"
 #include "tools/common_device.h"
+#include "tools/common_tuning.h"
 
 void model_print_diag(const Model *model) {
   Text text = {0};
@@ -316,7 +317,20 @@ ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *optio
     if (!strcmp(options->passes.disabled[i], "expand"))
       return cli_fail(cli, EXIT_USAGE,
                       "kernels are made from primitive operations: the pass 'expand' cannot be left out");
-  return cli_status(cli, compile(graph, options, out));
+  Status status = compile(graph, options, out);
+  if (!status) tuning_say(cli, options->target, graph->name);
+  return cli_status(cli, status);
+}
+
+void model_fill_inputs(Exec *exec) {
+  const Program *program = exec_program(exec);
+  for (int i = 0; i < program->n_buffers; i++) {
+    const Buffer *buffer = &program->buffers[i];
+    if (buffer->kind != BUFFER_INPUT) continue;
+    float *values = exec_input(exec, buffer->name);
+    for (int64_t k = 0, n = shape_elements(buffer->shape); k < n; k++)
+      values[k] = (float)(k * 7919 % 1000) / 1000 + 0.1f;
+  }
 }
 
 static ExitCode set_precision(const Cli *cli, const Target **target) {
@@ -345,6 +359,7 @@ ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out
   }
   free(compiler);
   code = set_precision(cli, &out->target);
+  if (!code && cli_flag(cli, "tuned", false)) code = tuning_load(cli, arena, &out->target);
   if (code) return code;
   const char **disabled = NULL;
   int n = 0, capacity = 0;

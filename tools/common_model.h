@@ -27,6 +27,7 @@
   TARGET_OPTION, {"precision", 0, "NAME", "f32 (default); tf32, bf16, f16: round factors for a GPU's tensor cores"},   \
       {"exact", 0, NULL, "only rewrites that keep every bit"},                                                         \
       {"disable", 0, "PASS", "do not run a pass; may be repeated"},                                                    \
+      {"tuned", 0, NULL, "schedules that 'sgc tune' found for this machine"},                                          \
       {"stop-after", 0, "PASS", "run the passes up to this one"}, {                                                    \
     "dump-passes", 0, NULL, "print the graph after each pass that changed it, and times, to stderr"                    \
   }
@@ -83,6 +84,9 @@ ExitCode model_device(const Cli *cli, int threads, Device **out);
 
 // compile(), where the options leave nothing out that it cannot do without; says what is wrong and returns the code.
 ExitCode model_compile(const Cli *cli, Graph *graph, const CompileOptions *options, Program **out);
+
+// Fills all inputs with a fixed pattern of small values, so that no time depends on denormals or zeros.
+void model_fill_inputs(Exec *exec);
 
 // Options for compile() from the command line; EXIT_USAGE after saying what is wrong.
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out);

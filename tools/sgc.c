@@ -21,7 +21,7 @@ ExitCode sgc_put(const Cli *cli, const Text *text) {
 
 int main(int argc, char **argv) {
   static const CliCommand *const commands[] = {&sgc_compile, &sgc_check, &sgc_summary, &sgc_graph, &sgc_fmt,
-                                               &sgc_explain, &sgc_doc,   &sgc_doctor,  NULL};
+                                               &sgc_explain, &sgc_doc,   &sgc_doctor,  &sgc_tune,  NULL};
   static const CliProgram program = {"sgc", "compiles and looks at networks written in .net text", commands};
   return cli_main(&program, argc, argv);
 }

@@ -5,7 +5,8 @@
 #include "tools/cli.h"
 #include "tools/common_model.h"
 
-extern const CliCommand sgc_compile, sgc_check, sgc_summary, sgc_graph, sgc_fmt, sgc_explain, sgc_doc, sgc_doctor;
+extern const CliCommand sgc_compile, sgc_check, sgc_summary, sgc_graph, sgc_fmt, sgc_explain, sgc_doc, sgc_doctor,
+    sgc_tune;
 
 // The graph of the model, as inference or, with --training, as a training step.
 ExitCode sgc_build(const Cli *cli, Model *model, Graph **out);

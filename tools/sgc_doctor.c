@@ -5,6 +5,7 @@
 
 #include "runtime/cpu_pool.h"
 #include "runtime/kernel_cache.h"
+#include "tools/common_tuning.h"
 #include "tools/sgc.h"
 
 static bool on_path(const char *program) {
@@ -19,8 +20,20 @@ static bool on_path(const char *program) {
   return false;
 }
 
+// What commands with --tuned would use, and the word that stands for this machine in that file.
+static void say_tuned(const Cli *cli, const Target *target) {
+  Arena *arena = arena_new();
+  const TuningResult *result;
+  Text context = {0};
+  tuning_context(cli, target, &context);
+  ExitCode code = tuning_load(cli, arena, &target);
+  printf("tuned      %d schedules for %s ('sgc tune')\n", code ? 0 : tuning_results(target->tuning, arena, &result),
+         text_get(&context));
+  text_free(&context);
+  arena_free(arena);
+}
+
 static ExitCode doctor(const Cli *cli) {
-  (void)cli;
   const Target *target = target_host();
   char *compiler = kernel_cache_compiler();
   printf("target     %s: vectors of %d floats, %d registers, caches of %lld KiB and %lld KiB a core\n", target->name,
@@ -36,6 +49,7 @@ static ExitCode doctor(const Cli *cli) {
   kernel_cache_usage(&files, &bytes);
   printf("cache      %s: %d files, %.1f MB\n", kernel_cache_directory(&directory) ? text_get(&directory) : "none",
          files, 1e-6 * (double)bytes);
+  say_tuned(cli, target);
   sgc_doctor_cuda();
   ExitCode code = compiler ? EXIT_DONE : EXIT_NEGATIVE;
   text_free(&directory);

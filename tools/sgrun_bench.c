@@ -11,17 +11,6 @@ static int compare(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-// Inputs are filled with a fixed pattern of small values, so that no time depends on denormals or zeros.
-static void fill_inputs(const Program *program, Exec *exec) {
-  for (int i = 0; i < program->n_buffers; i++) {
-    const Buffer *buffer = &program->buffers[i];
-    if (buffer->kind != BUFFER_INPUT) continue;
-    float *values = exec_input(exec, buffer->name);
-    for (int64_t k = 0, n = shape_elements(buffer->shape); k < n; k++)
-      values[k] = (float)(k * 7919 % 1000) / 1000 + 0.1f;
-  }
-}
-
 typedef struct Times {
   double median, least, p90, first; // seconds; `first` from the text to the first result
   int runs, threads;
@@ -76,7 +65,7 @@ static ExitCode run(const Cli *cli, Model *model, Device *device) {
     runner_close(&runner);
     return code;
   }
-  fill_inputs(runner.program, runner.exec);
+  model_fill_inputs(runner.exec);
   code = cli_status(cli, exec_run(runner.exec));
   Times times = {.first = clock_seconds() - started, .threads = device_threads(device)};
   bool is_json = cli_flag(cli, "json", false);

@@ -6,8 +6,8 @@
 
 #include "runtime/base/clock.h"
 #include "tools/cli_help.h"
+#include "tools/common_interrupt.h"
 #include "tools/sgrun.h"
-#include "tools/sgrun_interrupt.h"
 
 // The settings with the model's name, its parameters ("arg.width") and the data, as one flat JSON object.
 static const char *flat_settings(const Cli *cli, Model *model, const TrainSettings *settings) {

@@ -5,7 +5,7 @@
 #include "runtime/base/file.h"
 #include "runtime/report/chart.h"
 #include "runtime/train/lr_find.h"
-#include "tools/sgrun_interrupt.h"
+#include "tools/common_interrupt.h"
 #include "tools/sgrun_training.h"
 
 // How the suggestion is read off, for people and for the file.

@@ -18,7 +18,7 @@
 #include "runtime/world/socket.h"
 #include "runtime/world/transport.h"
 #include "runtime/world/world.h"
-#include "tools/sgrun_interrupt.h"
+#include "tools/common_interrupt.h"
 
 enum { MAX_RANKS = 256, GRACE = 10, POLL_US = 20000 };
 

@@ -11,7 +11,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
-#include "tools/sgrun_interrupt.h"
+#include "tools/common_interrupt.h"
 
 // ---- what the study is ------------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@
 #include <time.h>
 
 #include "runtime/base/file.h"
+#include "tools/common_interrupt.h"
 #include "tools/sgrun.h"
-#include "tools/sgrun_interrupt.h"
 
 enum { MAX_OPTIONS = 128, POLL_MS = 200 };
 

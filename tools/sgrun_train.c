@@ -7,9 +7,9 @@
 #include "runtime/base/file.h"
 #include "runtime/train/baseline.h"
 #include "runtime/train/trainer.h"
+#include "tools/common_interrupt.h"
 #include "tools/sgrun.h"
 #include "tools/sgrun_follow.h"
-#include "tools/sgrun_interrupt.h"
 #include "tools/sgrun_ranks.h"
 #include "tools/sgrun_watch.h"
 
@@ -91,20 +91,6 @@ static ExitCode report(const Cli *cli, Training *run, const char *directory, con
   return code;
 }
 
-// Seconds of "90m", "1.5h", "45s" or "45"; 0 where the option is not given.
-static ExitCode time_limit(const Cli *cli, double *out) {
-  const char *text = cli_option(cli, "time");
-  *out = 0;
-  if (!text) return EXIT_DONE;
-  char *unit;
-  double number = strtod(text, &unit);
-  double factor = !strcmp(unit, "h") ? 3600 : !strcmp(unit, "m") ? 60 : !strcmp(unit, "s") || !*unit ? 1 : 0;
-  *out = number * factor;
-  if (unit == text || !(*out > 0 && *out < 1e9))
-    return cli_fail(cli, EXIT_USAGE, "option '--time' needs a number with s, m or h, such as 90m, not '%s'", text);
-  return EXIT_DONE;
-}
-
 static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoch) {
   const TrainSettings *settings = &run->settings;
   const Program *program = run->steps[0].program;
@@ -180,11 +166,11 @@ static ExitCode train_opened(const Cli *cli, Training *run, const char *director
 }
 
 static ExitCode train(const Cli *cli) {
-  double began = clock_seconds(), limit;
+  double began = clock_seconds(), limit = cli_seconds(cli, "time", 0);
   Training run = {0};
   const char *directory = NULL;
-  ExitCode code = time_limit(cli, &limit);
-  if (!code && ranks_are_wanted(cli)) {
+  ExitCode code = EXIT_DONE;
+  if (ranks_are_wanted(cli)) {
     code = training_open(cli, cli_operand(cli, 0), &run);
     if (!code)
       code = ranks_run(cli, arena_printf(run.model.arena, "%s/checkpoint.safetensors", directory_of(cli, &run)));

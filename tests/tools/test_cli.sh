@@ -19,7 +19,7 @@ expect 2 "no target 'cpu:mmx'; there are cpu, .*cpu:neon" "$SGC" compile tiny.ne
 expect 2 "did you mean 'fuse'" "$SGC" compile tiny.net --disable=fusee
 expect 2 "unknown setting 'lrr'" "$SGRUN" train tiny.net --set lrr=1
 expect 2 "number from" "$SGRUN" train tiny.net --set lr=-1
-for command in compile check summary graph fmt explain doc doctor; do expect 0 'usage: sgc' "$SGC" $command --help; done
+for command in compile check summary graph fmt explain doc doctor tune; do expect 0 'usage: sgc' "$SGC" $command --help; done
 for command in train eval predict bench data weights; do expect 0 'usage: sgrun' "$SGRUN" $command --help; done
 
 expect 3 'missing.net' "$SGC" check missing.net

@@ -1,5 +1,5 @@
-// sgrun_interrupt: Ctrl-C as a request to end cleanly.
-#include "tools/sgrun_interrupt.h"
+// common_interrupt: Ctrl-C as a request to end cleanly.
+#include "tools/common_interrupt.h"
 
 static volatile sig_atomic_t is_asked;
 

@@ -1,6 +1,6 @@
-// sgrun_interrupt: Ctrl-C as a request to end cleanly.
-#ifndef SG_TOOLS_SGRUN_INTERRUPT_H
-#define SG_TOOLS_SGRUN_INTERRUPT_H
+// common_interrupt: Ctrl-C as a request to end cleanly.
+#ifndef SG_TOOLS_COMMON_INTERRUPT_H
+#define SG_TOOLS_COMMON_INTERRUPT_H
 
 #include <signal.h>
 
