@@ -258,8 +258,12 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   }
   if (is_generated) program->source = arena_strdup(arena, text_get(&emitter.source));
   text_free(&emitter.source);
+  for (int i = plan->n_setup; i < plan->n_steps; i++) program->n_again += plan->steps[plan->order[i]].about->is_again;
   for (int i = 0; i < graph->n_nodes; i++) {
-    if (!graph->nodes[i]->is_setup) program->multiply_adds += node_cost(graph->nodes[i]).inside;
+    const Node *node = graph->nodes[i];
+    if (node->is_setup) continue;
+    program->multiply_adds += node_cost(node).inside;
+    if (node->is_again) program->again += node_cost(node).inside;
   }
   return program;
 }
@@ -272,9 +276,20 @@ static void drop_taps(Graph *graph) {
   graph->n_outputs = n;
 }
 
+// The least is rounded up, so that what is said will do.
+static Status no_room(const Graph *graph, const MemoryBudget *memory) {
+  return status_make(
+      EXIT_DEVICE,
+      "%s does not fit into %.1f MB: the least that it was found to do with is %.1f MB; fewer samples at "
+      "once need less",
+      graph->name, 1e-6 * (double)memory->bytes, 1e-6 * (double)memory->least + 0.05);
+}
+
 Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   const Target *target = options->target ? options->target : target_host();
+  MemoryBudget memory = {.bytes = options->memory};
   PassContext context = {.target = target,
+                         .memory = options->memory ? &memory : NULL,
                          .is_training = options->is_training,
                          .exact = options->exact,
                          .explain = options->explain,
@@ -285,6 +300,7 @@ Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   pipeline_run(&context, &options->passes, graph);
   if (options->shard && diag_errors(options->diag))
     return status_make(EXIT_MODEL, "%s cannot be run on several devices", graph->name);
+  if (memory.least) return no_room(graph, &memory);
 
   Arena *arena = arena_new();
   bool is_reference = target->kind == TARGET_REFERENCE;
@@ -296,8 +312,12 @@ Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   arena_free(arena);
   Text why = {0};
   Status status = STATUS_OK;
+  int64_t bytes = (int64_t)sizeof(float) * (program->persistent + program->slab);
   if (!program_verify(program, &why))
     status = status_make(EXIT_DEVICE, "%s is too large: %s", graph->name, text_get(&why));
+  else if (options->memory && bytes > options->memory) // as the pass that sees to it was left out
+    status = status_make(EXIT_DEVICE, "%s takes %.1f MB, which is more than %.1f MB", graph->name, 1e-6 * (double)bytes,
+                         1e-6 * (double)options->memory);
   text_free(&why);
   if (status) {
     program_free(program);

@@ -42,6 +42,7 @@ struct Node {
   Init init;            // OP_PARAM, OP_STATE
   bool is_frozen;       // OP_PARAM: not trained
   bool stored_as_i64;   // OP_STATE: kept as int64 in weight files (batch counters)
+  bool is_again;        // computed a second time for want of memory, by the remat pass
   bool is_setup;        // depends on parameters, state and constants only and is computed once after loading
   const float *data;    // OP_CONSTANT: row-major values, in the graph's arena
   int group;            // kernel it is computed in, set by the fuse pass; -1 = none
@@ -73,6 +74,7 @@ typedef struct Graph {
   int n_updates, cap_updates;
   ModuleInstance *modules;
   int n_modules, cap_modules;
+  bool is_scheduled; // the nodes stand in the order in which kernels are to run, one after another
   // Where new nodes are said to come from; set by the elaborator and by passes (graph_at).
   SrcLoc at_loc;
   int at_module;

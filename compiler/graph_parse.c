@@ -212,6 +212,7 @@ static void read_marks(Reader *reader, Node *node) {
     node->into_offset = scan_count(&reader->scan);
     ARENA_PUSH(reader->scan.arena, reader->pending, reader->n_pending, reader->cap_pending, pending);
   }
+  if (scan_accept(&reader->scan, "again")) node->is_again = true;
   if (scan_accept(&reader->scan, "setup")) node->is_setup = true;
   if (scan_accept(&reader->scan, "name=")) node->name = scan_string(&reader->scan);
 }
@@ -268,6 +269,7 @@ static void read_line(Reader *reader) {
   if (scan_accept(&reader->scan, "graph")) {
     reader->graph->name = scan_name(&reader->scan);
     reader->graph->modules[0].name = reader->graph->name;
+    reader->graph->is_scheduled = scan_accept(&reader->scan, "scheduled");
   } else if (scan_accept(&reader->scan, "module")) {
     read_module(reader);
   } else if (scan_accept(&reader->scan, "%")) {

@@ -110,6 +110,7 @@ static void put_marks(Text *out, const Node *node) {
   put_layout(out, node->layout);
   if (node->group >= 0) text_printf(out, " group=%d", node->group);
   if (node->into) text_printf(out, " into=%%%d+%d", node->into->id, node->into_offset);
+  if (node->is_again) text_put(out, " again");
   if (node->is_setup) text_put(out, " setup");
   if (node->name && !is_named_by_op(node)) {
     text_put(out, " name=");
@@ -137,7 +138,7 @@ static void put_node(Text *out, const Node *node) {
 void graph_print(const Graph *graph, Text *out) {
   text_put(out, "graph ");
   put_name(out, graph->name);
-  text_put(out, "\n");
+  text_put(out, graph->is_scheduled ? " scheduled\n" : "\n");
   for (int i = 0; i < graph->n_modules; i++) {
     const ModuleInstance *module = &graph->modules[i];
     if (i == 0 && !module->loc.file) continue; // the model itself: nothing that the first line does not say

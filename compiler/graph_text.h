@@ -6,7 +6,7 @@
 
 // The form, one line each; what stands in [ ] is left out where it says nothing:
 //
-//   graph NAME
+//   graph NAME [scheduled]
 //   module 1 NAME "instance.path" parent 0 [at PLACE]
 //   %0 = input "rgb" : [1, 3, 64, 96] [MARKS]
 //   %1 = param "w" init=uniform(-0.1, 0.1) : [16, 3, 3, 3]     init: constant(a), uniform(a, b), normal(a, b)
@@ -17,11 +17,10 @@
 //   tap "f2" = %4
 //   update %2 = %5
 //
-// MARKS, in this order: module=1 at "file":line:column:length layout=blocked8(16) group=3 into=%9+2 setup name="x".
-// PLACE is "file":line:column:length. Layouts are blocked, weight and depthwise, with the block's size and the channels
-// of each segment. Attributes that equal their defaults are left out. Names are bare words or quoted. The parser also
-// takes
-// `#` comments, any word after %, and operations without their shape, which it infers.
+// MARKS, in this order: module=1 at "file":line:column:length layout=blocked8(16) group=3 into=%9+2 again setup
+// name="x". PLACE is "file":line:column:length. Layouts are blocked, weight and depthwise, with the block's size and
+// the channels of each segment. Attributes that equal their defaults are left out. Names are bare words or quoted. The
+// parser also takes `#` comments, any word after %, and operations without their shape, which it infers.
 
 // Indexed by InitKind, and the number of arguments of each.
 extern const char *const graph_init_names[3];

@@ -188,6 +188,11 @@ static void put_steps(Text *out, const char *list, const Step *steps, int n) {
   }
 }
 
+double program_again_percent(const Program *program) {
+  int64_t once = program->multiply_adds - program->again;
+  return once > 0 ? 100 * (double)program->again / (double)once : 0;
+}
+
 Status program_print(const Program *program, Text *out) {
   if (!program->source) return status_make(EXIT_DEVICE, "a program for target '%s' has no text form", program->target);
   size_t start = out->size;
@@ -197,8 +202,11 @@ Status program_print(const Program *program, Text *out) {
   put_name(out, program->target);
   text_put(out, "\ncc_flags ");
   put_name(out, program->cc_flags);
-  text_printf(out, "\npersistent %" PRId64 "\nslab %" PRId64 "\nmultiply_adds %" PRId64 "\nbuffers %d\n",
-              program->persistent, program->slab, program->multiply_adds, program->n_buffers);
+  text_printf(out,
+              "\npersistent %" PRId64 "\nslab %" PRId64 "\nmultiply_adds %" PRId64 " again %" PRId64
+              " steps_again %d\nbuffers %d\n",
+              program->persistent, program->slab, program->multiply_adds, program->again, program->n_again,
+              program->n_buffers);
   for (int i = 0; i < program->n_buffers; i++) put_buffer(out, &program->buffers[i]);
   put_steps(out, "setup", program->setup, program->n_setup);
   put_steps(out, "steps", program->steps, program->n_steps);

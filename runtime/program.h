@@ -102,6 +102,8 @@ typedef struct Program {
   int n_steps;
   int64_t persistent, slab; // floats of the two regions; the peak is their sum, known before anything runs
   int64_t multiply_adds;    // of one run, zero padding left out
+  int64_t again;            // those of them that are made a second time, for want of memory (CompileOptions.memory)
+  int n_again;              // the steps that do only that
 } Program;
 
 // The input that tells a program for one of several devices which sample of the batch is its first; others lack it.
@@ -128,6 +130,8 @@ bool program_is_step_state(const char *name);
 // what stands before the first one belongs to all.
 #define PROGRAM_KERNEL_MARK "\n//// kernel "
 
+// What is made a second time, in per cent of the multiply-adds that a run has without it.
+double program_again_percent(const Program *program);
 // Releases the program and what it owns; NULL is allowed.
 void program_free(Program *program);
 // Whether everything lies where it may: buffers within their regions, arguments within their buffers, sizes that can

@@ -1,5 +1,6 @@
 // Program: reading the text form. Nothing in the file is believed before it is checked.
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,6 +265,10 @@ static void get_program(Reader *reader, Program *program) {
   program->slab = get_int(reader, 0, INT64_MAX);
   expect(reader, "multiply_adds ");
   program->multiply_adds = get_int(reader, 0, INT64_MAX);
+  expect(reader, "again ");
+  program->again = get_int(reader, 0, INT64_MAX);
+  expect(reader, "steps_again ");
+  program->n_again = (int)get_int(reader, 0, INT_MAX);
   program->n_buffers = get_count(reader, "buffers ", 16);
   program->buffers = ARENA_ARRAY(reader->arena, Buffer, program->n_buffers + 1);
   for (int i = 0; i < program->n_buffers && !reader->fault; i++) get_buffer(reader, &program->buffers[i]);

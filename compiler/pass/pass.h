@@ -17,6 +17,12 @@ typedef struct Shard {
 } Shard;
 enum { SHARD_BUCKET_BYTES = 4 << 20 };
 
+// What a program may take: what persists, and the slab.
+typedef struct MemoryBudget {
+  int64_t bytes;
+  int64_t least; // result: 0, or as the budget cannot be kept to, the least bytes that were found to do
+} MemoryBudget;
+
 // What passes may know besides the graph.
 typedef struct PassContext {
   const Target *target;
@@ -24,6 +30,7 @@ typedef struct PassContext {
   bool exact;         // only rewrites that keep every bit
   Text *explain;      // NULL, or where fusing passes say what they fused and why near misses were not
   const Shard *shard; // NULL: one device alone
+  MemoryBudget *memory; // NULL: as much as it likes
   Diag *diag;         // with `shard`: where it is said what cannot be shared out; the graph is then left as it was
 } PassContext;
 
@@ -46,7 +53,8 @@ typedef bool PassFn(const PassContext *context, Graph *graph);
   PASS(winograd, "dense 3x3 convolutions by Winograd's tiles where these need fewer operations")                       \
   PASS(fuse,                                                                                                           \
        "groups nodes into kernels: element-wise chains, epilogues, depthwise into pointwise, resize into depthwise")   \
-  PASS(concat, "producers write into their slice of a concat")
+  PASS(concat, "producers write into their slice of a concat")                                                         \
+  PASS(remat, "values are computed again rather than kept, where there is a limit to memory")
 
 #define PASS(name, doc) PassFn pass_##name;
 PASS_LIST(PASS)

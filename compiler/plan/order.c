@@ -87,13 +87,13 @@ static int turn_of(const Orderer *o, int step) {
 
 // Takes ready steps one after another: by rank, or the one that leaves the least live. Ties go to the lowest number,
 // which keeps neighbours of the text together.
-static void take_in_turn(Orderer *o, bool is_greedy, int *order, Arena *arena) {
+static void take_in_turn(Orderer *o, bool is_greedy, bool has_turns, int *order, Arena *arena) {
   int *ready = ARENA_ARRAY(arena, int, o->n_steps + 1); // ascending
   int n_ready = 0, n_done = 0;
   bool has_collectives = false;
   for (int i = 0; i < o->n_steps; i++) {
     if (!o->waits_for[i]) ready[n_ready++] = i;
-    has_collectives |= o->steps[i].lane >= 0;
+    has_collectives |= has_turns && o->steps[i].lane >= 0;
   }
   while (n_ready) {
     int best = 0, best_turn = TURNS;
@@ -123,13 +123,15 @@ static void take_in_turn(Orderer *o, bool is_greedy, int *order, Arena *arena) {
   if (n_done < o->n_steps) BUG("steps wait for each other");
 }
 
-void order_steps(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, Arena *arena, int *order) {
+void order_steps(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, bool is_given, Arena *arena,
+                 int *order) {
   int *greedy = ARENA_ARRAY(arena, int, n_steps + 1);
   Orderer o;
   orderer_init(&o, steps, n_steps, size, n_buffers, arena);
-  take_in_turn(&o, false, order, arena);
+  take_in_turn(&o, false, !is_given, order, arena);
+  if (is_given) return;
   orderer_init(&o, steps, n_steps, size, n_buffers, arena);
-  take_in_turn(&o, true, greedy, arena);
+  take_in_turn(&o, true, true, greedy, arena);
   int64_t plain_peak = order_peak(steps, n_steps, size, n_buffers, order, arena);
   if (order_peak(steps, n_steps, size, n_buffers, greedy, arena) < plain_peak)
     memcpy(order, greedy, sizeof *order * (size_t)n_steps);

@@ -32,15 +32,14 @@ static void order_phase(Plan *plan, bool is_setup, int *n_done) {
     steps[i] = (OrderStep){before, n_before, touches, n_touches, plan_lane(step)};
   }
   int *order = ARENA_ARRAY(arena, int, n + 1);
-  order_steps(steps, n, size, plan->n_buffers, arena, order);
+  order_steps(steps, n, size, plan->n_buffers, plan->graph->is_scheduled, arena, order);
   for (int i = 0; i < n; i++) plan->order[(*n_done)++] = step_of[order[i]];
   arena_free(arena);
 }
 
 // ---- queues ---------------------------------------------------------------------------------------------------------
 
-// A rough time in bytes moved: what is computed, and what starting a kernel costs.
-static int64_t step_cost(const Plan *plan, const PlanStep *step) {
+int64_t plan_step_cost(const Plan *plan, const PlanStep *step) {
   enum { START = 3000000, FLOPS_A_BYTE = 10 };
   int64_t cost = START;
   for (int k = 0; k < step->n_args; k++) cost += 4 * plan->buffers[step->args[k].buffer].size;
@@ -60,7 +59,7 @@ static QueueClock *make_queues(Plan *plan, Arena *arena) {
     const PlanStep *step = &plan->steps[order[i]];
     int *before = ARENA_ARRAY(arena, int, step->n_before + 1);
     for (int k = 0; k < step->n_before; k++) before[k] = place[step->before[k]];
-    steps[i] = (QueueStep){before, step->n_before, step_cost(plan, step), plan_lane(step)};
+    steps[i] = (QueueStep){before, step->n_before, plan_step_cost(plan, step), plan_lane(step)};
   }
   QueueClock *clocks = ARENA_ARRAY(arena, QueueClock, plan->n_steps + 1);
   queues_assign(steps, n, plan->n_queues, arena, plan->queue + plan->n_setup);

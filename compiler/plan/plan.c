@@ -195,7 +195,7 @@ Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_
   *plan = (Plan){.arena = arena,
                  .graph = graph,
                  .is_apart = is_apart,
-                 .n_queues = n_queues,
+                 .n_queues = graph->is_scheduled ? 1 : n_queues,
                  .buffer_of = ARENA_ARRAY(arena, int, graph->n_nodes + 1),
                  .producer = ARENA_ARRAY(arena, int, graph->n_nodes + 1),
                  .extent = ARENA_ARRAY(arena, int64_t, graph->n_nodes + 1)};

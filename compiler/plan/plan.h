@@ -61,8 +61,10 @@ typedef struct OrderStep {
 // of live buffers low: the better of the given order and a greedy one. Deterministic. Buffer b has size[b] floats and
 // is live from the first step that touches it to the last. The steps must stand in a possible order themselves or
 // at least be free of cycles (BUG). Collective operations begin as soon as they can; the steps that read their results
-// come when nothing else is left to do, those of LANE_LARGE last of all.
-void order_steps(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, Arena *arena, int *order);
+// come when nothing else is left to do, those of LANE_LARGE last of all. With `is_given` the given order is kept as far
+// as that can be.
+void order_steps(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, bool is_given, Arena *arena,
+                 int *order);
 
 // Peak of live buffers, in floats, under an order.
 int64_t order_peak(const OrderStep *steps, int n_steps, const int64_t *size, int n_buffers, const int *order,
@@ -129,7 +131,7 @@ typedef struct Plan {
 // Makes buffers for the graph's inputs, outputs, parameters, constants and the values that groups read and write, steps
 // for the groups, and copies where an output or update cannot be written where it belongs; orders the steps and gives
 // every buffer its offset. Everything lives in `arena`.
-// `n_queues` of the device run side by side.
+// `n_queues` of the device run side by side; of a graph that is scheduled, one, in the order of its nodes.
 Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_apart, int n_queues, Arena *arena);
 
 // The parts of it that stand in files of their own.
@@ -149,6 +151,8 @@ bool plan_can_overwrite(const Group *group, const Node *out, const Node *in);
 // does.
 const Node *plan_step_out(const PlanStep *step, int i, const Group **out_group);
 const Node *plan_step_in(const PlanStep *step, int i, const Group **out_group);
+// A rough time of a step, in bytes moved: what is computed, and what starting a kernel costs.
+int64_t plan_step_cost(const Plan *plan, const PlanStep *step);
 // The lane of a step that is an operation of all devices together; else -1.
 int plan_lane(const PlanStep *step);
 

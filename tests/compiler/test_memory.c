@@ -76,8 +76,8 @@ static void test_order(void) {
       size[i] = 1 + random_below(&random, 1000);
       given[i] = i;
     }
-    order_steps(steps, n, size, n, arena, order);
-    order_steps(steps, n, size, n, arena, again);
+    order_steps(steps, n, size, n, false, arena, order);
+    order_steps(steps, n, size, n, false, arena, again);
     CHECK(!memcmp(order, again, sizeof *order * (size_t)n), "round %d: two orders for one question", round);
     int *place = ARENA_ARRAY(arena, int, n);
     for (int i = 0; i < n; i++) place[i] = -1;
@@ -110,7 +110,7 @@ static void test_order_collectives(void) {
   const int want[N] = {0, 1, 2, 5, 4, 6, 3};
   int order[N];
   Arena *arena = arena_new();
-  order_steps(steps, N, size, N, arena, order);
+  order_steps(steps, N, size, N, false, arena, order);
   for (int i = 0; i < N; i++) CHECK(order[i] == want[i], "place %d: step %d, not %d", i, order[i], want[i]);
   arena_free(arena);
 }
@@ -125,7 +125,7 @@ static void test_order_chains(void) {
   const int64_t size[] = {100, 100, 1, 1, 1};
   int order[5];
   Arena *arena = arena_new();
-  order_steps(steps, 5, size, 5, arena, order);
+  order_steps(steps, 5, size, 5, false, arena, order);
   CHECK(order_peak(steps, 5, size, 5, order, arena) == 102, "peak %lld",
         (long long)order_peak(steps, 5, size, 5, order, arena));
   arena_free(arena);

@@ -3,6 +3,7 @@
 // Lines at the top of a file say what to do and what must come out:
 //   # pass affine cse       passes to run, in this order
 //   # training              the context says that the graph is a training step
+//   # memory 65536          no more bytes than that for all values
 //   # exact                 only rewrites that keep every bit
 //   # grad                  first the gradients of output loss by all parameters become outputs
 //   # step                  first the graph becomes a training step
@@ -73,6 +74,10 @@ static void for_directives(Job *job, const char *key, void (*act)(Job *, char *)
 
 static void set_training(Job *job, char *rest) { job->context.is_training = !*rest; }
 static void set_exact(Job *job, char *rest) { job->context.exact = !*rest; }
+static void set_memory(Job *job, char *rest) {
+  job->context.memory = ARENA_ARRAY(job->arena, MemoryBudget, 1);
+  job->context.memory->bytes = atoll(rest);
+}
 static void set_grad(Job *job, char *rest) { job->with_grad = !*rest; }
 static void set_step(Job *job, char *rest) { job->with_step = !*rest; }
 
@@ -91,6 +96,7 @@ static bool read_job(Job *job) {
   for_directives(job, "pass", read_passes);
   for_directives(job, "training", set_training);
   for_directives(job, "exact", set_exact);
+  for_directives(job, "memory", set_memory);
   for_directives(job, "grad", set_grad);
   for_directives(job, "step", set_step);
   CHECK(job->n_passes > 0, "%s names no pass", job->path);
@@ -228,6 +234,7 @@ static void check_file(const char *path) {
     for_directives(&job, "expect", check_counts);
     check_text(&job, after);
     CHECK(!run_passes(&job, after), "%s: a second run changes something", path);
+    CHECK(!job.context.memory || !job.context.memory->least, "%s: the memory is not enough", path);
   }
   arena_free(job.arena);
 }

@@ -80,6 +80,7 @@ typedef struct Worker {
 struct Run {
   const Net *net;
   int count;
+  int64_t memory;                 // bytes that a program may take; 0: any
   bool is_training, is_control;   // control: one device, with pictures that are off by the last bit
   Program *programs[MAX_DEVICES]; // by share; equal shares have one
   World *world;
@@ -148,6 +149,7 @@ static Status compile_share(const Run *run, int64_t samples, Arena *arena, Progr
   Shard shard = {run->count, BATCH, samples, 64 << 10};
   CompileOptions options = {.target = run->net->trained ? target_reference() : target_host(),
                             .is_training = run->is_training,
+                            .memory = run->memory,
                             .shard = run->count > 1 ? &shard : NULL,
                             .diag = diag};
   Status status = graph ? compile(graph, &options, out) : status_make(EXIT_MODEL, "errors");
@@ -160,8 +162,9 @@ static Status compile_share(const Run *run, int64_t samples, Arena *arena, Progr
   return status;
 }
 
-static bool run_open(Run *run, const Net *net, int count, bool is_training, bool is_control, Arena *arena) {
-  *run = (Run){.net = net, .count = count, .is_training = is_training, .is_control = is_control};
+static bool run_open_within(int64_t memory, Run *run, const Net *net, int count, bool is_training, bool is_control,
+                            Arena *arena) {
+  *run = (Run){.net = net, .count = count, .memory = memory, .is_training = is_training, .is_control = is_control};
   run->depth = ARENA_ARRAY(arena, float, BATCH * net->height * net->width);
   Status status = STATUS_OK;
   for (int i = 0; i < count && !status; i++) {
@@ -179,6 +182,10 @@ static bool run_open(Run *run, const Net *net, int count, bool is_training, bool
   for (int i = 0; i < count && !status; i++) status = run->workers[i].status;
   CHECK(!status, "%s on %d devices: %s", net->name, count, status_message(status));
   return !status;
+}
+
+static bool run_open(Run *run, const Net *net, int count, bool is_training, bool is_control, Arena *arena) {
+  return run_open_within(0, run, net, count, is_training, is_control, arena);
 }
 
 static void run_close(Run *run) {
@@ -268,6 +275,28 @@ static void check_training(const Net *net, int count) {
   arena_free(arena);
 }
 
+// With less memory for each device, some values are computed again, and no bit changes.
+static void check_memory(const Net *net, int count, double share) {
+  Arena *arena = arena_new();
+  Run many, tight = {0};
+  bool is_good = run_open(&many, net, count, true, false, arena);
+  const Program *program = is_good ? exec_program(many.workers[0].exec) : NULL;
+  int64_t memory = is_good ? (int64_t)(share * 4 * (double)(program->persistent + program->slab)) : 0;
+  is_good = is_good && run_open_within(memory, &tight, net, count, true, false, arena);
+  if (is_good) {
+    const Program *less = exec_program(tight.workers[0].exec);
+    CHECK(less->n_again > 0, "%s: nothing is computed again", net->name);
+    CHECK(4 * (less->persistent + less->slab) <= memory, "%s: too much memory", net->name);
+    double off = compare_states(&many, &tight);
+    CHECK(off == 0 && tight.loss == many.loss && tight.grad_norm == many.grad_norm,
+          "%s on %d devices with less memory: states are off by %g", net->name, count, off);
+    check_equal(&tight);
+  }
+  run_close(&many);
+  run_close(&tight);
+  arena_free(arena);
+}
+
 static void check_evaluation(const Net *net, int count) {
   Arena *arena = arena_new();
   Run one, many;
@@ -319,6 +348,7 @@ int main(int n_arguments, char **arguments) {
     check_training(&nets[i], 2);
     if (nets[i].steps >= 10) check_training(&nets[i], 4);
     if (nets[i].steps > 1) check_evaluation(&nets[i], 2);
+    if (!strcmp(nets[i].name, "ghost_unet")) check_memory(&nets[i], 3, 0.8);
   }
   return check_report("shard_nets");
 }

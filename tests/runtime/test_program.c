@@ -63,7 +63,9 @@ static Program *make_program(void) {
                        .source = "int x;\n// é\n",
                        .persistent = 320,
                        .slab = 192,
-                       .multiply_adds = 1234567890123};
+                       .multiply_adds = 1234567890123,
+                       .again = 123456789012,
+                       .n_again = 3};
   program->n_buffers = 6;
   program->buffers = arena_memdup(arena, buffers, sizeof buffers);
   program->n_setup = 1;
