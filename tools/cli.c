@@ -263,16 +263,28 @@ double cli_number(const Cli *cli, const char *name, double fallback, double leas
   return value;
 }
 
-double cli_seconds(const Cli *cli, const char *name, double fallback) {
-  const char *text = cli_option(cli, name);
-  if (!text) return fallback;
+// The option's number times the factor of the letter that follows it, or without one times `bare` (0: there must be
+// one).
+static double with_unit(const Cli *cli, const char *name, const char *letters, const double *factors, double bare,
+                        const char *wanted) {
+  const char *text = cli_option(cli, name), *letter;
   char *unit;
-  double number = strtod(text, &unit);
-  double factor = !strcmp(unit, "h") ? 3600 : !strcmp(unit, "m") ? 60 : !strcmp(unit, "s") || !*unit ? 1 : 0;
-  double seconds = number * factor;
-  if (unit == text || !(seconds > 0 && seconds < 1e9))
-    exit(cli_fail(cli, EXIT_USAGE, "option '--%s' needs a number with s, m or h, such as 90m, not '%s'", name, text));
-  return seconds;
+  double number = strtod(text, &unit), factor = *unit ? 0 : bare;
+  if (*unit && !unit[1] && (letter = strchr(letters, *unit))) factor = factors[letter - letters];
+  if (unit == text || !(number * factor > 0 && number * factor < 1e18))
+    exit(cli_fail(cli, EXIT_USAGE, "option '--%s' needs %s, not '%s'", name, wanted, text));
+  return number * factor;
+}
+
+double cli_seconds(const Cli *cli, const char *name, double fallback) {
+  if (!cli_option(cli, name)) return fallback;
+  return with_unit(cli, name, "smh", (double[]){1, 60, 3600}, 1, "a number with s, m or h, such as 90m");
+}
+
+int64_t cli_bytes(const Cli *cli, const char *name) {
+  if (!cli_option(cli, name)) return 0;
+  double bytes = with_unit(cli, name, "kMG", (double[]){1e3, 1e6, 1e9}, 0, "a size with k, M or G, such as 1.5G");
+  return bytes < 1 ? 1 : (int64_t)bytes;
 }
 
 int64_t cli_integer(const Cli *cli, const char *name, int64_t fallback, int64_t least, int64_t most) {

@@ -47,6 +47,8 @@ bool cli_flag(const Cli *cli, const char *name, bool fallback);
 // Numbers of options: the fallback where not given; a bad or out-of-range value ends the command with EXIT_USAGE.
 double cli_number(const Cli *cli, const char *name, double fallback, double least, double most);
 int64_t cli_integer(const Cli *cli, const char *name, int64_t fallback, int64_t least, int64_t most);
+// Bytes of "1.5G", "800M" or "64k", in powers of 1000 as all sizes are printed; 0 where not given.
+int64_t cli_bytes(const Cli *cli, const char *name);
 
 // Seconds of "90m", "1.5h", "45s" or "45"; a bad value ends the command as above.
 double cli_seconds(const Cli *cli, const char *name, double fallback);

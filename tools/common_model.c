@@ -349,7 +349,7 @@ static ExitCode set_precision(const Cli *cli, const Target **target) {
 }
 
 ExitCode model_compile_options(const Cli *cli, Arena *arena, CompileOptions *out) {
-  *out = (CompileOptions){.exact = cli_flag(cli, "exact", false)};
+  *out = (CompileOptions){.exact = cli_flag(cli, "exact", false), .memory = cli_bytes(cli, "mem")};
   ExitCode code = choose_target(cli, &out->target);
   if (code) return code;
   char *compiler = kernel_cache_compiler();

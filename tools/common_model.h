@@ -22,10 +22,13 @@
         "cpu (default), cpu:neon and the like, reference (slow, needs no C compiler), cuda, cuda:sm_80 .."             \
   }
 
+#define MEMORY_OPTION                                                                                                  \
+  { "mem", 0, "SIZE", "the most that weights, constants and slab may take, as 1.5G or 800M: costs time, changes no bit" }
+
 // Options of the compiler.
 #define COMPILE_OPTIONS                                                                                                \
   TARGET_OPTION, {"precision", 0, "NAME", "f32 (default); tf32, bf16, f16: round factors for a GPU's tensor cores"},   \
-      {"exact", 0, NULL, "only rewrites that keep every bit"},                                                         \
+      {"exact", 0, NULL, "only rewrites that keep every bit"}, MEMORY_OPTION,                                          \
       {"disable", 0, "PASS", "do not run a pass; may be repeated"},                                                    \
       {"tuned", 0, NULL, "schedules that 'sgc tune' found for this machine"},                                          \
       {"stop-after", 0, "PASS", "run the passes up to this one"}, {                                                    \

@@ -23,6 +23,9 @@ static void print_account(const Graph *graph, const Program *program, double com
   printf("memory: %.2f MB = %.2f MB weights and constants + %.2f MB slab\n",
          4e-6 * (double)(program->persistent + program->slab), 4e-6 * (double)program->persistent,
          4e-6 * (double)program->slab);
+  if (program->n_again)
+    printf("for want of memory %d kernels run again: %.3f G multiply-adds (%.1f %%) more\n", program->n_again,
+           1e-9 * (double)program->again, program_again_percent(program));
   printf("time: %.2f s from text to kernels' text, %.2f s to machine code (or from the cache)\n", compiled, loaded);
 }
 
@@ -32,7 +35,11 @@ static ExitCode emit_graph(const Cli *cli, Graph *graph, const CompileOptions *o
   for (int i = 0; i < graph->n_outputs; i++)
     if (!graph->outputs[i].is_tap) graph->outputs[n++] = graph->outputs[i];
   graph->n_outputs = n;
-  PassContext context = {.target = options->target, .is_training = options->is_training, .exact = options->exact};
+  MemoryBudget memory = {.bytes = options->memory};
+  PassContext context = {.target = options->target,
+                         .is_training = options->is_training,
+                         .exact = options->exact,
+                         .memory = options->memory ? &memory : NULL};
   pipeline_run(&context, &options->passes, graph);
   Text text = {0};
   graph_print(graph, &text);

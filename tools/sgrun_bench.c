@@ -21,19 +21,25 @@ static void put_json(const char *name, const Runner *runner, const Times *times,
   text_put_json(out, name);
   text_printf(out,
               ",\"median_ms\":%.4f,\"min_ms\":%.4f,\"p90_ms\":%.4f,\"first_ms\":%.1f,\"threads\":%d,\"kernels\":%d,"
-              "\"memory_bytes\":%lld,\"multiply_adds\":%lld,\"gflops\":%.2f%s}\n",
+              "\"memory_bytes\":%lld,\"multiply_adds\":%lld,\"gflops\":%.2f,\"kernels_again\":%d,"
+              "\"multiply_adds_again\":%lld%s}\n",
               1e3 * times->median, 1e3 * times->least, 1e3 * times->p90, 1e3 * times->first, times->threads,
               runner->program->n_steps, (long long)exec_memory(runner->exec), (long long)runner->program->multiply_adds,
-              2e-9 * (double)runner->program->multiply_adds / times->median, kernels);
+              2e-9 * (double)runner->program->multiply_adds / times->median, runner->program->n_again,
+              (long long)runner->program->again, kernels);
 }
 
 static void put_line(const char *name, const Runner *runner, const Times *times, const char *kernels, Text *out) {
   text_printf(out,
               "%s: median %.2f ms, least %.2f, 90 %% below %.2f (%d runs); %.1f GFLOP/s; %d kernels; %.1f MB; first "
-              "result after %.2f s\n%s",
+              "result after %.2f s\n",
               name, 1e3 * times->median, 1e3 * times->least, 1e3 * times->p90, times->runs,
               2e-9 * (double)runner->program->multiply_adds / times->median, runner->program->n_steps,
-              1e-6 * (double)exec_memory(runner->exec), times->first, kernels);
+              1e-6 * (double)exec_memory(runner->exec), times->first);
+  if (runner->program->n_again)
+    text_printf(out, "for want of memory %d of the kernels run again: %.1f %% more multiply-adds\n",
+                runner->program->n_again, program_again_percent(runner->program));
+  text_put(out, kernels);
 }
 
 static ExitCode time_runs(const Cli *cli, Exec *exec, Times *out) {

@@ -223,6 +223,7 @@ static const CliOption options[] = {
     DEVICE_OPTIONS,
     DEVICES_OPTION,
     TARGET_OPTION,
+    MEMORY_OPTION,
     CLI_COMMON};
 
 const CliCommand sgrun_study = {"study",

@@ -42,6 +42,7 @@ static void pass_on(const Study *study, Arguments *arguments, const char *const 
 static const char *const data_options[] = {"data", "data-root", "max-bad", "depth-scale", NULL};
 static const char *const validation_options[] = {"data-val", NULL};
 static const char *const common_options[] = {"threads", "include", "target", NULL};
+static const char *const memory_options[] = {"mem", NULL};               // of training
 static const char *const device_options[] = {"device", "devices", NULL}; // of steps that share out batches or pictures
 
 static void add_settings(const LangSetting *settings, int n, Arguments *arguments) {
@@ -148,6 +149,7 @@ static ExitCode train(const Study *study, int part, int repeat) {
   pass_on(study, &arguments, validation_options);
   pass_on(study, &arguments, common_options);
   pass_on(study, &arguments, device_options);
+  pass_on(study, &arguments, memory_options);
   ExitCode code = add_initial(study, part, repeat, &arguments);
   if (code) return code;
   add_option(&arguments, "out", "%s", study_path(study, part, repeat, NULL));

@@ -103,8 +103,9 @@ static bool is_one_of(const char *name, const char *const *names, int n) {
 }
 
 bool sweep_is_local(const char *option) {
-  static const char *const local[] = {"threads", "device", "devices", "save-every", "quiet", "json", "retry", "help"};
-  return is_one_of(option, local, 8);
+  static const char *const local[] = {"threads", "device", "devices", "mem", "save-every",
+                                      "quiet",   "json",   "retry",   "help"};
+  return is_one_of(option, local, 9);
 }
 
 const char *sweep_option_text(Arena *arena, const CliOption *option, const char *value) {

@@ -80,7 +80,7 @@ static void add_local(Arguments *arguments, const Cli *cli) {
   const char *value;
   for (int i = 0; cli_given(cli, i, &option, &value); i++)
     if (!strcmp(option->name, "threads") || !strcmp(option->name, "device") || !strcmp(option->name, "devices") ||
-        !strcmp(option->name, "save-every"))
+        !strcmp(option->name, "mem") || !strcmp(option->name, "save-every"))
       add(arguments, sweep_option_text(arguments->arena, option, value));
 }
 

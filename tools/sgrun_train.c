@@ -102,6 +102,9 @@ static void say_plan(const Cli *cli, const Training *run, int64_t steps_per_epoc
           run->model.info->name, program->n_steps, 4e-6 * (double)(program->persistent + program->slab),
           settings->batch, text_get(&parts), settings->height, settings->width, settings->epochs,
           (long long)steps_per_epoch);
+  if (program->n_again)
+    cli_say(cli, "for want of memory %d of the kernels run again: %.1f %% more multiply-adds", program->n_again,
+            program_again_percent(program));
   if (n > 1) {
     int64_t most = share_of(run->batch, n, 0).n, least = share_of(run->batch, n, n - 1).n;
     text_clear(&parts);

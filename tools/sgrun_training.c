@@ -88,12 +88,17 @@ static StepOptions step_options(const Training *training) {
                        .averages = settings->ema > 0};
 }
 
-// A rule of the command line that fits nothing is a fault of usage, not of the text.
-ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
+static void bind_sizes(Training *training) {
   Model *model = &training->model;
   model_bind(model, "H", "%.0f", training->settings.height);
   model_bind(model, "W", "%.0f", training->settings.width);
   model_bind(model, "N", "%.0f", training->settings.batch / training->settings.accumulate);
+}
+
+// A rule of the command line that fits nothing is a fault of usage, not of the text.
+ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
+  Model *model = &training->model;
+  bind_sizes(training);
   StepOptions options = step_options(training);
   options.scales = model_scales_loss(cli);
   Graph *graph = model_loss_graph(cli, model);
@@ -111,12 +116,14 @@ ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
 
 static ExitCode build_graph(const Cli *cli, Training *training, bool is_step, Graph **out) {
   if (is_step) return training_step_graph(cli, training, out);
+  bind_sizes(training);
   *out = model_graph(cli, &training->model, false, false);
   return *out ? check_graph(cli, *out, "depth") : EXIT_MODEL;
 }
 
-// Compiles the program of a device's share of the batch.
-static ExitCode compile_share(const Cli *cli, Training *training, bool is_step, int64_t samples, Runner *out) {
+// Compiles the program of a device's share of the batch, which leaves `beside` bytes of --mem to another.
+static ExitCode compile_share(const Cli *cli, Training *training, bool is_step, int64_t samples, int64_t beside,
+                              Runner *out) {
   ExitCode code = build_graph(cli, training, is_step, &out->graph);
   if (code) return code;
   CompileOptions options;
@@ -126,21 +133,37 @@ static ExitCode compile_share(const Cli *cli, Training *training, bool is_step, 
   options.is_training = is_step;
   options.shard = shard.count > 1 ? &shard : NULL;
   options.diag = training->model.diag;
+  if (options.memory) options.memory = options.memory > beside ? options.memory - beside : 1;
   if (!code) code = model_compile(cli, out->graph, &options, &out->program);
+  if (code == EXIT_DEVICE && options.memory && beside)
+    cli_say(cli, "validation takes another %.1f MB of --mem", 1e-6 * (double)beside);
   if (code == EXIT_MODEL) model_print_diag(&training->model);
   return code;
 }
 
+// The bytes that the validation of such a share takes while the step program does.
+static ExitCode measure_validation(const Cli *cli, Training *training, int64_t samples, int64_t *out) {
+  Runner runner = {0};
+  ExitCode code = compile_share(cli, training, false, samples, 0, &runner);
+  if (code == EXIT_DEVICE) cli_say(cli, "this is validation's program: --mem is for it and the step's together");
+  if (!code) *out = (int64_t)sizeof(float) * (runner.program->persistent + runner.program->slab);
+  runner_close(&runner);
+  return code;
+}
+
 // Devices with equally many samples run one program.
-static ExitCode open_runners(const Cli *cli, Training *training, bool is_step, Runner *runners, Exec **execs) {
+static ExitCode open_runners(const Cli *cli, Training *training, bool is_step, bool leaves_room, Runner *runners,
+                             Exec **execs) {
   Devices *devices = &training->devices;
   for (int i = 0; i < devices->n; i++) {
     int64_t samples = team_share(devices->team, training->batch, i).n;
     int same = 0;
     while (same < i && team_share(devices->team, training->batch, same).n != samples) same++;
     ExitCode code = EXIT_DONE;
-    if (same == i) code = compile_share(cli, training, is_step, samples, &runners[i]);
-    else runners[i] = (Runner){runners[same].graph, runners[same].program, NULL, true};
+    int64_t beside = 0;
+    if (same == i && leaves_room) code = measure_validation(cli, training, samples, &beside);
+    if (same == i && !code) code = compile_share(cli, training, is_step, samples, beside, &runners[i]);
+    if (same < i) runners[i] = (Runner){runners[same].graph, runners[same].program, NULL, true};
     if (!code)
       code = cli_status(
           cli, exec_open(runners[i].program, devices->device[i], (uint64_t)training->settings.seed, &runners[i].exec));
@@ -162,10 +185,11 @@ static ExitCode build_programs(const Cli *cli, Training *training, bool with_val
     return cli_fail(cli, EXIT_USAGE, "a batch of %lld cannot be shared out among %d devices",
                     (long long)training->batch, n);
   make_room(training->devices.n, &training->steps, &training->step_execs);
-  ExitCode code = open_runners(cli, training, true, training->steps, training->step_execs);
+  bool leaves_room = with_validation && cli_option(cli, "mem");
+  ExitCode code = open_runners(cli, training, true, leaves_room, training->steps, training->step_execs);
   if (code || !with_validation) return code;
   make_room(training->devices.n, &training->evaluations, &training->evaluation_execs);
-  return open_runners(cli, training, false, training->evaluations, training->evaluation_execs);
+  return open_runners(cli, training, false, false, training->evaluations, training->evaluation_execs);
 }
 
 // One process of a machine compiles while the others wait: they find its kernels in the cache.

@@ -31,6 +31,17 @@ expect 3 "did you mean 'sigmoid'" "$SGC" check typo.net
 expect 0 '^2 programs together' "$SGC" compile tiny.net tiny.net -t reference
 "$SGC" compile tiny.net tiny.net -t reference | awk '/^memory/ { print $2 }' >out
 check 'several programs need what each needs' awk '{ m[NR] = $1 } END { exit !(NR == 3 && m[3] >= 2 * m[1] - 0.01 && m[3] <= 2 * m[1] + 0.01) }' out
+# A budget for memory: kept to, or refused with the least that will do.
+step="$SGC compile $root/tests/compiler/deep.net --training -b 2 --dim H=32,W=48 -t reference"
+for size in lots 5 5T -1G 1.5GB; do expect 2 'such as 1.5G' $step --mem=$size; done
+expect 5 'least that it was found to do with is [0-9.]+ MB' $step --mem=1k
+least=$(sed -n 's/.*do with is \([0-9.]*\) MB.*/\1/p' .err)
+expect 0 'for want of memory [0-9]+ kernels run again' $step --mem="${least}M"
+check 'the memory is what was allowed' awk -v most="$least" '/^memory/ { n = 1; if ($2 > most) exit 1 } END { if (!n) exit 1 }' .out
+expect 0 '^memory' $step --mem=1G
+check 'nothing runs again where there is room' sh -c '! grep -q again .out'
+expect 5 'more than' $step --mem="${least}M" --disable=remat
+expect 0 'relu.* again' $step --mem="${least}M" --emit=graph
 expect 2 'for one model' "$SGC" compile tiny.net tiny.net --emit=graph
 expect 2 'all or torchinfo' "$SGC" summary tiny.net --count=some
 expect 3 'H % 2' "$SGC" compile tiny.net --dim H=63,W=64
@@ -70,6 +81,8 @@ assert d["launches"] == len(rows) > 0 and 0 < d["temporaries"] and d["slab_bytes
 assert d["bytes"] == sum(r["bytes"] for r in rows) and d["flops"] == sum(r["flops"] for r in rows) >= 2 * d["multiply_adds"] > 0
 END
 check 'explain --json counts what the plan takes' python3 plan.py
+"$SGRUN" bench "$root/tests/compiler/deep.net" --training -b 2 --dim H=32,W=48 -t reference --mem="${least}M" --runs 1 --json >out 2>err
+check 'bench --json says what runs again' python3 -c 'import json; assert json.load(open("out"))["kernels_again"] > 0'
 
 # A full disk under stdout, and a place that is none.
 if [ -w /dev/full ]; then

@@ -15,6 +15,17 @@ same 'two equal runs give equal bits' whole again
 expect 0 '' $train -j 1 -o single
 same 'one thread gives the bits of two' whole single
 
+# Less memory: the same bits, and the budget is that of the step and of validation together.
+deep="$SGRUN train $root/tests/compiler/deep.net -j 2 -b 4 --epochs 2 --height 64 --width 64 --set rooms=8 --set validation_rooms=2"
+expect 0 '' $deep -o roomy
+expect 5 'validation takes another [0-9.]+ MB of --mem' $deep -o tight --mem 3M
+budget=$(awk '/found to do with/ { for (i = 1; i < NF; i++) if ($i == "with" && $(i + 1) == "is") a = $(i + 2) } /takes another/ { b = $4 } END { print a + b + 0.2 "M" }' .err)
+expect 0 'for want of memory [0-9]+ of the kernels run again' $deep -o tight --mem "$budget"
+same 'training with less memory' roomy tight
+expect 75 '' $deep -o both --time 0.001s
+expect 0 '' $deep -o both --mem "$budget" --resume
+same 'going on with less memory' roomy both
+
 # Each step draws random numbers of its own, other ones for another seed. Here they are the loss.
 sed -e 's/^  output depth/  output noise = if training { sum(random([1]), axes=[0]) } else { fill(shape=[], value=0) }\n&/' \
   -e 's/loss silog(depth, gt)/loss noise + 0 * silog(depth, gt)/' tiny.net >noisy.net
