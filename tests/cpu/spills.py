@@ -1,11 +1,12 @@
-"""The micro-kernels of every CPU that we know, as GCC makes them: register tiles stay in registers, products are added in one
-instruction, and the machine's registers are used.
+"""The micro-kernels of every CPU that we know, as GCC makes them: register tiles stay in registers, products are added in
+one instruction, and the machine's registers are used.
 
 usage: spills.py SGC MODEL.net [KIND...]
 
-All micro-kernels are looked at, whichever of them the model calls. What counts are the straight pieces of innermost
-loops that hold sixteen multiply-adds or more: few values may go to the stack in them and come back. A vector that is wanted
-after the loop alone, or a constant, may lie there. Ends with a tally.
+All micro-kernels are looked at, whichever of them the model calls, but for Winograd's transforms, which turn a tile in
+arrays of their own. What counts are the straight pieces of innermost loops that hold sixteen multiply-adds or more: few
+values may go to the stack in them and come back. A vector that is wanted after the loop alone, or a constant, may lie
+there. Ends with a tally.
 """
 
 import os
@@ -127,7 +128,7 @@ def judge(kind, assembly):
     machine, vector, registers, multiply_add, tiles = KINDS[kind]
     hot, widest = {}, 0
     for name, lines in functions(assembly).items():
-        if not name.startswith("sg_"):
+        if not name.startswith("sg_") or name.startswith("sg_winograd_"):
             continue
         parts, successors = blocks(lines)
         for i in innermost(successors):
