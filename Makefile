@@ -101,7 +101,7 @@ $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 	@echo "ld $@" && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 # Made for an ARM machine, which qemu emulates (tests/cpu/all.sh); nothing where its libraries are not at hand.
-neon_whole = sgrun $(addprefix tests/compiler/test_,contract exec kernel kernel_math passes random_nets steady step target winograd)
+neon_whole = $(addprefix tests/compiler/test_,contract exec kernel kernel_math passes random_nets steady step target winograd)
 neon_make = $(MAKE) -j2 BUILD=$(BUILD)/neon CC="aarch64-linux-gnu-gcc --sysroot=$(abspath $(BUILD))/sysroot" CFLAGS_release=-O1 \
 	hdf5_cflags=-I=/usr/include/hdf5/serial hdf5_libs=-lhdf5_serial
 neon:

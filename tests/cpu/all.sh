@@ -3,8 +3,8 @@
 #
 # quick  machine code of all micro-kernels; on an ARM machine that qemu emulates, golden operations, an evaluation of each
 #        network that has a small golden case, and a gradient with its training step
-# whole  all golden cases there, the programs that test compiler and kernels, and a training step of every network; on
-#        this machine the golden cases with every kind of CPU that it is
+# whole  all golden cases there, and the programs that test compiler and kernels; on this machine the golden cases with
+#        every kind of CPU that it is
 #
 # What runs under qemu is the whole of lang, compiler and runtime made for ARM; kernels come from the cross compiler.
 # GOLDEN names another directory of golden cases: the repository has those that take little time.
@@ -60,7 +60,6 @@ if [ "$part" = quick ]; then
   exit 0
 fi
 golden cpu:neon "$qemu $build/neon/golden" gradeval train fit _eval_ ops
-counted env -u CC "$python" tests/gpu/steps.py --neon "env CC=$CC $qemu $build/neon/sgrun" "$build/sgrun"
 CC="sh $PWD/tests/cpu/cc.sh"
 for test in "$build"/neon/tests/*/test_*; do
   case $test in *.[do]) ;; *) counted $qemu "$test" ;; esac

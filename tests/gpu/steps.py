@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 """One training step of each network by `sgrun train` on a GPU and on four, real or simulated, against the reference.
 
-    steps.py SGRUN [NETWORK...]                     of each comparison ok or FAILED with its figures; ends with a tally
-    steps.py --neon COMMAND SGRUN [NETWORK...]      on an ARM machine, where COMMAND is its sgrun, instead of GPUs
+    steps.py SGRUN [NETWORK...]     of each comparison ok or FAILED with its figures; ends with a tally
 
 Compared after the step: loss and gradient's norm, the first moments of AdamW (the clipped gradient times a constant),
 parameters where the gradient is not small (the first step is close to the learning rate times the gradient's sign, so
@@ -55,8 +54,8 @@ def tensors(path):
 
 
 class Run:
-    def __init__(self, sgrun, network, option, where):
-        command = sgrun + ["train", "models/%s.net" % network, "--out=" + where, option] + OPTIONS
+    def __init__(self, sgrun, network, name, where):
+        command = [sgrun, "train", "models/%s.net" % network, "--out=" + where, RUNS[name]] + OPTIONS
         command += ["--arg=%s=%s" % item for item in NETWORKS[network].items()]
         run = subprocess.run(command, env=dict(os.environ, SIMGPU_DEVICES="4"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              text=True)
@@ -114,9 +113,10 @@ def compare(network, runs):
     control_whole, control_each = gradient_error(cpu, reference)
     if control_whole > ILL:
         yield False, "%s: the CPU's gradient is off by %.1e: the case is too badly conditioned" % (network, control_whole)
-    for name, run in runs.items():
-        if name in ("reference", "cpu"):
+    for name in ("one GPU", "four GPUs"):
+        if name not in runs:
             continue
+        run = runs[name]
         whole, each = gradient_error(run, reference)
         over = {key: off / (EACH + FACTOR * control_each[key]) for key, off in each.items()}
         worst = max(over, key=over.get)
@@ -136,16 +136,12 @@ def compare(network, runs):
 
 
 def main():
-    arguments, wanted, commands = sys.argv[1:], RUNS, {}
-    if arguments[0] == "--neon":
-        wanted = {"reference": RUNS["reference"], "cpu": RUNS["cpu"], "NEON": "--target=cpu:neon"}
-        commands["NEON"], arguments = arguments[1].split(), arguments[2:]
-    sgrun, names, passed, failed, skipped = [arguments[0]], arguments[1:] or list(NETWORKS), 0, 0, 0
+    sgrun, names, passed, failed, skipped = sys.argv[1], sys.argv[2:] or list(NETWORKS), 0, 0, 0
     for network in names:
         runs, results = {}, []
         with tempfile.TemporaryDirectory() as where:
-            for name, option in wanted.items():
-                run = Run(commands.get(name, sgrun), network, option, os.path.join(where, name))
+            for name in RUNS:
+                run = Run(sgrun, network, name, os.path.join(where, name))
                 if run.status == 75:
                     runs[name] = run
                 elif name == "four GPUs" and "no cuda:" in run.said:
