@@ -61,6 +61,9 @@ static Status measure(Account *account, Exec *exec) {
   return STATUS_OK;
 }
 
+// Of a run without kernels, or where the clock did not tick, 0.
+static double per(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
+
 // ---- table ----------------------------------------------------------------------------------------------------------
 
 static void put_machine(const Machine *machine, int threads, Text *out) {
@@ -76,10 +79,10 @@ static void put_machine(const Machine *machine, int threads, Text *out) {
 static const char *name_of(const Step *step) { return step->label ? step->label : step->symbol; }
 
 static void put_row(const Account *account, const Timed *timed, int width, Text *out) {
-  text_printf(out, "%9.1f %9.1f %9.1f %7.1f", 1e6 * timed->seconds, 1e-9 * (double)timed->flops / timed->seconds,
-              1e-9 * (double)timed->bytes / timed->seconds, 100 * timed->seconds / account->total.seconds);
+  text_printf(out, "%9.1f %9.1f %9.1f %7.1f", 1e6 * timed->seconds, per(1e-9 * (double)timed->flops, timed->seconds),
+              per(1e-9 * (double)timed->bytes, timed->seconds), per(100 * timed->seconds, account->total.seconds));
   if (account->machine)
-    text_printf(out, " %9.0f  %-7s", 100 * timed->bound / timed->seconds, timed->by_memory ? "memory" : "compute");
+    text_printf(out, " %9.0f  %-7s", per(100 * timed->bound, timed->seconds), timed->by_memory ? "memory" : "compute");
   if (timed->step)
     text_printf(out, "  %-*s  %s\n", width, *timed->step->part ? timed->step->part : "-", name_of(timed->step));
   else text_printf(out, "  %-*s  %d kernels\n", width, "total", account->n);
@@ -102,11 +105,11 @@ static void put_table(const Account *account, Text *out) {
 
 static void put_figures(const Account *account, const Timed *timed, Text *out) {
   text_printf(out, "\"ms\":%.6f,\"flops\":%lld,\"bytes\":%lld,\"gflops\":%.3f,\"gbytes\":%.3f", 1e3 * timed->seconds,
-              (long long)timed->flops, (long long)timed->bytes, 1e-9 * (double)timed->flops / timed->seconds,
-              1e-9 * (double)timed->bytes / timed->seconds);
+              (long long)timed->flops, (long long)timed->bytes, per(1e-9 * (double)timed->flops, timed->seconds),
+              per(1e-9 * (double)timed->bytes, timed->seconds));
   if (account->machine)
     text_printf(out, ",\"bound_ms\":%.6f,\"bound\":\"%s\",\"roofline\":%.4f", 1e3 * timed->bound,
-                timed->by_memory ? "memory" : "compute", timed->bound / timed->seconds);
+                timed->by_memory ? "memory" : "compute", per(timed->bound, timed->seconds));
   text_put(out, "}");
 }
 

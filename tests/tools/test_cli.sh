@@ -70,6 +70,9 @@ assert {"down", "head"} <= {r["part"] for r in rows}
 END
 check 'bench --per-kernel --json says where the time goes' python3 kernels.py
 "$SGRUN" bench tiny.net --runs 1 --per-kernel --json --target=reference >out 2>err
+printf 'net 1\nmodel empty() {\n  input rgb: f32[N, 3, H, W]\n  output depth = fill(shape=[N, 1, H, W], value=1)\n}\n' >empty.net
+"$SGRUN" bench empty.net --runs 1 --per-kernel --json --target=reference --dim H=8,W=8 >empty.json 2>err
+check 'a model without kernels is JSON too' python3 -c 'import json; d = json.load(open("empty.json")); assert d["per_kernel"] == []'
 check 'without machine code there is no roofline' python3 -c 'import json; d = json.load(open("out")); assert "machine" not in d and "bound" not in d["total"] and d["total"]["ms"] > 0'
 
 "$SGC" explain tiny.net --json >out 2>err
