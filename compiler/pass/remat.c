@@ -80,6 +80,7 @@ static bool go_down(Rematerialiser *r) {
   RematSchedule schedule = remat_begin(r->model, r->arena);
   for (double step = 0.06; step > 0.004;) {
     int64_t peak = remat_peak(r->model, &schedule);
+    if (peak == 0) break; // inputs, outputs and what persists are too much alone
     if (!remat_search(r->model, (int64_t)((1 - step) * (double)peak), &schedule, r->arena) &&
         remat_peak(r->model, &schedule) >= peak) {
       step /= 2;

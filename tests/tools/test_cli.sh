@@ -42,6 +42,8 @@ expect 0 '^memory' $step --mem=1G
 check 'nothing runs again where there is room' sh -c '! grep -q again .out'
 expect 5 'more than' $step --mem="${least}M" --disable=remat
 expect 0 'relu.* again' $step --mem="${least}M" --emit=graph
+printf 'net 1\nmodel one() {\n  input rgb: f32[N, 3, H, W]\n  output depth = relu(rgb)\n}\n' >one.net
+expect 5 'least that it was found to do with' "$SGC" compile one.net -t reference --mem=1k # nothing to compute again
 expect 2 'for one model' "$SGC" compile tiny.net tiny.net --emit=graph
 expect 2 'all or torchinfo' "$SGC" summary tiny.net --count=some
 expect 3 'H % 2' "$SGC" compile tiny.net --dim H=63,W=64
