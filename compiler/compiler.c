@@ -268,6 +268,10 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   return program;
 }
 
+static const Target *target_of(const CompileOptions *options) {
+  return options->target ? options->target : target_host();
+}
+
 static void drop_taps(Graph *graph) {
   int n = 0;
   for (int i = 0; i < graph->n_outputs; i++) {
@@ -285,10 +289,9 @@ static Status no_room(const Graph *graph, const MemoryBudget *memory) {
       graph->name, 1e-6 * (double)memory->bytes, 1e-6 * (double)memory->least + 0.05);
 }
 
-Status compile(Graph *graph, const CompileOptions *options, Program **out) {
-  const Target *target = options->target ? options->target : target_host();
+Status compile_passes(Graph *graph, const CompileOptions *options) {
   MemoryBudget memory = {.bytes = options->memory};
-  PassContext context = {.target = target,
+  PassContext context = {.target = target_of(options),
                          .memory = options->memory ? &memory : NULL,
                          .is_training = options->is_training,
                          .exact = options->exact,
@@ -300,8 +303,12 @@ Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   pipeline_run(&context, &options->passes, graph);
   if (options->shard && diag_errors(options->diag))
     return status_make(EXIT_MODEL, "%s cannot be run on several devices", graph->name);
-  if (memory.least) return no_room(graph, &memory);
+  return memory.least ? no_room(graph, &memory) : STATUS_OK;
+}
 
+Status compile(Graph *graph, const CompileOptions *options, Program **out) {
+  TRY(compile_passes(graph, options));
+  const Target *target = target_of(options);
   Arena *arena = arena_new();
   bool is_reference = target->kind == TARGET_REFERENCE;
   int n_groups;

@@ -26,4 +26,8 @@ typedef struct CompileOptions {
 // (EXIT_DEVICE).
 Status compile(Graph *graph, const CompileOptions *options, Program **out);
 
+// What compile does first: leaves out the taps unless they are kept, sorts the graph and runs the pipeline on it.
+// Errors are those of compile that are known then; the graph may have been changed already.
+Status compile_passes(Graph *graph, const CompileOptions *options);
+
 #endif

@@ -31,19 +31,11 @@ static void print_account(const Graph *graph, const Program *program, double com
 
 // The graph after the passes, which need no kernels for it.
 static ExitCode emit_graph(const Cli *cli, Graph *graph, const CompileOptions *options) {
-  int n = 0; // taps are no outputs of a compiled model
-  for (int i = 0; i < graph->n_outputs; i++)
-    if (!graph->outputs[i].is_tap) graph->outputs[n++] = graph->outputs[i];
-  graph->n_outputs = n;
-  MemoryBudget memory = {.bytes = options->memory};
-  PassContext context = {.target = options->target,
-                         .is_training = options->is_training,
-                         .exact = options->exact,
-                         .memory = options->memory ? &memory : NULL};
-  pipeline_run(&context, &options->passes, graph);
+  ExitCode code = cli_status(cli, compile_passes(graph, options));
+  if (code) return code;
   Text text = {0};
   graph_print(graph, &text);
-  ExitCode code = sgc_put(cli, &text);
+  code = sgc_put(cli, &text);
   text_free(&text);
   return code;
 }

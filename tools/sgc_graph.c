@@ -152,9 +152,9 @@ static ExitCode graph_picture(const Cli *cli) {
   CompileOptions options;
   if (!code) code = model_compile_options(cli, model.arena, &options);
   if (!code && (cli_flag(cli, "fused", false) || options.passes.stop_after)) {
-    PassContext context = {
-        .target = options.target, .is_training = cli_flag(cli, "training", false), .exact = options.exact};
-    pipeline_run(&context, &options.passes, graph);
+    options.is_training = cli_flag(cli, "training", false);
+    options.keep_taps = true;
+    code = cli_status(cli, compile_passes(graph, &options));
   }
   if (!code) {
     DotOptions dot_options = {(int)cli_integer(cli, "depth", 2, -1, 1000), NULL};

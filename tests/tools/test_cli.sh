@@ -42,6 +42,8 @@ expect 0 '^memory' $step --mem=1G
 check 'nothing runs again where there is room' sh -c '! grep -q again .out'
 expect 5 'more than' $step --mem="${least}M" --disable=remat
 expect 0 'relu.* again' $step --mem="${least}M" --emit=graph
+expect 5 'least that it was found to do with' $step --mem=1k --emit=graph
+expect 5 'least that it was found to do with' "$SGC" graph tiny.net --fused --mem=1k
 printf 'net 1\nmodel one() {\n  input rgb: f32[N, 3, H, W]\n  output depth = relu(rgb)\n}\n' >one.net
 expect 5 'least that it was found to do with' "$SGC" compile one.net -t reference --mem=1k # nothing to compute again
 expect 2 'for one model' "$SGC" compile tiny.net tiny.net --emit=graph
