@@ -23,7 +23,10 @@
   }
 
 #define MEMORY_OPTION                                                                                                  \
-  { "mem", 0, "SIZE", "the most that weights, constants and slab may take, as 1.5G or 800M: costs time, changes no bit" }
+  {                                                                                                                    \
+    "mem", 0, "SIZE",                                                                                                  \
+        "the most that weights, constants and slab may take, as 1.5G or 800M: costs time, changes no bit"              \
+  }
 
 // Options of the compiler.
 #define COMPILE_OPTIONS                                                                                                \

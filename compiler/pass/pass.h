@@ -26,12 +26,12 @@ typedef struct MemoryBudget {
 // What passes may know besides the graph.
 typedef struct PassContext {
   const Target *target;
-  bool is_training;   // the graph is a training step
-  bool exact;         // only rewrites that keep every bit
-  Text *explain;      // NULL, or where fusing passes say what they fused and why near misses were not
-  const Shard *shard; // NULL: one device alone
+  bool is_training;     // the graph is a training step
+  bool exact;           // only rewrites that keep every bit
+  Text *explain;        // NULL, or where fusing passes say what they fused and why near misses were not
+  const Shard *shard;   // NULL: one device alone
   MemoryBudget *memory; // NULL: as much as it likes
-  Diag *diag;         // with `shard`: where it is said what cannot be shared out; the graph is then left as it was
+  Diag *diag;           // with `shard`: where it is said what cannot be shared out; the graph is then left as it was
 } PassContext;
 
 // Returns whether it changed anything. Calls no other pass, prints nothing, reads no environment.

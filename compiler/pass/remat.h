@@ -4,9 +4,10 @@
 
 #include "compiler/plan/remat.h"
 
-// A graph as it was, to return to.
+// A graph as it was, to return to: its nodes in their order, and what each of them reads. Lives in `arena`.
 typedef struct RematSaved RematSaved;
 RematSaved *remat_save(const Graph *graph, Arena *arena);
+// Undoes what remat_apply did to the same graph since then; the copies of nodes stay in the graph's arena, unused.
 void remat_restore(const RematSaved *saved, Graph *graph);
 
 // Puts the graph's nodes into the order of the schedule, which is one of the plan of this graph, with copies of those

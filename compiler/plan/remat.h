@@ -62,7 +62,8 @@ RematSchedule remat_begin(const RematModel *model, Arena *arena);
 int64_t remat_peak(const RematModel *model, const RematSchedule *schedule);
 
 // Computes more values again until no more than `most` floats of the slab are live at any step, and none that are not
-// needed for that. Returns whether that was reached; if not, `schedule` is the nearest that was found.
+// needed for that. Returns whether that was reached; if not, `schedule` is the nearest that was found. It may hold
+// recomputations before, and gets items of its own in `arena`.
 bool remat_search(const RematModel *model, int64_t most, RematSchedule *schedule, Arena *arena);
 
 // ---- parts of the search that stand in a file of their own

@@ -64,8 +64,7 @@ static void add_step(Modeller *m, const PlanStep *step) {
   add_op(m, op);
 }
 
-// ---- computing again
-// -------------------------------------------------------------------------------------------------
+// ---- computing again ------------------------------------------------------------------------------------------------
 
 // Members that the step's values in the buffer are made of.
 static bool *find_needed(Modeller *m, const PlanStep *step, int buffer) {

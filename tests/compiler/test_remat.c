@@ -106,7 +106,8 @@ static void check_budgets(const char *name, const Net *net, const How *how, doub
           (long long)tight.memory);
     CHECK((part > 0) == (program->n_again > 0), "%s, part %d: %d steps again", name, part, program->n_again);
     CHECK(program->multiply_adds - program->again == plain->multiply_adds, "%s: other multiply-adds", name);
-    CHECK(part > 2 || program->again < plain->multiply_adds / 3, "%s, part %d: more than a forward pass again", name, part);
+    CHECK(part > 2 || program->again < plain->multiply_adds / 3, "%s, part %d: more than a forward pass again", name,
+          part);
     CHECK(count_all_reduces(program) == count_all_reduces(plain), "%s: all-reduces", name);
     if (part == 0 && plain->source) CHECK_TEXT(program->source, plain->source, "%s: a budget that is kept to", name);
     program_free(program);
