@@ -38,7 +38,7 @@ static const char *step_part(const Graph *graph, const PlanStep *step, Arena *ar
     most = flops;
     about = step->group->nodes[i];
   }
-  return arena_strdup(arena, about->module < graph->n_modules ? graph->modules[about->module].path : "");
+  return arena_strdup(arena, graph->modules[about->module].path);
 }
 
 static void emit_cuda_copy(int64_t floats, Text *source, Arena *arena, KernelInfo *info) {
