@@ -519,8 +519,37 @@ static void test_widths(void) {
   }
 }
 
+// A resize in front of tiles, into 18 x 30.
+static bool can_resize(const Target *target, int from_height, int from_width) {
+  enum { CHANNELS = 8 };
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "resized");
+  KernelCases cases = {.target = target};
+  const Layout *blocked = case_layout(arena, LAYOUT_BLOCKED, target->vector, 1, (int[]){CHANNELS});
+  Node *x = input(graph, "x", SHAPE(1, CHANNELS, from_height, from_width), blocked);
+  Node *w = input(graph, "w", SHAPE(CHANNELS, CHANNELS, 6, 6),
+                  case_layout(arena, weight_kind(&cases), target->vector, 1, (int[]){CHANNELS}));
+  Node *members[2] = {add_resize(graph, x, 18, 30, false, false)};
+  members[1] = add_winograd(graph, members[0], w, 1, 1);
+  members[1]->layout = blocked;
+  graph_output(graph, "y", members[1], false);
+  graph_sort(graph);
+  members[0]->group = members[1]->group = 0;
+  Group group = group_make(group_index(graph, arena), members, 2, arena);
+  bool can = kernel_can_fuse(target, &group, NULL);
+  arena_free(arena);
+  return can;
+}
+
+static void test_resizes(const Target *target) {
+  CHECK(can_resize(target, 18, 30) && can_resize(target, 9, 15), "tiles read a picture that is made larger");
+  CHECK(!can_resize(target, 36, 30), "tiles have no room for more rows than they have");
+  CHECK(!can_resize(target, 9, 200), "tiles have no room for more columns than they have");
+}
+
 int main(void) {
   Target target = *target_host();
+  test_resizes(&target);
   test_target(&target);
 #ifdef __SANITIZE_ADDRESS__
   (void)test_alternatives, (void)test_widths; // kernels compile slowly then

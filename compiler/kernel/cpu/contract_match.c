@@ -267,6 +267,9 @@ static bool match_front(const Group *group, const Node *conv, Front *out, int *o
       to->source = part->in[0];
       if (part->shape.dim[2] < part->in[0]->shape.dim[2])
         return group_refuse(why, "the resize makes the picture smaller");
+      // Tiles blend columns on the stack, where there is room for as many as they have.
+      if (conv->op == OP_conv2d_winograd && part->shape.dim[3] < part->in[0]->shape.dim[3])
+        return group_refuse(why, "the resize makes the picture narrower");
       ++*out_n;
     }
     if (!holds(group->ins, group->n_ins, to->source)) return group_refuse(why, "a part is computed inside");
