@@ -67,7 +67,7 @@ static ExitCode finish(Tuner *tuner, const Findings *findings) {
     cli_say(tuner->cli, "the whole network, as tuned and not:");
     code = confirm(tuner, findings, &verdict);
   }
-  if (code) return code;
+  if (code && code != EXIT_INTERRUPTED) return code;
   print_findings(findings);
   if (tuner->n_spreads && tuner->spread > 0.15 * tuner->n_spreads)
     cli_say(tuner->cli,
@@ -105,7 +105,7 @@ static ExitCode tune(const Cli *cli) {
     if (!code) code = tune_kernels(&tuner, &findings);
     if (!code && clock_seconds() > tuner.deadline) cli_say(cli, "time is up (--time); there are choices left to try");
   }
-  if (!code) code = finish(&tuner, &findings);
+  if (!code || code == EXIT_INTERRUPTED) code = finish(&tuner, &findings);
   device_close(tuner.device);
   arena_free(tuner.arena);
   return code;

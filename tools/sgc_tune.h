@@ -33,7 +33,8 @@ typedef struct Variant {
 
 // Compiles the model with these results (symbol NULL: any kernel). variant_close ends it in every case.
 ExitCode variant_compile(const Tuner *tuner, const TuningResult *result, int n, Variant *out);
-// Loads it, on the memory of `base` if that is not NULL, with inputs filled, and runs it once.
+// Loads it, on the memory of `base` if that is not NULL, with inputs filled, and runs it once. EXIT_INTERRUPTED, and
+// nothing said, if that failed after the user interrupted.
 ExitCode variant_open(const Tuner *tuner, const Variant *base, Variant *variant);
 void variant_close(Variant *variant);
 // What it asked of that name, or NULL.
@@ -97,7 +98,8 @@ typedef struct Findings {
   int n, capacity;
 } Findings;
 
-// Appends a finding for each layer, or each kernel, that alternatives were tried for.
+// Appends a finding for each layer, or each kernel, that alternatives were tried for; so, too, where a search ends with
+// EXIT_INTERRUPTED.
 ExitCode tune_layers(Tuner *tuner, Findings *findings);
 // `findings` may begin with layers, whose results hold from here on.
 ExitCode tune_kernels(Tuner *tuner, Findings *findings);

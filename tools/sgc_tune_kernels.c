@@ -281,7 +281,7 @@ ExitCode tune_kernels(Tuner *tuner, Findings *findings) {
   int n = 1;
   for (int number = 1; n && !code && !tuner_is_over(tuner); number++) code = try_round(&s, number, &n);
   if (!code) code = confirm(&s);
-  if (!code) put_findings(&s, findings);
+  if (!code || code == EXIT_INTERRUPTED) put_findings(&s, findings);
   if (s.has_best) variant_close(&s.best);
   variant_close(&s.base);
   arena_free(s.arena);

@@ -127,7 +127,8 @@ static ExitCode try_value(Search *s, const Layer *layer, int64_t value, Finding 
   if (!code && is_sound) code = rounds_measure(tuner, arena, pair, rounds_for(MEASURE_SECONDS, &s->current), &rounds);
   if (!code && is_sound)
     verdict = rounds_judge(arena, &rounds, (const bool *const[]){different[0], different[1]}, MARGIN);
-  if (is_sound) cli_say(tuner->cli, "  %s %s=%lld: %.3f", layer->name, layer->knob, (long long)value, verdict.ratio);
+  if (!code && is_sound)
+    cli_say(tuner->cli, "  %s %s=%lld: %.3f", layer->name, layer->knob, (long long)value, verdict.ratio);
   if (!code && verdict.is_faster && !*tuner->is_interrupted) {
     finding->result.values = result_of(tuner->arena, layer, value).values;
     finding->result.ratio *= verdict.ratio; // to what was best before

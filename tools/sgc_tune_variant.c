@@ -33,6 +33,10 @@ ExitCode variant_open(const Tuner *tuner, const Variant *base, Variant *variant)
     if (hyper) hyper[HYPER_LR] = 0; // parameters stay what they are, however many runs there will be
   }
   if (!status) status = exec_run(variant->exec);
+  if (status && *tuner->is_interrupted) { // a terminal's Ctrl-C ends the C compiler too
+    status_free(status);
+    return EXIT_INTERRUPTED;
+  }
   return cli_status(tuner->cli, status);
 }
 

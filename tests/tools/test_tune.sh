@@ -70,4 +70,16 @@ kill -INT $pid
 wait $pid
 code=$?
 [ "$code" = 75 ] && [ -f "$file" ] && pass || fail "interrupted: exit status $code"
+
+# The terminal sends it to the C compiler as well.
+cat >struck.sh <<'END'
+#!/bin/sh
+case "$*" in *" -o "*) ;; *) exec cc "$@" ;; esac
+mkdir struck 2>/dev/null && kill -INT $PPID && : >struck/sent
+until [ -e struck/sent ]; do sleep 0.01; done
+kill -KILL $$
+END
+chmod +x struck.sh
+expect 75 'what was found so far is kept' env CC=./struck.sh SGC_CACHE="$work/other" "$SGC" tune tiny.net --no-layers
+if grep -q 'ended by signal' .err; then fail 'an interrupted compiler is an error'; else pass; fi
 report tune
