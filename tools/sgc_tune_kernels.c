@@ -190,6 +190,7 @@ static int judge_trials(Search *s, const Rounds *rounds) {
     if (verdict.is_faster) {
       site->best = site->trial;
       site->values = site->trial_values;
+      site->ratio *= verdict.ratio; // until the best is confirmed, or for good if the user interrupts
       n_faster++;
     } else {
       site->move++;
