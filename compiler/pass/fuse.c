@@ -193,8 +193,7 @@ static void join_producers(Fuser *fuser, Node *node) {
   }
 }
 
-// ---- resize and concat in front of a convolution
-// ------------------------------------------------------------
+// ---- resize and concat in front of a convolution -------------------------------------------------------------------
 
 // Convolutions whose kernel can make what it reads.
 static bool takes_front(const Node *node) { return is_depthwise(node) || node->op == OP_conv2d_winograd; }
@@ -258,8 +257,7 @@ static void join_attention(Fuser *fuser, const Node *product) {
   }
 }
 
-// ---- kernels side by side
-// ---------------------------------------------------------------------------------------------
+// ---- kernels side by side ------------------------------------------------------------------------------------------
 
 // On CUDA reductions find each other first: several blocks can share them as long as nothing large follows.
 static bool are_alike(const Fuser *fuser, int a, int b) {

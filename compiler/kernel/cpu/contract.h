@@ -1,9 +1,9 @@
 // Contract: groups around a convolution or a matrix product become calls of the micro-kernels.
 //
 // What the kernels take (the layout pass aims at it; anything else is left to the plain loops of the generic schedule):
-//   conv2d, groups 1   x BLOCKED or plain; weight LAYOUT_WEIGHT (where target_has_pairs: _PAIRS) whose O map is that of
-//   the result if that is blocked;
-//                      result BLOCKED or plain (plain is meant for few channels: lanes are scattered at the store)
+//   conv2d, groups 1   x BLOCKED or plain; weight LAYOUT_WEIGHT (where target_has_pairs: _PAIRS) whose O map is that
+//                      of the result if that is blocked; result BLOCKED or plain (plain is meant for few channels:
+//                      lanes are scattered at the store)
 //   conv2d_winograd    x and result BLOCKED, weight likewise with the map of the result
 //   conv2d depthwise   (groups = C = O) x and result BLOCKED with equal maps, weight LAYOUT_WEIGHT_DW of the same map
 //   conv2d_dx          depthwise, as above; groups 1: gradient and result BLOCKED, weight plain (with stride 1 it is a

@@ -217,8 +217,7 @@ static bool match_node(const Target *target, const Node *node, ContractForm *for
   }
 }
 
-// ---- groups
-// -----------------------------------------------------------------------------------------------------------
+// ---- groups --------------------------------------------------------------------------------------------------------
 
 // The last contraction of the group; the others must be found by match_lead.
 static const Node *find_core(const Group *group, int *out_n) {

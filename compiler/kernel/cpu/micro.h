@@ -69,6 +69,9 @@ enum {
 // sg_winograd_M(c, x, u, y, bias, residual, slope, r0, r1, g0, g1, tiles): rows r0 .. r1 - 1 of tiles of M x M results,
 // of output blocks g0 .. g1 - 1. Rows of tiles are counted through the d x d grids that dilation d cuts the result
 // into. `tiles` has room for t * t * (TILE_PITCH + SUM_PITCH) floats, t = M + 2.
+// sg_winograd_resized_M(c, row_of, row_weight, column_of, column_weight, row, x, u, ...): the same of a resized picture
+// that is nowhere stored, without dilation; the tables are sg_resize's, x the picture before it, with rows `row` floats
+// apart, blocks XB, and no more rows or columns than H and W.
 enum {
   MICRO_WINOGRAD_H = 8,
   MICRO_WINOGRAD_W,
@@ -83,7 +86,7 @@ enum {
   MICRO_WINOGRAD_SUM_PITCH,  // floats between their sums
   MICRO_WINOGRAD_BLOCKS,     // of x
   MICRO_WINOGRAD_INPUTS,     // channels of x
-  MICRO_WINOGRAD_STREAMS,    // whether results go past the caches
+  MICRO_WINOGRAD_STREAMS,    // whether results go past the caches; y then begins, as its rows do, at a whole vector
   MICRO_WINOGRAD_CHUNKS,     // number of chunks that follow: offset in a transformed element, offset in u, channels
   MICRO_WINOGRAD,
   MICRO_WINOGRAD_TILES = 96, // most that AT_ONCE may be
@@ -98,7 +101,7 @@ enum {
 // positions = lanes of all blocks of x.
 
 // sg_matmul(c, a, b, y, m0, m1, n0, n1, pack): rows m0 .. m1 - 1, columns n0 .. n1 - 1 of y [M, N] = a b; pack has room
-// for K * (n1 - n0, rounded up to vectors) + 48 * K floats.
+// for K * (n1 - n0, rounded up to vectors, or pairs of them where target_has_pairs) + 48 * K floats.
 enum { MICRO_MATMUL_M, MICRO_MATMUL_N, MICRO_MATMUL_K, MICRO_MATMUL_TA, MICRO_MATMUL_TB, MICRO_MATMUL };
 // sg_dx(c, g, w, y, y0, y1, b0, b1, line, list): rows of the gradient by the input. The table begins as that of sg_gemm
 // (XB: pitch of the blocks of g, WB: of w, YB: of y).

@@ -1,7 +1,7 @@
 // Micro-kernels of convolution: the loops over register tiles, for pixels in a row of memory and for kernels with taps.
 #include "compiler/kernel/cpu/micro.h"
 
-// `c` is a table of numbers, in the order of MicroGemm and MicroConv in micro.h.
+// `c` is a table of numbers, in the order of MICRO_XB .. and MICRO_H .. in micro.h.
 static const char *const loops =
     "SG_INLINE void sg_tile_set(SgTile *t, const int *c, float slope) {\n"
     "  t->xb = c[0], t->wb = c[1], t->yb = c[2], t->rb = c[3], t->act = c[4], t->add_after = c[5], t->slope = slope;\n"

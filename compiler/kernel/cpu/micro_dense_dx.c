@@ -2,8 +2,8 @@
 // that leave the same remainder, since they see the same kernel columns.
 #include "compiler/kernel/cpu/micro.h"
 
-// `c` is MicroDenseDx of micro.h. Weights are packed as [block of inputs][kh][kw][outputs][lane], or in pairs of
-// blocks.
+// `c` is a table in the order of MICRO_DX_OH .. in micro.h. Weights are packed as [block of
+// inputs][kh][kw][outputs][lane], or in pairs of blocks.
 static const char *const rows =
     "SG_SHARED void sg_dx_weights(const int *c, const int *map, const float *w, float *packed, int64_t b0, int64_t b1) "
     "{\n"
