@@ -4,7 +4,7 @@
 //    2  only relayouts give weight layouts, and only convolutions read them
 //    3  element-wise: operands with channels have the layout of the result; other operands, numbers apart, are plain
 //    4  conv2d, one group: x any; weight LAYOUT_WEIGHT or _PAIRS with the map of a blocked result or one segment
-//       conv2d_winograd: x and result blocked; weight LAYOUT_WEIGHT with the map of the result
+//       conv2d_winograd: x and result blocked; weight likewise with the map of the result
 //    5  conv2d and conv2d_dx, depthwise: x, result and weight (LAYOUT_WEIGHT_DW) have one map, or all are plain
 //    6  conv2d_dx, one group: gradient any, weight plain, result any
 //    7  conv2d_dw: result plain; depthwise: both operands have one map or are plain; one group: any
@@ -56,7 +56,8 @@ static bool check_elementwise(const Node *node, Text *why) {
 static bool check_dense(const Node *node, Text *why) {
   const Node *weight = node->in[1];
   if (node->op == OP_conv2d_dx) return is_plain(weight) || broken(why, 6, node, "its weight is packed");
-  if (kind_of(weight) != LAYOUT_WEIGHT && kind_of(weight) != LAYOUT_WEIGHT_PAIRS) return broken(why, 4, node, "its weight is not packed");
+  if (kind_of(weight) != LAYOUT_WEIGHT && kind_of(weight) != LAYOUT_WEIGHT_PAIRS)
+    return broken(why, 4, node, "its weight is not packed");
   if (is_blocked(node) ? !maps_equal(weight->layout, node->layout) : weight->layout->c.n != 1) {
     return broken(why, 4, node, "its weight is packed for other channels");
   }
