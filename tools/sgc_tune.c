@@ -54,8 +54,13 @@ static void print_findings(const Findings *findings) {
 
 static ExitCode save(const Tuner *tuner, const Findings *findings) {
   TuningResult *all = ARENA_ARRAY(tuner->arena, TuningResult, findings->n + 1);
-  for (int i = 0; i < findings->n; i++) all[i] = findings->of[i].result;
-  return tuning_save(tuner->cli, tuner->target, all, findings->n);
+  int n = 0;
+  for (int i = 0; i < findings->n; i++) {
+    // An interrupted search may only not have come yet to what an earlier one found.
+    bool is_known = *findings->of[i].result.values || !*tuner->is_interrupted;
+    if (is_known) all[n++] = findings->of[i].result;
+  }
+  return tuning_save(tuner->cli, tuner->target, all, n);
 }
 
 static ExitCode finish(Tuner *tuner, const Findings *findings) {

@@ -58,18 +58,25 @@ expect 0 'no tuned schedules of this version' "$SGC" compile tiny.net --tuned
 expect 0 '' "$SGC" tune tiny.net --time 2s --no-layers --quiet
 check 'results of another machine are lost' grep -q '^cpu-other/8' "$file"
 
-# Ctrl-C keeps what was found so far.
-rm "$file"
-"$SGC" tune tiny.net --time 60s --dim H=960,W=1280 --arg width=64 >.out 2>.err &
+# Ctrl-C keeps what was found so far, and what an earlier search found that this one has not come to.
+"$SGC" compile tiny.net --dim H=960,W=1280 --arg width=64 --emit=kernels -o large.c
+{
+  echo 'sgc tuned schedules 1'
+  sed -n "s/^KERNEL(\([a-z0-9_]*\)).*/$(echo "$context" | sed 's:/:\\/:g') \1 - 0.900 rows=3/p" large.c
+} >"$file"
+n_earlier=$(grep -c "^$context " "$file")
+"$SGC" tune tiny.net --no-layers --dim H=960,W=1280 --arg width=64 >.out 2>.err &
 pid=$!
-for _ in $(seq 200); do
+for _ in $(seq 2400); do
   grep -q 'round 1' .err && break
   sleep 0.05
 done
 kill -INT $pid
 wait $pid
 code=$?
-[ "$code" = 75 ] && [ -f "$file" ] && pass || fail "interrupted: exit status $code"
+[ "$code" = 75 ] && grep -q 'round 1' .err && pass || fail "interrupted: exit status $code"
+n_kept=$(grep -c "^$context " "$file")
+[ "$n_earlier" -gt 3 ] && [ "$n_kept" = "$n_earlier" ] && pass || fail "interrupted: $n_kept of $n_earlier results stay"
 
 # The terminal sends it to the C compiler as well.
 cat >struck.sh <<'END'
