@@ -1,5 +1,5 @@
 #!/bin/sh
-# Golden cases on both targets, and small ones with all that cost models decide decided otherwise, judged by check.py:
+# Golden cases on both targets, and operations with all that cost models decide decided otherwise, judged by check.py:
 # run.sh GOLDEN_PROGRAM DATA_DIR BUILD_DIR. Sums go to $TALLY.
 set -u
 golden=$1 data=$2 build=$3
@@ -12,6 +12,6 @@ run() { # NAME OPTION...
 }
 run reference --target=reference & # in one thread
 run cpu
-run otherwise --alternative=1 --small
+run otherwise --alternative=1 --case ops
 wait
 for name in cpu otherwise reference; do sh tests/golden/judge.sh "$name" "$data" "$build/golden-$name"; done
