@@ -18,6 +18,7 @@ sh tests/run.sh sanitized $(programs "$build/asan") tests/tools/test_cli.sh test
   tests/tools/test_recipe.sh tests/tools/test_runs.sh tests/tools/test_study.sh
 sh tests/golden/run.sh "$build/golden" tests/golden/data "$build"
 sh tests/cpu/all.sh "$build" quick
-sh tests/budget/all.sh "$build"
+sh tests/budget/all.sh "$build" & # in one thread, as is most of what follows
 sh tests/gpu/all.sh "$build" quick
+wait
 sh tests/tally.sh "$TALLY"

@@ -14,14 +14,7 @@ data=${GOLDEN:-tests/golden/data}
 python=$(command -v /usr/bin/python3 || command -v python3)
 qemu="qemu-aarch64 -L $build/sysroot"
 
-# counted COMMAND...: a program that ends with "...: N passed, N failed[, N skipped]"
-counted() {
-  log=$build/cpu.log
-  "$@" >"$log" 2>&1
-  grep -E '^(FAILED|skipped)|passed' "$log" || tail -5 "$log"
-  line=$(tail -1 "$log" | sed -n 's/.*: \([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*.*/\1 \2 0\4/p')
-  echo "${line:-0 1 0}" >>"$TALLY"
-}
+counted() { sh tests/counted.sh "$build/cpu.log" "$@"; }
 
 # golden TARGET PROGRAM CASE...: cases (parts of names) by that program, two at a time, the longest first
 golden() {
