@@ -5,9 +5,7 @@
 // Winograd's tiles of m x m results in a picture; each costs one product for each of its elements, besides the
 // transforms.
 static int64_t count_tiles(const Node *node, Shape picture, int64_t m) {
-  int64_t dilation = node_attr(node, "dilation").i, tiles = picture.dim[0];
-  for (int i = 2; i < 4; i++) tiles *= winograd_tiles(picture.dim[i], dilation, m) * dilation;
-  return tiles;
+  return winograd_count_tiles(picture, node_attr(node, "dilation").i, m);
 }
 
 // Pairs of a result along an axis and a tap of the kernel that meet inside the picture of `extent` elements.

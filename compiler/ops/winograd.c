@@ -8,6 +8,12 @@ int64_t winograd_tiles(int64_t extent, int64_t dilation, int64_t m) {
   return (grid + m - 1) / m;
 }
 
+int64_t winograd_count_tiles(Shape picture, int64_t dilation, int64_t m) {
+  int64_t tiles = picture.dim[0];
+  for (int i = 2; i < 4; i++) tiles *= winograd_tiles(picture.dim[i], dilation, m) * dilation;
+  return tiles;
+}
+
 // Multiplies the polynomial (lowest power first) by x - root.
 static void times(double *polynomial, int degree, double root) {
   polynomial[degree + 1] = 0;

@@ -10,11 +10,15 @@
 
 #include <stdint.h>
 
+#include "runtime/tensor.h"
+
 enum { WINOGRAD_MAX = 6 };
 
 // Tiles of m results along an axis of `extent` results, in each of the grids of every d-th element that dilation d cuts
 // the axis into.
 int64_t winograd_tiles(int64_t extent, int64_t dilation, int64_t m);
+// Tiles of m x m results in all images of a picture [N, C, H, W], the grids of the dilation included.
+int64_t winograd_count_tiles(Shape picture, int64_t dilation, int64_t m);
 
 // The three matrices for m = 2 or 4, with t = m + 2. Those not wanted may be NULL.
 void winograd_matrices(int m, double input[WINOGRAD_MAX][WINOGRAD_MAX], // B' [t, t]

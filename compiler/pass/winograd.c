@@ -29,21 +29,12 @@ static bool is_candidate(const Node *node) {
          is_blocked(node->in[0]);
 }
 
-// Pairs of a result and a kernel element along an axis that read inside the picture.
-static int64_t count_taps(int64_t in, int64_t out, ConvAttrs attrs) {
-  int64_t n = 0;
-  for (int64_t y = 0; y < out; y++) {
-    for (int k = 0; k < 3; k++) {
-      int64_t at = y - attrs.padding + k * attrs.dilation;
-      n += at >= 0 && at < in;
-    }
-  }
-  return n;
-}
-
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-static int64_t count_tiles(int64_t out, int64_t dilation, int m) { return dilation * winograd_tiles(out, dilation, m); }
+// Tiles of m x m results of the picture that the convolution makes, or whose gradient it takes.
+static double count_tiles(const Node *conv, const Node *picture, int m) {
+  return (double)winograd_count_tiles(picture->shape, conv_attrs(conv).dilation, m);
+}
 
 // What was measured for the convolution, or its gradient by the weight, if anything was.
 static int64_t measured(const Target *target, const Node *node, const Node *x, const Node *y, int64_t model,
@@ -58,16 +49,13 @@ static int64_t measured(const Target *target, const Node *node, const Node *x, c
 
 // The m that computes the convolution in the fewest operations, or 0 for the direct way.
 static int choose(const Target *target, const Node *conv) {
-  const int64_t *x = conv->in[0]->shape.dim, *y = conv->shape.dim;
-  ConvAttrs attrs = conv_attrs(conv);
-  double in = (double)x[1], out = (double)y[1];
-  double least = PAYS_BELOW * in * out * (double)(count_taps(x[2], y[2], attrs) * count_taps(x[3], y[3], attrs));
+  double in = (double)conv->in[0]->shape.dim[1], out = (double)conv->shape.dim[1];
+  double least = PAYS_BELOW * (double)node_cost(conv).inside;
   int best = 0;
   for (size_t i = 0; i < sizeof tile_costs / sizeof *tile_costs; i++) {
     const TileCost *cost = &tile_costs[i];
     int t = cost->m + 2;
-    double tiles = (double)(count_tiles(y[2], attrs.dilation, cost->m) * count_tiles(y[3], attrs.dilation, cost->m));
-    double work = tiles * (t * t * in * out + cost->input * in + cost->output * out);
+    double work = count_tiles(conv, conv, cost->m) * (t * t * in * out + cost->input * in + cost->output * out);
     if (work < least) least = work, best = cost->m;
   }
   return 2 * (int)measured(target, conv, conv->in[0], conv, best / 2, 2);
@@ -116,10 +104,8 @@ static bool is_gradient(const Node *node) {
 static bool pays_for_gradient(const Node *node) {
   enum { PART = 64 };
   const int64_t *x = node->in[0]->shape.dim, *g = node->in[1]->shape.dim;
-  ConvAttrs attrs = conv_attrs(node);
-  double in = (double)x[1], out = (double)g[1];
-  double direct = in * out * (double)(count_taps(x[2], g[2], attrs) * count_taps(x[3], g[3], attrs));
-  double tiles = (double)(count_tiles(g[2], attrs.dilation, 4) * count_tiles(g[3], attrs.dilation, 4));
+  double in = (double)x[1], out = (double)g[1], direct = (double)node_cost(node).inside;
+  double tiles = count_tiles(node, node->in[1], 4);
   double in_parts = (double)ceil_div(x[1], PART), out_parts = (double)ceil_div(g[1], PART);
   double work = tiles * (36 * in * out + tile_costs[0].input * in * out_parts + tile_costs[0].output * out * in_parts);
   return work < PAYS_BELOW * direct;
