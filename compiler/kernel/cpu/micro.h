@@ -10,7 +10,7 @@
 
 // ---- each appends one family to `out`; micro_common comes first
 
-void micro_common(const Target *target, Text *out);    // vector types, loads, activation
+void micro_common(const Target *target, Text *out);    // vector types, loads, shuffles, activation
 void micro_gemm(const Target *target, Text *out);      // the register tile, pixels x output blocks
 void micro_conv(const Target *target, Text *out);      // the loops over it; after micro_gemm
 void micro_matmul(const Target *target, Text *out);    // sg_matmul: products of plain matrices; after micro_conv

@@ -1,6 +1,20 @@
 // Micro-kernels, common part: vector types, unaligned access, activations.
 #include "compiler/kernel/cpu/micro.h"
 
+// SG_LOW, SG_HIGH: a vector that takes turns from the low, or the high, halves of a and b.
+static void put_halves(Text *out, int vl) {
+  text_put(out, "#if defined(__clang__)\n"
+                "#define SG_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)\n"
+                "#else\n"
+                "#define SG_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (sg_i){__VA_ARGS__})\n"
+                "#endif\n");
+  for (int half = 0; half < 2; half++) {
+    text_printf(out, "#define SG_%s(a, b) SG_SHUFFLE(a, b", half ? "HIGH" : "LOW");
+    for (int i = 0; i < vl; i++) text_printf(out, ", %d", half * vl / 2 + i / 2 + (i % 2 ? vl : 0));
+    text_put(out, ")\n");
+  }
+}
+
 void micro_common(const Target *target, Text *out) {
   int vl = target->vector;
   text_printf(out, "// ---- micro-kernels for vectors of %d floats and %d registers\n", vl, target->registers);
@@ -43,4 +57,5 @@ void micro_common(const Target *target, Text *out) {
                 "SG_INLINE sg_f sg_act(sg_f v, int64_t act, float slope) {\n"
                 "  return act == 0 ? v : act == 1 ? sg_relu(v) : sg_leaky(v, slope);\n"
                 "}\n");
+  put_halves(out, vl);
 }

@@ -5,15 +5,6 @@
 // neighbouring pixels come out as one vector and are stored to the plain result.
 #include "compiler/kernel/cpu/micro.h"
 
-// c = the sums of halves of a (even lanes) and b (odd lanes): one step of the tree.
-static void put_halves(Text *out, int vl) {
-  for (int half = 0; half < 2; half++) {
-    text_printf(out, "#define SG_%s(a, b) SG_SHUFFLE(a, b", half ? "HIGH" : "LOW");
-    for (int i = 0; i < vl; i++) text_printf(out, ", %d", half * vl / 2 + i / 2 + (i % 2 ? vl : 0));
-    text_put(out, ")\n");
-  }
-}
-
 static void put_pixels(Text *out, int vl, int pixels) {
   text_printf(out,
               "SG_INLINE void sg_few_%d(const int *c, int64_t n_chunks, int64_t xb, int64_t pp, const float *x,\n"
@@ -121,15 +112,9 @@ static const char *const loops =
 
 void micro_few(const Target *target, Text *out) {
   int vl = target->vector;
-  text_put(out, "#if defined(__clang__)\n"
-                "#define SG_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)\n"
-                "#else\n"
-                "#define SG_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (sg_i){__VA_ARGS__})\n"
-                "#endif\n"
-                "static const sg_i sg_lane_id = {");
+  text_put(out, "static const sg_i sg_lane_id = {");
   for (int i = 0; i < vl; i++) text_printf(out, "%s%d", i ? ", " : "", i);
   text_put(out, "};\n");
-  put_halves(out, vl);
   put_pixels(out, vl, 1);
   put_pixels(out, vl, vl);
   text_printf(out, "#define sg_few_all sg_few_%d\n", vl);
