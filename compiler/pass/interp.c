@@ -1,9 +1,10 @@
-// Interpolate after convolution: conv(resize(x)) becomes resize(conv(x)) where the convolution is pointwise and the
-// resize enlarges, which saves its multiply-adds at the large size.
+// Interpolate late: pointwise work on an enlarged picture is done on the small one, which is enlarged then.
 //
-// Exact but for rounding: a pointwise convolution mixes channels at one place, a resize mixes places of one channel, so
-// as linear maps they commute. A shift b of one value a channel commutes as well, since the weights of every
-// interpolation sum to one: sum_i w_i (x_i + b) = sum_i w_i x_i + b.
+// conv(resize(x)) becomes resize(conv(x)) where the convolution is pointwise. Exact but for rounding: a pointwise
+// convolution mixes channels at one place, a resize mixes places of one channel, so as linear maps they commute. A
+// shift b of one value a channel commutes as well, since the weights of every interpolation sum to one: sum_i w_i (x_i
+// + b) = sum_i w_i x_i + b. A resize to the nearest place only repeats values, so that every element-wise op whose
+// other operands are the same everywhere commutes with it.
 #include "compiler/ops/build.h"
 #include "compiler/pass/pass.h"
 #include "compiler/pass/rewrite.h"
@@ -22,11 +23,12 @@ static int64_t area(const Node *node) { return node->shape.dim[2] * node->shape.
 
 static bool enlarges(const Node *resize) { return area(resize) > area(resize->in[0]); }
 
-// Whether fewer places for the convolution outweigh more (or fewer) channels for the resize.
-static bool saves_work(const Node *conv, const Node *resize) {
+// Whether fewer places for the convolution outweigh more (or fewer) channels for the resize, or a second resize.
+static bool saves_work(const Node *conv, const Node *resize, bool is_resize_kept) {
   double large = (double)area(resize), small = (double)area(resize->in[0]);
   double in = (double)conv->in[1]->shape.dim[1], out = (double)conv->shape.dim[1];
-  return 2 * in * out * (large - small) > RESIZE_FLOPS * (out - (double)resize->shape.dim[1]) * large;
+  double before = is_resize_kept ? 0 : (double)resize->shape.dim[1];
+  return 2 * in * out * (large - small) > RESIZE_FLOPS * (out - before) * large;
 }
 
 // Whether the value is the same at all places of a channel.
@@ -64,7 +66,7 @@ static bool is_only_for(const Users *users, const Node *node, const Node *user) 
   return node->id < users->n && users->only[node->id] == user;
 }
 
-static Node *move_before(const Users *users, Graph *graph, Node *conv) {
+static Node *move_convolution(const Users *users, Graph *graph, Node *conv) {
   const Node *link[MAX_LINKS];
   int side[MAX_LINKS], n = 0;
   const Node *user = conv, *x = conv->in[0];
@@ -75,7 +77,7 @@ static Node *move_before(const Users *users, Graph *graph, Node *conv) {
     side[n] = k;
     x = x->in[k];
   }
-  if (x->op != OP_resize || !is_only_for(users, x, user) || !enlarges(x) || !saves_work(conv, x)) return NULL;
+  if (x->op != OP_resize || !enlarges(x) || !saves_work(conv, x, !is_only_for(users, x, user))) return NULL;
   Node *small = x->in[0];
   while (n--) small = apply(graph, link[n], side[n], small);
   return resize_as(graph, x, build_conv2d(graph, small, conv->in[1], conv_attrs(conv)));
@@ -91,8 +93,28 @@ static Node *move_bias(const Users *users, Graph *graph, Node *node) {
   return resize_as(graph, resize, apply(graph, node, k, resize->in[0]));
 }
 
+static bool is_repeated(const Node *node) { return node->op == OP_resize && node_attr(node, "mode").i == 1; }
+
+// An element-wise op on a picture whose places are repeated, and on what is the same everywhere.
+static Node *move_elementwise(const Users *users, Graph *graph, Node *node) {
+  if (!is_elementwise(node)) return NULL;
+  const Node *resize = NULL;
+  for (int k = 0; k < node->n_in; k++) {
+    const Node *in = node->in[k];
+    if (is_flat(in) && in->shape.rank <= node->shape.rank) continue;
+    if (resize || !is_repeated(in) || !shape_equal(in->shape, node->shape)) return NULL;
+    resize = in;
+  }
+  if (!resize || !is_only_for(users, resize, node) || !enlarges(resize)) return NULL;
+  Node *in[3];
+  for (int k = 0; k < node->n_in; k++) in[k] = node->in[k] == resize ? resize->in[0] : node->in[k];
+  return resize_as(graph, resize, graph_add(graph, node->op, in, node->n_in, node->attr));
+}
+
 static Node *rewrite(void *context, Graph *graph, Node *node) {
-  return is_pointwise(node) ? move_before(context, graph, node) : move_bias(context, graph, node);
+  if (is_pointwise(node)) return move_convolution(context, graph, node);
+  Node *moved = move_bias(context, graph, node);
+  return moved ? moved : move_elementwise(context, graph, node);
 }
 
 bool pass_interp(const PassContext *context, Graph *graph) {
