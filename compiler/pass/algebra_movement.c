@@ -1,4 +1,6 @@
 // Algebra of movement: movements of movements, movements that move nothing, transposes into products.
+#include <string.h>
+
 #include "compiler/ops/build.h"
 #include "compiler/pass/algebra.h"
 #include "compiler/pass/rewrite.h"
@@ -191,17 +193,39 @@ static bool continues_slice(const Node *a, const Node *b, int64_t axis) {
          int_of(a, "stop") == int_of(b, "start");
 }
 
-// Neighbouring slices of one value are joined. Inner concats stay: they may be needed by themselves, and writing in
-// place nests.
+// The longest concat of the graph, of fewer parts along the same axis, whose parts are a run of `node`'s: they begin at
+// *out_first.
+static Node *inner_concat(const Graph *graph, const Node *node, int *out_first) {
+  Node *best = NULL;
+  for (int i = 0; i < graph->n_nodes; i++) {
+    Node *inner = graph->nodes[i];
+    if (inner->op != OP_concat || inner->n_in >= node->n_in || inner->n_in < 2 || (best && inner->n_in <= best->n_in) ||
+        int_of(inner, "axis") != int_of(node, "axis"))
+      continue;
+    for (int first = 0; first + inner->n_in <= node->n_in; first++) {
+      if (memcmp(inner->in, node->in + first, (size_t)inner->n_in * sizeof *inner->in)) continue;
+      best = inner;
+      *out_first = first;
+      break;
+    }
+  }
+  return best;
+}
+
+// Neighbouring slices of one value are joined. Inner concats stay, and what stands side by side already is such an
+// inner one: it may be needed by itself, and writing in place nests, so that no part is stored twice.
 static Node *simplify_concat(Graph *graph, Node *node) {
   int axis = (int)int_of(node, "axis");
   if (node->n_in == 1) return node->in[0];
-  int n = 0;
-  Node **parts = ARENA_ARRAY(graph->arena, Node *, node->n_in);
-  bool is_changed = false;
+  int n = 0, first = 0;
+  Node **parts = ARENA_ARRAY(graph->arena, Node *, node->n_in), *inner = inner_concat(graph, node, &first);
+  bool is_changed = inner != NULL;
   for (int i = 0; i < node->n_in; i++) {
     Node *part = node->in[i];
-    if (n && continues_slice(parts[n - 1], part, axis)) {
+    if (inner && i == first) {
+      parts[n++] = inner;
+      i += inner->n_in - 1;
+    } else if (n && continues_slice(parts[n - 1], part, axis)) {
       parts[n - 1] = graph_slice(graph, part->in[0], axis, int_of(parts[n - 1], "start"), int_of(part, "stop"));
       is_changed = true;
     } else {
