@@ -214,16 +214,19 @@ Graph *model_loss_graph(const Cli *cli, Model *model) {
   return NULL;
 }
 
-bool model_scales_loss(const Cli *cli) {
-  const char *precision = cli_option(cli, "precision");
-  return precision && !strcmp(precision, "f16");
+void model_step_options(const Cli *cli, StepOptions *options) {
+  const char *precision = cli_option(cli, "precision"), *disabled;
+  options->scales = precision && !strcmp(precision, "f16");
+  options->enlarges_late = !cli_flag(cli, "exact", false);
+  for (int i = 0; (disabled = cli_option_at(cli, "disable", i)); i++)
+    if (!strcmp(disabled, "interp")) options->enlarges_late = false;
 }
 
 Graph *model_step_graph(const Cli *cli, Model *model, const StepOptions *options) {
   Graph *graph = model_loss_graph(cli, model);
-  StepOptions of_precision = *options;
-  of_precision.scales = model_scales_loss(cli);
-  if (!graph || step_build(graph, &of_precision, model->diag)) return graph;
+  StepOptions asked = *options;
+  model_step_options(cli, &asked);
+  if (!graph || step_build(graph, &asked, model->diag)) return graph;
   model_print_diag(model);
   return NULL;
 }

@@ -100,7 +100,7 @@ ExitCode training_step_graph(const Cli *cli, Training *training, Graph **out) {
   Model *model = &training->model;
   bind_sizes(training);
   StepOptions options = step_options(training);
-  options.scales = model_scales_loss(cli);
+  model_step_options(cli, &options);
   Graph *graph = model_loss_graph(cli, model);
   if (!graph) return EXIT_MODEL;
   ExitCode code = check_graph(cli, graph, "loss");

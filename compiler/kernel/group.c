@@ -28,6 +28,11 @@ bool concat_is_in_place(const Node *concat, int k) {
   return true;
 }
 
+// Whether the concat's kernel must wait for input k, in place, as it stores another in the lanes that this one leaves.
+static bool is_filled(const Node *concat, int k) {
+  return concat->layout && k + 1 < concat->n_in && !concat->in[k + 1]->layout;
+}
+
 bool node_needs_kernel(const Node *node) {
   if (op_is_leaf(node->op) || node_is_view(node)) return false;
   if (node->op != OP_concat) return true;
@@ -93,7 +98,7 @@ Group group_make(GroupIndex *index, Node *const *members, int n, Arena *arena) {
       Node *in = node->in[k];
       int *mark = &index->mark[in->id];
       if (*mark == member || *mark == seen || node_is_number(in)) continue;
-      if (node->op == OP_concat && concat_is_in_place(node, k)) continue;
+      if (node->op == OP_concat && concat_is_in_place(node, k) && !is_filled(node, k)) continue;
       *mark = seen;
       group.ins[group.n_ins++] = in;
     }

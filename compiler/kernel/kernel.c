@@ -137,7 +137,7 @@ static void measure(const Group *group, KernelInfo *info) {
   for (int k = 0; k < group->n_nodes; k++) info->flops += node_cost(group->nodes[k]).flops;
   int64_t floats = 0;
   for (int k = 0; k < group->n_ins; k++) {
-    bool is_new = true;
+    bool is_new = !group->ins[k]->into || group->ins[k]->into != group->outs[0]; // waited for, not read
     for (int i = 0; i < k; i++) is_new &= !is_same_memory(group->ins[i], group->ins[k]);
     if (is_new) floats += floats_read(group, group->ins[k]);
   }

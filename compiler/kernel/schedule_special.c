@@ -22,9 +22,12 @@ void concat_copy(Lower *lower, Node *node, int k, int64_t start, Map *out) {
   int64_t axis = node_attr(node, "axis").i;
   MapLoop loop[MAP_LOOPS];
   IrExpr *from[MAX_RANK], *to[MAX_RANK];
+  // Channels that go into a block stand side by side there.
+  bool is_turned = node->layout && !in->layout && axis == 1;
   for (int i = 0; i < in->shape.rank; i++) {
-    loop[i] = axis_loop(ir, in->shape, i);
-    from[i] = to[i] = ir_ref(ir, loop[i].var);
+    int at = !is_turned || i < axis ? i : i == axis ? in->shape.rank - 1 : i - 1;
+    loop[at] = axis_loop(ir, in->shape, i);
+    from[i] = to[i] = ir_ref(ir, loop[at].var);
   }
   to[axis] = ir_offset(ir, to[axis], start);
   IrExpr *value = lower_value(lower, in, from);

@@ -28,6 +28,7 @@ static int64_t room_of(const Node *concat, int k) {
   const Node *in = concat->in[k];
   bool is_axis_1 = node_attr(concat, "axis").i == 1;
   if (!is_blocked(concat)) return shape_elements(in->shape) / (is_axis_1 ? in->shape.dim[0] : 1);
+  if (!is_blocked(in)) return 0; // in the last block of the input in front
   return channel_blocks(in->layout) * (node_attr(concat, "axis").i == 0 ? in->shape.dim[0] : 1);
 }
 

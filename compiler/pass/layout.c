@@ -153,14 +153,16 @@ static Node *packed_run(Rewriter *rewriter, Node *const *in, int n) {
   return run;
 }
 
-// A concat along the channels is stored as the segments of its inputs, one after the other. Returns the node that has
-// the layout of its class: itself, or a relayout if that was cut differently.
+// A concat along the channels is stored as the segments of its inputs, one after the other; inputs that fill the last
+// block of the one in front of them stay plain and belong to its last segment. Returns the node that has the layout of
+// its class: itself, or a relayout if that was cut differently.
 static Node *rewrite_concat(Rewriter *rewriter, Node *node, const Layout *layout) {
   int n = 0;
-  int64_t blocks = 0;
+  ChannelMap map = {0};
+  int *segment = ARENA_ARRAY(rewriter->scratch, int, node->shape.dim[1]);
   Node **in = ARENA_ARRAY(rewriter->scratch, Node *, node->n_in);
   for (int k = 0; k < node->n_in;) {
-    int stop = k + 1;
+    int stop = k + 1, fillers = is_blocked(node->in[k]) ? layout_fillers(rewriter->classes, node, k) : 0;
     if (!is_blocked(node->in[k])) {
       while (stop < node->n_in && !is_blocked(node->in[stop])) stop++;
     }
@@ -169,16 +171,16 @@ static Node *rewrite_concat(Rewriter *rewriter, Node *node, const Layout *layout
       const Layout *single = layout_single(rewriter->graph->arena, LAYOUT_BLOCKED, rewriter->block, run->shape.dim[1]);
       run = need(rewriter, run, single);
     }
-    blocks += run->layout->c.n;
+    for (int i = 0; i < run->layout->c.n; i++) segment[map.n++] = run->layout->c.segment[i];
     in[n++] = run;
+    if (fillers) {
+      in[n] = packed_run(rewriter, node->in + stop, fillers);
+      segment[map.n - 1] += (int)in[n++]->shape.dim[1];
+      stop += fillers;
+    }
     k = stop;
   }
-  ChannelMap map = {0};
-  int *segment = ARENA_ARRAY(rewriter->scratch, int, blocks);
-  for (int k = 0; k < n; k++) {
-    node->in[k] = in[k];
-    for (int i = 0; i < in[k]->layout->c.n; i++) segment[map.n++] = in[k]->layout->c.segment[i];
-  }
+  for (int k = 0; k < n; k++) node->in[k] = in[k];
   node->n_in = n;
   map.segment = segment;
   node->layout = layout_make(rewriter->graph->arena, LAYOUT_BLOCKED, rewriter->block, map);
@@ -275,13 +277,11 @@ static Node *rewrite(Rewriter *rewriter, Node *node) {
 
 bool pass_layout(const PassContext *context, Graph *graph) {
   if (context->target->kind == TARGET_CUDA) { // all values stay row by row
-    bool is_changed = layout_split_concats(graph);
-    is_changed |= layout_flatten_sums(graph);
+    bool is_changed = layout_flatten_sums(graph);
     return layout_mark_views(graph, true) > 0 || is_changed;
   }
   if (context->target->kind != TARGET_CPU) return false;
   bool is_prepared = layout_unpad_pointwise(graph);
-  is_prepared |= layout_split_concats(graph);
   if (!context->exact) is_prepared |= layout_split_reductions(graph, context->target->vector);
   Arena *scratch = arena_new();
   Rewriter rewriter = {

@@ -21,16 +21,16 @@ LayoutClasses *layout_classes_find(const Graph *graph, int block, Arena *arena);
 // The layout that the node's value should have: blocked, or NULL for plain. Equal maps give equal pointers.
 const Layout *layout_class(const LayoutClasses *classes, const Node *node);
 
+// How many inputs of a concat along the channels, from k + 1 on, are stored in the lanes of input k's last block that
+// have no channel: plain ones that fill them exactly. A value of 28 channels leaves room for a residual and a picture.
+int layout_fillers(const LayoutClasses *classes, const Node *concat, int k);
+
 // The layout of channels start .. stop - 1 of a blocked layout; NULL if they do not begin and end at segments.
 const Layout *layout_range(Arena *arena, const Layout *layout, int64_t start, int64_t stop);
 
 // A layout of the given kind with the segments given, or with one segment of `channels`.
 const Layout *layout_make(Arena *arena, LayoutKind kind, int block, ChannelMap map);
 const Layout *layout_single(Arena *arena, LayoutKind kind, int block, int64_t channels);
-
-// Turns large element-wise ops on a concat that nothing else uses into ops on the concat's inputs. Returns whether it
-// changed anything.
-bool layout_split_concats(Graph *graph);
 
 // Padded 1x1 convolutions become unpadded ones whose results are padded. Returns whether there were any.
 bool layout_unpad_pointwise(Graph *graph);

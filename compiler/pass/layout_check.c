@@ -11,7 +11,8 @@
 //       conv2d_dw_winograd: operands blocked, result plain
 //    8  grouped otherwise: everything plain
 //    9  reductions: result blocked as x if the channels stay, else plain
-//   10  concat: plain, or along the channels the segments of its inputs, or along another axis all of one map
+//   10  concat: plain, or along the channels the segments of its inputs, of which plain ones may fill the last block of
+//       the one in front, or along another axis all of one map
 //   11  slice of channels: plain, or the segments of its range, or plain out of blocked
 //   12  other ops that keep channels: x and result have one map; the rest: everything plain
 #include <string.h>
@@ -98,14 +99,20 @@ static bool check_concat(const Node *node, Text *why) {
     }
     return true;
   }
-  int at = 0;
+  int at = 0, filled = 0; // of segment `at` so far
   for (int k = 0; k < node->n_in; k++) {
     const Layout *in = node->in[k]->layout;
-    if (!is_blocked(node->in[k])) return broken(why, 10, node, "input %d is not blocked", k);
-    for (int i = 0; i < in->c.n; i++) {
-      if (at == node->layout->c.n || node->layout->c.segment[at++] != in->c.segment[i]) {
+    int plain = (int)node->in[k]->shape.dim[1];
+    if (!is_blocked(node->in[k]) && (!filled || filled % node->layout->block + plain != node->layout->block))
+      return broken(why, 10, node, "input %d is neither blocked nor fills a block", k);
+    for (int i = 0; i < (is_blocked(node->in[k]) ? in->c.n : 1); i++) {
+      int size = is_blocked(node->in[k]) ? in->c.segment[i] : filled + plain;
+      bool is_whole = at < node->layout->c.n && node->layout->c.segment[at] == size;
+      bool is_last = is_blocked(node->in[k]) && i + 1 == in->c.n && k + 1 < node->n_in;
+      if (!is_whole && !(is_last && !is_blocked(node->in[k + 1])))
         return broken(why, 10, node, "input %d has other segments", k);
-      }
+      filled = is_whole ? 0 : size;
+      at += is_whole;
     }
   }
   return at == node->layout->c.n || broken(why, 10, node, "more segments than the inputs have");

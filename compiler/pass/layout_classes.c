@@ -7,10 +7,12 @@
 // weights are packed for whatever maps stand on both sides.
 #include <string.h>
 
+#include "compiler/kernel/group.h"
 #include "compiler/pass/layout.h"
 
 struct LayoutClasses {
   const Graph *graph;
+  const GroupIndex *index;
   Arena *arena;
   int block;
   int *parent;           // union-find, by node id
@@ -18,6 +20,7 @@ struct LayoutClasses {
   bool *is_weight;       // by node: a convolution's weight, or computed with one element by element
   bool **border;         // by root: border[c] = a segment begins at channel c; NULL until first asked
   const Layout **layout; // by root
+  int **fillers;         // by node, a concat: what layout_fillers says of each input; NULL if 0 of all
 };
 
 ConvKind conv_kind(const Node *node) {
@@ -196,11 +199,12 @@ static bool add_border(LayoutClasses *classes, const Node *node, int64_t channel
   return false;
 }
 
-// Makes channels start .. stop of `whole` and all of `part` have the same borders.
-static bool share_borders(LayoutClasses *classes, const Node *whole, int64_t start, const Node *part) {
+// Makes channels start .. stop of `whole` and all of `part` have the same borders; that at stop only if the part
+// is closed.
+static bool share_borders(LayoutClasses *classes, const Node *whole, int64_t start, const Node *part, bool is_closed) {
   int64_t n = channels(part);
   bool changed = add_border(classes, whole, start);
-  changed |= add_border(classes, whole, start + n);
+  if (is_closed) changed |= add_border(classes, whole, start + n);
   for (int64_t c = 1; c < n; c++) {
     if (borders(classes, part)[c]) changed |= add_border(classes, whole, start + c);
     if (borders(classes, whole)[start + c]) changed |= add_border(classes, part, c);
@@ -208,18 +212,51 @@ static bool share_borders(LayoutClasses *classes, const Node *whole, int64_t sta
   return changed;
 }
 
+// Whoever else uses an input relies on zeros in lanes without a channel; and the kernels of depthwise convolutions read
+// what makes up a concat by themselves, whole blocks of it.
+static bool may_be_filled(const LayoutClasses *classes, const Node *concat, const Node *in) {
+  const GroupIndex *index = classes->index;
+  if (index->is_result[in->id] || index->first[in->id + 1] - index->first[in->id] != 1) return false;
+  for (int i = index->first[concat->id]; i < index->first[concat->id + 1]; i++) {
+    const Node *user = index->user[i];
+    if (user->op == OP_conv2d && conv_kind(user) == CONV_DEPTHWISE) return false;
+  }
+  return true;
+}
+
+// How many inputs behind input k would fill its last block, which reaches as far as the borders of now say; their
+// channels are added to *out_stop, where input k ends.
+static int find_fillers(LayoutClasses *classes, const Node *concat, int k, int64_t *out_stop) {
+  const Node *in = concat->in[k];
+  if (!is_blocked(classes, in) || !may_be_filled(classes, concat, in)) return 0;
+  const bool *border = borders(classes, in);
+  int64_t start = channels(in) - 1, taken = 0;
+  while (!border[start]) start--;
+  int64_t over = (channels(in) - start) % classes->block, room = over ? classes->block - over : 0;
+  int stop = k + 1;
+  while (stop < concat->n_in && taken < room && !is_blocked(classes, concat->in[stop]))
+    taken += channels(concat->in[stop++]);
+  if (!room || taken != room) return 0;
+  *out_stop += taken;
+  return stop - k - 1;
+}
+
 static bool border_node(LayoutClasses *classes, const Node *node) {
   bool changed = false;
   if (node->op == OP_concat && node_attr(node, "axis").i == 1 && is_blocked(classes, node)) {
     int64_t at = 0;
     for (int k = 0; k < node->n_in; at += channels(node->in[k++])) {
-      if (is_blocked(classes, node->in[k])) changed |= share_borders(classes, node, at, node->in[k]);
+      if (!is_blocked(classes, node->in[k])) continue;
+      int64_t stop = at + channels(node->in[k]);
+      bool is_filled = find_fillers(classes, node, k, &stop) > 0;
+      changed |= share_borders(classes, node, at, node->in[k], !is_filled);
+      changed |= add_border(classes, node, stop);
     }
   }
   if (node->op == OP_slice && node_attr(node, "axis").i == 1 && node_attr(node, "step").i == 1 &&
       is_blocked(classes, node->in[0])) {
     int64_t start = node_attr(node, "start").i;
-    if (is_blocked(classes, node)) changed |= share_borders(classes, node->in[0], start, node);
+    if (is_blocked(classes, node)) changed |= share_borders(classes, node->in[0], start, node, true);
   }
   return changed;
 }
@@ -265,6 +302,20 @@ static const Layout *make_layout(LayoutClasses *classes, const Node *node) {
   return layout_make(classes->arena, LAYOUT_BLOCKED, classes->block, map);
 }
 
+// A border between may have come later, from elsewhere in the class.
+static void keep_fillers(LayoutClasses *classes, const Node *concat) {
+  int64_t at = 0;
+  for (int k = 0; k < concat->n_in; k++) {
+    at += channels(concat->in[k]);
+    int64_t stop = at;
+    int n = find_fillers(classes, concat, k, &stop);
+    if (!n || borders(classes, concat)[at] || !borders(classes, concat)[stop]) continue;
+    int **slot = &classes->fillers[concat->id];
+    if (!*slot) *slot = ARENA_ARRAY(classes->arena, int, concat->n_in);
+    (*slot)[k] = n;
+  }
+}
+
 LayoutClasses *layout_classes_find(const Graph *graph, int block, Arena *arena) {
   LayoutClasses *classes = ARENA_ARRAY(arena, LayoutClasses, 1);
   int n = graph->n_nodes + 1;
@@ -277,11 +328,12 @@ LayoutClasses *layout_classes_find(const Graph *graph, int block, Arena *arena) 
       .is_weight = ARENA_ARRAY(arena, bool, n),
       .border = ARENA_ARRAY(arena, bool *, n),
       .layout = ARENA_ARRAY(arena, const Layout *, n),
+      .fillers = ARENA_ARRAY(arena, int *, n),
   };
   for (int i = 0; i < graph->n_nodes; i++) classes->parent[i] = i;
   Arena *scratch = arena_new();
+  classes->index = group_index(graph, scratch);
   find_weights(classes, scratch);
-  arena_free(scratch);
   for (bool changed = true; changed;) {
     changed = false;
     for (int i = 0; i < graph->n_nodes; i++) {
@@ -297,8 +349,17 @@ LayoutClasses *layout_classes_find(const Graph *graph, int block, Arena *arena) 
     const Node *node = graph->nodes[i];
     const Layout **slot = &classes->layout[find(classes, node->id)];
     if (is_blocked(classes, node) && !*slot) *slot = make_layout(classes, node);
+    if (node->op == OP_concat && node_attr(node, "axis").i == 1 && is_blocked(classes, node))
+      keep_fillers(classes, node);
   }
+  arena_free(scratch);
+  classes->index = NULL;
   return classes;
+}
+
+int layout_fillers(const LayoutClasses *classes, const Node *concat, int k) {
+  const int *fillers = classes->fillers[concat->id];
+  return fillers ? fillers[k] : 0;
 }
 
 const Layout *layout_class(const LayoutClasses *classes, const Node *node) {

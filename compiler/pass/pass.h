@@ -42,6 +42,7 @@ typedef bool PassFn(const PassContext *context, Graph *graph);
   PASS(expand, "composite ops into primitive ones")                                                                    \
   PASS(fold, "operations on constants computed now")                                                                   \
   PASS(algebra, "neutral elements, double negation, reshape of reshape, ...")                                          \
+  PASS(split, "element-wise work on a concat becomes work on its inputs")                                              \
   PASS(affine, "per-channel scale and shift after a convolution into its weight and bias (batch norm at inference)")   \
   PASS(interp, "a pointwise convolution after a resize moved before it")                                               \
   PASS(compose, "pointwise convolutions one after another become one")                                                 \
@@ -119,6 +120,9 @@ typedef struct StepOptions {
   // The loss is scaled before it is differentiated, so that small gradients are not lost where factors are rounded to
   // f16, and the gradients back again; the scale finds itself.
   bool scales;
+  // What the pass interp does is done before the loss is differentiated too, so that the gradients of pointwise work on
+  // enlarged pictures come at the small size. Rounds otherwise than the loss as it is written.
+  bool enlarges_late;
 } StepOptions;
 
 // Turns a graph with the scalar output "loss" into one training step: gradients of all parameters that are not

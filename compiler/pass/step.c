@@ -230,6 +230,8 @@ bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
     return false;
   }
   if (!names_are_free(graph, diag)) return false;
+  if (options->enlarges_late) pass_interp(&(PassContext){.is_training = true}, graph);
+  loss = graph_find_output(graph, "loss");
   bool is_fit = true;
   for (int i = 0; i < options->n_rules; i++) is_fit &= step_rule_check(graph, &options->rules[i], diag);
   if (!is_fit) return false;

@@ -59,6 +59,29 @@ static void test_nested(void) {
   CHECK(plan_kernels(graph) == 4 + 4 + 1, "four weights, four convolutions, the result: %d", plan_kernels(graph));
 }
 
+// What fills the last block of another input is stored after it, as whole blocks are: the kernel waits for it.
+static void test_filled(void) {
+  Graph *graph = placed("graph filled\n"
+                        "%0 = input \"x\" : [1, 24, 16, 16]\n"
+                        "%1 = input \"y\" : [1, 4, 16, 16]\n"
+                        "%2 = param \"w\" init=constant(0) : [12, 24, 1, 1]\n"
+                        "%3 = param \"v\" init=constant(0) : [8, 16, 3, 3]\n"
+                        "%4 = conv2d(%0, %2) : [1, 12, 16, 16]\n"
+                        "%5 = concat(%4, %1) axis=1 : [1, 16, 16, 16]\n"
+                        "%6 = conv2d(%5, %3) padding=1 : [1, 8, 16, 16]\n"
+                        "output \"z\" = %6\n");
+  if (!graph) return;
+  const Node *concat = find_op(graph, OP_concat, 0), *first = find_op(graph, OP_conv2d, 0);
+  CHECK(first->into == concat && concat->group >= 0, "the convolution writes in place, the input is copied");
+  int n, n_waited = 0;
+  Group *groups = group_collect(graph, arena, &n);
+  for (int i = 0; i < n; i++) {
+    if (groups[i].nodes[0] != concat) continue;
+    for (int k = 0; k < groups[i].n_ins; k++) n_waited += groups[i].ins[k] == first;
+  }
+  CHECK(n_waited == 1, "the kernel waits for the convolution");
+}
+
 // The input that is there before, and the second of two equal ones, are copied.
 static void test_copies(void) {
   Graph *graph = placed("graph copies\n"
@@ -146,6 +169,7 @@ int main(void) {
   arena = arena_new();
   test_rows();
   test_nested();
+  test_filled();
   test_copies();
   test_refusals();
   test_images();

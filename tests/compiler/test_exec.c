@@ -140,6 +140,19 @@ static const struct {
      "%c = conv2d(%ar, %d) padding=1 groups=20\n%cc = concat(%ar, %c) axis=1\n%o = conv2d(%cc, %p)\n"
      "%bc = reshape(%b) shape=[1, 5, 1, 1]\n%ob = add(%o, %bc)\n"
      "%u = resize(%ob) size=[12, 10] mode=bilinear align_corners=true\noutput \"u\" = %u\noutput \"c\" = %c\n"},
+    {"filled block", // 14 channels, and with vectors of 8 or 16 two plain values where the last block has none
+     "graph g\n%x = input \"x\" : [2, 3, 12, 10]\n%y = input \"y\" : [2, 1, 12, 10]\n%z = input \"z\" : [2, 1, 12, "
+     "10]\n"
+     "%w = param \"w\" init=normal(0, 1) : [14, 3, 3, 3]\n%p = param \"p\" init=normal(0, 1) : [5, 21, 3, 3]\n"
+     "%v = param \"v\" init=normal(0, 1) : [5, 3, 1, 1]\n%a = conv2d(%x, %w) padding=1\n%b = relu(%a)\n"
+     "%ey = exp(%y)\n%d = conv2d(%x, %v)\n%c = concat(%b, %ey, %z, %d) axis=1\n%o = conv2d(%c, %p) padding=1\n"
+     "output \"o\" = %o\n"},
+    {"concat of a concat",
+     "graph g\n%x = input \"x\" : [2, 3, 12, 10]\n%w = param \"w\" init=normal(0, 1) : [16, 3, 3, 3]\n"
+     "%p = param \"p\" init=normal(0, 1) : [8, 24, 1, 1]\n%q = param \"q\" init=normal(0, 1) : [5, 32, 1, 1]\n"
+     "%v = param \"v\" init=normal(0, 1) : [8, 3, 1, 1]\n%a = conv2d(%x, %w) padding=1\n%b = conv2d(%x, %v)\n"
+     "%c = concat(%a, %b) axis=1\n%d = conv2d(%c, %p)\n%e = concat(%a, %b, %d) axis=1\n%o = conv2d(%e, %q)\n"
+     "output \"o\" = %o\n"},
     {"update in place",
      "graph g\n%x = input \"x\" : [7, 9]\n%w = param \"w\" init=constant(1) : [7, 9]\n"
      "%m = state \"m\" init=constant(0) : [7, 9]\n%y = mul(%x, %w)\n%t = fill() shape=[] value=0.9\n"

@@ -1,29 +1,32 @@
-// Layout split: element-wise work on a concat becomes work on its inputs, so that each producer can do its part.
+// Split: element-wise work on a concat becomes work on its inputs, so that each producer can do its part.
 //
 // op(concat(a, b), x) = concat(op(a, x's first channels), op(b, the others)): the slices of x are views, the ops go
-// into the kernels of a and b, and the concat of what they give is written in place. The residual of a ghost
-// bottleneck is the case that matters: it would be read and written once more otherwise.
-#include "compiler/pass/layout.h"
-
+// into the kernels of a and b, and the concat of what they give is written in place. Two cases matter, as what they are
+// about would be read and written once more otherwise: the residual of a ghost bottleneck, and batch norm with what
+// follows it, which at inference then goes into the weights of a convolution in front.
 #include "compiler/kernel/group.h"
+#include "compiler/pass/pass.h"
+#include "compiler/pass/rewrite.h"
 
 enum { LARGE_ELEMENTS = 16384 }; // below this memory traffic does not matter
 
-// Operands of the concat's shape are cut into views; values of one a channel would each need a kernel.
-static bool can_cut(const Node *node) {
+// Operands of the concat's shape are cut into views. Values of one a channel would each need a kernel, which costs
+// nothing where they are the same in all runs.
+static bool can_cut(const bool *is_fixed, const Node *node) {
   for (int k = 0; k < node->n_in; k++) {
     const Node *in = node->in[k];
     int axis = in->shape.rank - 3;
-    bool has_channels = axis >= 0 && in->shape.dim[axis] != 1;
-    if (has_channels && (op_is_leaf(in->op) || !shape_equal(in->shape, node->shape))) return false;
+    if (axis < 0 || in->shape.dim[axis] == 1) continue;
+    bool is_picture = shape_equal(in->shape, node->shape);
+    if (is_picture ? op_is_leaf(in->op) : !is_fixed[in->id]) return false;
   }
   return true;
 }
 
 // The operand that is a concat along the channels, made of computed values, that this node alone uses; or -1.
-static int concat_operand(const GroupIndex *index, const Node *node) {
-  if (op_info(node->op)->cls != CLASS_ELEMENTWISE || node->shape.rank != 4 || node->is_setup) return -1;
-  if (shape_elements(node->shape) < LARGE_ELEMENTS || !can_cut(node)) return -1;
+static int concat_operand(const bool *is_fixed, const GroupIndex *index, const Node *node) {
+  if (op_info(node->op)->cls != CLASS_ELEMENTWISE || node->shape.rank != 4 || is_fixed[node->id]) return -1;
+  if (shape_elements(node->shape) < LARGE_ELEMENTS || !can_cut(is_fixed, node)) return -1;
   for (int k = 0; k < node->n_in; k++) {
     const Node *in = node->in[k];
     if (in->op != OP_concat || node_attr(in, "axis").i != 1 || !shape_equal(in->shape, node->shape)) continue;
@@ -61,16 +64,19 @@ static Node *split(Graph *graph, Node *node, int which, Arena *scratch) {
   return whole;
 }
 
-bool layout_split_concats(Graph *graph) {
+bool pass_split(const PassContext *context, Graph *graph) {
+  (void)context;
   bool changed = false;
   for (bool again = true; again;) {
     again = false;
     Arena *scratch = arena_new();
+    graph_sort(graph);
     const GroupIndex *index = group_index(graph, scratch);
+    const bool *is_fixed = find_fixed(graph, scratch);
     int n = graph->n_nodes;
     for (int i = 0; i < n && !again; i++) {
       Node *node = graph->nodes[i];
-      int which = concat_operand(index, node);
+      int which = concat_operand(is_fixed, index, node);
       if (which < 0) continue;
       graph_replace(graph, node, split(graph, node, which, scratch));
       again = true; // the index knows nothing of the new nodes
