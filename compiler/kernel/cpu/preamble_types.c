@@ -36,15 +36,18 @@ static const char head[] = "#include <math.h>\n"
                            "  STACK(t, V);\n"
                            "  vstore(t, v);\n"
                            "  for (i64 i = 0; i < n; i++) p[i] = t[i];\n"
-                           "}\n"
-                           "INLINE vf vgather_n(const float *p, i64 stride, i64 n) {\n"
-                           "  STACK(t, V) = {0};\n"
-                           "  for (i64 i = 0; i < n; i++) t[i] = p[i * stride];\n"
-                           "  return vload(t);\n"
                            "}\n";
 
 static const char tail[] =
+    // A load of what was just stored in pieces waits for them: where n is known, lanes are put together in registers.
+    "INLINE vf vgather_n(const float *p, i64 stride, i64 n) {\n"
+    "  if (__builtin_constant_p(n)) return vgather_first(p, stride, n);\n"
+    "  STACK(t, V) = {0};\n"
+    "  for (i64 i = 0; i < n; i++) t[i] = p[i * stride];\n"
+    "  return vload(t);\n"
+    "}\n"
     "INLINE vf vpick_n(const float *p, const int *at, i64 scale, i64 n) {\n"
+    "  if (__builtin_constant_p(n)) return vpick_first(p, at, scale, n);\n"
     "  STACK(t, V) = {0};\n"
     "  for (i64 i = 0; i < n; i++) t[i] = p[at[i] * scale];\n"
     "  return vload(t);\n"
@@ -77,12 +80,12 @@ static const char tail[] =
     "  return t[0];\n"
     "}\n";
 
-// name{0, 1, ...} with each number put through `item`.
+// name{0, 1, ...} with each number put through `item`, which may name it twice.
 static void put_list(Text *out, const char *before, const char *item, int n, const char *after) {
   text_put(out, before);
   for (int k = 0; k < n; k++) {
     if (k) text_put(out, ", ");
-    text_printf(out, item, k);
+    text_printf(out, item, k, k);
   }
   text_put(out, after);
 }
@@ -95,5 +98,9 @@ void preamble_types(int width, Text *out) {
   put_list(out, "INLINE vf vpick(const float *p, const int *at, i64 scale) { return (vf){", "p[at[%d] * scale]", width,
            "}; }\n");
   put_list(out, "INLINE vf vgather(const float *p, i64 stride) { return (vf){", "p[%d * stride]", width, "}; }\n");
+  put_list(out, "INLINE vf vpick_first(const float *p, const int *at, i64 scale, i64 n) { return (vf){",
+           "%d < n ? p[at[%d] * scale] : 0", width, "}; }\n");
+  put_list(out, "INLINE vf vgather_first(const float *p, i64 stride, i64 n) { return (vf){",
+           "%d < n ? p[%d * stride] : 0", width, "}; }\n");
   text_put(out, tail);
 }
