@@ -295,6 +295,11 @@ static const Chain chains[] = {
     {.name = "depthwise -> pointwise -> softmax", .images = 2, .height = 14, .width = 22, .first = {20}, .kernel = 3, .padding = 1, .act = OP_relu, .out = {18}, .has_mean = true},
     {.name = "resize -> concat -> depthwise -> pointwise -> softmax", .images = 1, .height = 9, .width = 100, .first = {20}, .second = {12}, .from_height = 7, .from_width = 50, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_relu, .out = {40}, .has_mean = true},
     {.name = "resize -> depthwise -> pointwise", .images = 1, .height = 30, .width = 24, .first = {30}, .from_height = 5, .from_width = 8, .is_nearest = true, .kernel = 3, .padding = 1, .act = OP_relu, .out = {3}, .is_plain = true},
+    {.name = "resize by 2 -> depthwise", .images = 2, .height = 14, .width = 22, .first = {20}, .from_height = 7, .from_width = 11, .kernel = 3, .padding = 1, .act = OP_relu},
+    {.name = "resize by 1.7 -> depthwise, rows not blended", .images = 1, .height = 22, .width = 19, .first = {12}, .from_height = 13, .from_width = 10, .kernel = 3, .padding = 1, .act = OP_relu},
+    {.name = "resize by 1.7 and repeated -> depthwise", .images = 1, .height = 22, .width = 19, .first = {12}, .from_height = 13, .from_width = 10, .is_nearest = true, .kernel = 3, .padding = 1, .act = OP_relu},
+    {.name = "a line resized -> depthwise", .images = 1, .height = 5, .width = 12, .first = {9}, .from_height = 1, .from_width = 4, .kernel = 3, .padding = 2, .act = OP_input},
+    {.name = "two lines resized -> depthwise without padding", .images = 1, .height = 9, .width = 12, .first = {9}, .from_height = 2, .from_width = 4, .is_aligned = true, .kernel = 3, .padding = 0, .act = OP_input},
     {.name = "resize -> concat -> depthwise", .images = 2, .height = 12, .width = 10, .first = {13}, .second = {16}, .from_height = 6, .from_width = 5, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_relu},
     {.name = "resize -> concat -> depthwise by 2", .images = 1, .height = 12, .width = 11, .first = {13}, .second = {16}, .from_height = 6, .from_width = 5, .kernel = 3, .stride = 2, .padding = 1, .act = OP_input},
 };

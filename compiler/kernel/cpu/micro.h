@@ -17,7 +17,7 @@ void micro_matmul(const Target *target, Text *out);    // sg_matmul: products of
 void micro_few(const Target *target, Text *out);       // sg_few_*: few output channels; after micro_conv
 void micro_depthwise(const Target *target, Text *out); // sg_dw_*: rows of a depthwise convolution
 
-void micro_resize(const Target *target, Text *out);       // sg_resize: rows of an interpolated picture
+void micro_resize(const Target *target, Text *out);       // sg_resize, sg_dw_blended: rows of an interpolated picture
 void micro_depthwise_dx(const Target *target, Text *out); // sg_dwdx: gradient of a depthwise convolution by its input
 void micro_dense_dx(const Target *target, Text *out);     // sg_dx: likewise of a dense one; after micro_conv
 void micro_grad(const Target *target, Text *out);         // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv

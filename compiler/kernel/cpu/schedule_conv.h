@@ -97,9 +97,14 @@ void resize_tables(Schedule *schedule, const Node *resize, int axis, IrExpr **ou
 // Resized parts of a depthwise stage's operand: scratch for the rows that a region reads of one block.
 typedef struct Resizer Resizer;
 Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows);
-// Appends to `body` the call that computes rows begin .. end - 1 of a block from the source's plane at `from`; returns
-// the address where row 0 would be.
-IrExpr *put_resize(Schedule *schedule, Resizer *resizer, IrStmt *body, const FrontPart *part, IrExpr *from,
+// Whether the convolution's micro-kernel, sg_dw_blended, blends rows by itself.
+bool resizer_blends(const Resizer *resizer);
+// What sg_dw_blended takes between its numbers and the weights, for the source's plane at `from`.
+enum { BLEND_ARGS = 7 };
+void blend_args(Schedule *schedule, const Resizer *resizer, const FrontPart *part, IrExpr *from, IrExpr **out);
+// Else: appends to `body` the call that computes rows begin .. end - 1 of a block from the source's plane at `from`;
+// returns the address where row 0 would be.
+IrExpr *put_resize(Schedule *schedule, const Resizer *resizer, IrStmt *body, const FrontPart *part, IrExpr *from,
                    IrExpr *begin, IrExpr *end);
 
 // Computes what follows core.top element-wise, over a region just stored by the micro-kernel.

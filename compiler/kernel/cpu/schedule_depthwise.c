@@ -10,9 +10,15 @@ static bool is_common(int64_t kernel, int64_t stride, int64_t dilation) {
   return (kernel == 3 || kernel == 5 || kernel == 7) && stride <= 2 && dilation == 1;
 }
 
-// The call for one block whose rows begin at `from`.
+// What stands in front of the convolution: the rows of one block, or those that they are blended of.
+typedef struct Rows {
+  IrExpr *from; // NULL: `blend`, and the rows begin .. end - 1 that the region reads
+  IrExpr *blend[BLEND_ARGS], *begin, *end;
+} Rows;
+
+// The call for one block.
 static void put_rows(Schedule *schedule, IrStmt *body, const ContractStage *stage, IrExpr *bias, const Region *region,
-                     IrExpr *block, IrExpr *from, IrExpr *to) {
+                     IrExpr *block, const Rows *rows, IrExpr *to) {
   Ir *ir = schedule->ir;
   const Node *y = stage->node, *x = y->in[0], *w = y->in[1];
   int64_t kernel = w->shape.dim[2], stride = node_attr(y, "stride").i, dilation = node_attr(y, "dilation").i;
@@ -28,20 +34,24 @@ static void put_rows(Schedule *schedule, IrStmt *body, const ContractStage *stag
       [MICRO_DW_STRIDE] = stride,
       [MICRO_DW_DILATION] = dilation,
   };
-  const char *name = "sg_dw_any";
-  if (is_common(kernel, stride, dilation)) name = arena_printf(ir->arena, "sg_dw_%d_%d", (int)kernel, (int)stride);
+  const char *name = rows->from ? "sg_dw_any" : "sg_dw_blended";
+  if (rows->from && is_common(kernel, stride, dilation))
+    name = arena_printf(ir->arena, "sg_dw_%d_%d", (int)kernel, (int)stride);
   if (stage->bias) bias = ir_call(ir, IR_POINTER, "SG_AT", 2, (IrExpr *[]){bias, ir_scale(ir, block, schedule->vl)});
-  IrExpr *args[] = {
-      numbers(schedule, "rows", c, MICRO_DW),
-      from,
-      weight_of(schedule, w, ir_scale(ir, block, kernel * kernel * schedule->vl)),
-      to,
-      bias,
-      ir_number(ir, stage->slope),
-      region->y0,
-      region->y1,
-  };
-  ir_do(ir, body, name, 8, args);
+  IrExpr *args[8 + BLEND_ARGS + 2];
+  int n = 0;
+  args[n++] = numbers(schedule, "rows", c, MICRO_DW);
+  if (rows->from) args[n++] = rows->from;
+  for (int i = 0; !rows->from && i < BLEND_ARGS; i++) args[n++] = rows->blend[i];
+  args[n++] = weight_of(schedule, w, ir_scale(ir, block, kernel * kernel * schedule->vl));
+  args[n++] = to;
+  args[n++] = bias;
+  args[n++] = ir_number(ir, stage->slope);
+  if (!rows->from) args[n++] = rows->begin;
+  if (!rows->from) args[n++] = rows->end;
+  args[n++] = region->y0;
+  args[n++] = region->y1;
+  ir_do(ir, body, name, n, args);
 }
 
 // A loop over the blocks of the region that lie in first .. first + count - 1.
@@ -80,12 +90,17 @@ void put_depthwise(Schedule *schedule, const ContractStage *stage, IrExpr *bias,
     IrExpr *block;
     IrStmt *body = block_loop(schedule, region, part->first, part->blocks, &block);
     IrExpr *offset = ir_scale(ir, ir_offset(ir, block, -part->first), plane);
-    IrExpr *from = image_of(schedule, part->source, region->n, offset);
+    Rows rows = {.from = image_of(schedule, part->source, region->n, offset), .begin = begin, .end = end};
     if (part->resize) {
       if (!resizer) resizer = resizer_new(schedule, y, region->rows);
-      from = put_resize(schedule, resizer, body, part, from, begin, end);
+      if (resizer_blends(resizer)) {
+        blend_args(schedule, resizer, part, rows.from, rows.blend);
+        rows.from = NULL;
+      } else {
+        rows.from = put_resize(schedule, resizer, body, part, rows.from, begin, end);
+      }
     }
-    put_rows(schedule, body, stage, bias, region, block, from,
+    put_rows(schedule, body, stage, bias, region, block, &rows,
              ir_address(ir, to, ir_add(ir, at, ir_scale(ir, block, pitch))));
   }
 }

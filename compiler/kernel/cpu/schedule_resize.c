@@ -4,12 +4,23 @@
 #include "compiler/ops/rules.h"
 
 struct Resizer {
-  const IrBuffer *wide, *rows; // source rows, stretched; rows of the result
+  const IrBuffer *wide, *rows; // source rows, stretched; rows of the result, or NULL where the convolution blends them
 };
 
+static bool is_nearest(const Node *resize) { return node_attr(resize, "mode").i == 1; }
+
 static ResizeTap tap_of(const Node *resize, int axis, int64_t i) {
-  bool is_nearest = node_attr(resize, "mode").i == 1, is_aligned = node_attr(resize, "align_corners").i == 1;
-  return resize_tap(is_nearest, is_aligned, resize->in[0]->shape.dim[axis], resize->shape.dim[axis], i);
+  bool is_aligned = node_attr(resize, "align_corners").i == 1;
+  return resize_tap(is_nearest(resize), is_aligned, resize->in[0]->shape.dim[axis], resize->shape.dim[axis], i);
+}
+
+// Whether three rows of the picture are sums of three source rows at most, and the convolution sees no more.
+static bool is_blended(const Node *depthwise, const Node *resize) {
+  bool is_common = depthwise->in[1]->shape.dim[2] == 3 && node_attr(depthwise, "stride").i == 1 &&
+                   node_attr(depthwise, "dilation").i == 1;
+  for (int64_t last = height_of(resize) - 1, y = 0; is_common && y <= last; y++)
+    is_common = tap_of(resize, 2, y + 2 < last ? y + 2 : last).high - tap_of(resize, 2, y).low < 3;
+  return is_common;
 }
 
 Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows) {
@@ -17,6 +28,8 @@ Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows) {
   int64_t stride = node_attr(depthwise, "stride").i, padding = node_attr(depthwise, "padding").i;
   int64_t span = (depthwise->in[1]->shape.dim[2] - 1) * node_attr(depthwise, "dilation").i + 1;
   int64_t height = height_of(depthwise->in[0]), width = width_of(depthwise->in[0]), wide = 1, tall = 1;
+  bool blends = true;
+  for (int i = 0; i < front->n; i++) blends &= !front->part[i].resize || is_blended(depthwise, front->part[i].resize);
   for (int64_t y0 = 0; y0 < height_of(depthwise); y0 += rows) {
     int64_t begin = y0 * stride - padding, end = (y0 + rows - 1) * stride - padding + span;
     if (begin < 0) begin = 0;
@@ -31,7 +44,7 @@ Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows) {
   }
   Resizer *resizer = ARENA_ARRAY(schedule->ir->arena, Resizer, 1);
   resizer->wide = ir_scratch(schedule->ir, "wide", IR_FLOAT, wide * width * schedule->vl);
-  resizer->rows = ir_scratch(schedule->ir, "rows", IR_FLOAT, tall * width * schedule->vl);
+  resizer->rows = blends ? NULL : ir_scratch(schedule->ir, "rows", IR_FLOAT, tall * width * schedule->vl);
   return resizer;
 }
 
@@ -51,26 +64,28 @@ void resize_tables(Schedule *schedule, const Node *resize, int axis, IrExpr **ou
       ir_address(ir, ir_table(ir, axis == 2 ? "row_weight" : "column_weight", IR_FLOAT, n, weights), ir_int(ir, 0));
 }
 
-IrExpr *put_resize(Schedule *schedule, Resizer *resizer, IrStmt *body, const FrontPart *part, IrExpr *from,
+bool resizer_blends(const Resizer *resizer) { return !resizer->rows; }
+
+void blend_args(Schedule *schedule, const Resizer *resizer, const FrontPart *part, IrExpr *from, IrExpr **out) {
+  Ir *ir = schedule->ir;
+  resize_tables(schedule, part->resize, 3, &out[0], &out[1]);
+  if (is_nearest(part->resize)) out[1] = no_address(schedule);
+  resize_tables(schedule, part->resize, 2, &out[2], &out[3]);
+  out[4] = from;
+  out[5] = ir_address(ir, resizer->wide, ir_int(ir, 0));
+  out[6] = ir_int(ir, width_of(part->source) * schedule->vl);
+}
+
+IrExpr *put_resize(Schedule *schedule, const Resizer *resizer, IrStmt *body, const FrontPart *part, IrExpr *from,
                    IrExpr *begin, IrExpr *end) {
   Ir *ir = schedule->ir;
-  const Node *resize = part->resize;
-  int64_t pitch = width_of(resize) * schedule->vl;
-  IrExpr *xt, *xw, *yt, *yw;
-  resize_tables(schedule, resize, 3, &xt, &xw);
-  resize_tables(schedule, resize, 2, &yt, &yw);
+  int64_t pitch = width_of(part->resize) * schedule->vl;
+  IrExpr *blend[BLEND_ARGS];
+  blend_args(schedule, resizer, part, from, blend);
   IrExpr *row_0 = ir_address(ir, resizer->rows, ir_scale(ir, begin, -pitch));
-  IrExpr *args[] = {xt,
-                    xw,
-                    yt,
-                    yw,
-                    from,
-                    ir_address(ir, resizer->wide, ir_int(ir, 0)),
-                    row_0,
-                    ir_int(ir, width_of(part->source) * schedule->vl),
-                    ir_int(ir, width_of(resize)),
-                    begin,
-                    end};
+  IrExpr *args[] = {
+      blend[0], blend[1], blend[2], blend[3], blend[4], blend[5], row_0, blend[6], ir_int(ir, width_of(part->resize)),
+      begin,    end};
   ir_do(ir, body, "sg_resize", 11, args);
   return row_0;
 }
