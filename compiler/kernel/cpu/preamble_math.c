@@ -71,7 +71,8 @@ static const char exponentials[] =
     "INLINE vf vsigmoid(vf x) { return 1 / (1 + vexp(-x)); }\n"
     "INLINE vf velu(vf x, float alpha) {\n"
     "  vf e;\n"
-    "  const vf power = two_to(reduce_exp(vclamp(x, -80, 0), &e));\n"
+    // what comes of numbers above 0 is not taken
+    "  const vf power = two_to(reduce_exp(vsel(x < -80, vsplat(-80), x), &e));\n"
     "  return vsel(x > 0, x, alpha * (power * e + (power - 1)));\n"
     "}\n"
     "INLINE vf vtanh(vf x) {\n"
