@@ -26,8 +26,6 @@ PARTS = ["adabins", "bts", "ldrn", "meta_unet"]  # of the stack
 SIZES = {"inference": ["N=1", "H=480", "W=640"], "training": ["N=4", "H=416", "W=544"]}
 PEERS = {"inference": ["eager", "channels_last", "compiled", "onnxruntime", "openvino", "ncnn"],
          "training": ["eager", "channels_last", "compiled", "jax"]}
-# The graph as the text says it.
-PLAIN = ["--disable=" + p for p in ("expand", "interp", "affine", "fold", "algebra", "cse", "setup", "layout", "fuse", "concat")]
 # How far outputs may be apart. A softmax over bins whose logits are in the hundreds magnifies rounding: the peers of
 # adabins are 1e-3 apart among themselves. In training dropout draws other numbers in each.
 LIMITS = {("adabins", "inference"): 3e-3, ("stack", "inference"): 1e-2, ("adabins", "training"): 5e-2}
@@ -113,6 +111,15 @@ class Server:
         return peak
 
 
+def as_written(command):
+    """The graph as the network's text says it: no pass has rewritten it, only what nothing needs is left out."""
+    passes = subprocess.run(command + ["--dump-passes", "--out=" + os.devnull], stderr=subprocess.PIPE, text=True, check=True).stderr
+    names = [line.split()[1] for line in passes.splitlines() if line.startswith("# ")]
+    assert "compose" in names, passes[:300]
+    command = command + ["--disable=" + name for name in names if name != "dce"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 class Case:
     """A network's graph text, weights and inputs, in files."""
 
@@ -127,7 +134,7 @@ class Case:
         batch, dims = sizes[0][2:], ",".join(sizes[1:])
         command = [os.path.join(args.build, "sgc"), "compile", "models/%s.net" % name, "--emit=graph", "-b", batch, "--dim", dims]
         command += ["--arg", "inputs=rgbd"] if name == "meta_unet" else []
-        text = subprocess.run(command + PLAIN + self.training, stdout=subprocess.PIPE, text=True, check=True).stdout
+        text = as_written(command + self.training)
         nodes, outputs = parse(text)
         self.wanted = ["loss"] if self.training else list(outputs)
         rng = np.random.default_rng(2)
