@@ -43,7 +43,7 @@ static bool is_plain(const Layout *layout) { return !layout || layout->kind == L
 
 int channel_blocks(const Layout *layout) {
   int blocks = 0;
-  for (int i = 0; i < layout->c.n; i++) blocks += (layout->c.segment[i] + layout->block - 1) / layout->block;
+  for (int i = 0; i < layout->c.n; i++) blocks += ceil_div(layout->c.segment[i], layout->block);
   return blocks;
 }
 
@@ -53,7 +53,7 @@ int channel_position(const Layout *layout, int64_t channel) {
     int size = layout->c.segment[i];
     if (channel < size) return position + (int)channel;
     channel -= size;
-    position += (size + layout->block - 1) / layout->block * layout->block;
+    position += ceil_div(size, layout->block) * layout->block;
   }
   BUG("channel lies beyond the layout's segments");
 }

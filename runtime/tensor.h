@@ -13,6 +13,8 @@ typedef struct Shape {
 } Shape;
 
 int64_t shape_elements(Shape shape); // 1 for rank 0
+// How many pieces of b cover a > -b.
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 bool shape_equal(Shape a, Shape b);
 Shape shape_of(int rank, const int64_t *dims);
 #define SHAPE(...) shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})

@@ -180,7 +180,7 @@ static const Layout *whole_segments(Arena *arena, const Layout *layout, int64_t 
   int64_t block = 0;
   for (; first < layout->c.n && start > 0; first++) {
     start -= layout->c.segment[first];
-    block += (layout->c.segment[first] + layout->block - 1) / layout->block;
+    block += ceil_div(layout->c.segment[first], layout->block);
   }
   int end = first;
   for (; end < layout->c.n && n > 0; end++) n -= layout->c.segment[end];

@@ -228,14 +228,14 @@ static void split_tasks(Map *map, int n_may_split) {
   for (int k = 0; k < n_may_split && wanted > 1; k++) {
     int64_t n = map->loop[k].n, step = k == map->stepped ? ir->target->vector : 1;
     int64_t parts = n < wanted ? n : wanted;
-    int64_t chunk = ((n + parts - 1) / parts + step - 1) / step * step;
-    parts = (n + chunk - 1) / chunk;
+    int64_t chunk = ceil_div(ceil_div(n, parts), step) * step;
+    parts = ceil_div(n, chunk);
     map->parts[k] = parts;
     map->chunk[k] = chunk;
     map->n_tasks *= parts;
     map->n_split = k + 1;
     if (chunk > 1) break;
-    wanted = (wanted + parts - 1) / parts;
+    wanted = ceil_div(wanted, parts);
   }
 }
 

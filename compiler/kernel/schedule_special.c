@@ -158,7 +158,7 @@ enum { RANDOM_RUN = 1 << 14 }; // a multiple of the four words of a block
 static void schedule_random(Lower *lower, Node *node) {
   Ir *ir = lower->ir;
   if (node->layout && node->layout->kind != LAYOUT_PLAIN) BUG("random numbers of a blocked value");
-  int64_t n = shape_elements(node->shape), n_runs = (n + RANDOM_RUN - 1) / RANDOM_RUN;
+  int64_t n = shape_elements(node->shape), n_runs = ceil_div(n, RANDOM_RUN);
   IrExpr *run, *zero = ir_int(ir, 0), *index[MAX_RANK];
   ir_tasks(ir, 1, &n_runs, (const char *const[]){"run"}, &run);
   for (int k = 0; k < node->shape.rank; k++) index[k] = zero;

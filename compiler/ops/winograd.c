@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 int64_t winograd_tiles(int64_t extent, int64_t dilation, int64_t m) {
-  int64_t grid = (extent + dilation - 1) / dilation;
-  return (grid + m - 1) / m;
+  int64_t grid = ceil_div(extent, dilation);
+  return ceil_div(grid, m);
 }
 
 int64_t winograd_count_tiles(Shape picture, int64_t dilation, int64_t m) {

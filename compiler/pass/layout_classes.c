@@ -180,7 +180,7 @@ static int64_t padded(const bool *border, int64_t n, int block) {
   int64_t total = 0, start = 0;
   for (int64_t c = 1; c <= n; c++) {
     if (!border[c]) continue;
-    total += (c - start + block - 1) / block * block;
+    total += ceil_div(c - start, block) * block;
     start = c;
   }
   return total;
@@ -193,7 +193,7 @@ static bool add_border(LayoutClasses *classes, const Node *node, int64_t channel
   if (border[channel]) return false;
   int64_t n = channels(node);
   border[channel] = true;
-  if (padded(border, n, classes->block) <= 2 * ((n + classes->block - 1) / classes->block * classes->block))
+  if (padded(border, n, classes->block) <= 2 * (ceil_div(n, classes->block) * classes->block))
     return true;
   border[channel] = false;
   return false;

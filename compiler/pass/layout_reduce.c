@@ -24,7 +24,7 @@ static int64_t count_parts(const Node *x, Shape axes, int block) {
   for (int i = x->shape.rank - 1; i >= 0; i--) {
     if (is_reduced(axes, i)) continue;
     int64_t n = x->shape.dim[i];
-    if (is_last || (x->shape.rank == 4 && i == 1)) n = (n + block - 1) / block;
+    if (is_last || (x->shape.rank == 4 && i == 1)) n = ceil_div(n, block);
     is_last = false;
     parts *= n;
   }

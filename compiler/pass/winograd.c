@@ -29,8 +29,6 @@ static bool is_candidate(const Node *node) {
          is_blocked(node->in[0]);
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Tiles of m x m results of the picture that the convolution makes, or whose gradient it takes.
 static double count_tiles(const Node *conv, const Node *picture, int m) {
   return (double)winograd_count_tiles(picture->shape, conv_attrs(conv).dilation, m);

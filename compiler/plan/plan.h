@@ -36,7 +36,7 @@ typedef struct MemoryItem {
 
 // The floats that a piece of so many takes up: a multiple of PROGRAM_ALIGN.
 static inline int64_t memory_round(int64_t floats) {
-  return (floats + PROGRAM_ALIGN - 1) / PROGRAM_ALIGN * PROGRAM_ALIGN;
+  return ceil_div(floats, PROGRAM_ALIGN) * PROGRAM_ALIGN;
 }
 
 // Places the items so that no two that may be needed at the same time overlap: largest first, each into the smallest

@@ -8,7 +8,7 @@ int64_t width_of(const Node *node) { return node->shape.dim[3]; }
 
 int64_t blocks_of(const Schedule *schedule, const Node *node) {
   if (contract_is_blocked(node)) return channel_blocks(node->layout);
-  return (node->shape.dim[1] + schedule->vl - 1) / schedule->vl;
+  return ceil_div(node->shape.dim[1], schedule->vl);
 }
 
 const IrBuffer *buffer_of(const Schedule *schedule, const Node *node) {
@@ -40,7 +40,7 @@ int put_segments(const Schedule *schedule, const Layout *layout, int64_t block_p
   for (int i = 0; i < layout->c.n; i++) {
     out[2 * i] = block * block_pitch;
     out[2 * i + 1] = layout->c.segment[i];
-    block += (layout->c.segment[i] + schedule->vl - 1) / schedule->vl;
+    block += ceil_div(layout->c.segment[i], schedule->vl);
   }
   return 2 * layout->c.n;
 }
@@ -89,20 +89,19 @@ void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrEx
 }
 
 int64_t even_pieces(int64_t extent, int64_t size) {
-  int64_t pieces = (extent + size - 1) / size;
-  return (extent + pieces - 1) / pieces;
+  int64_t pieces = ceil_div(extent, size);
+  return ceil_div(extent, pieces);
 }
 
 int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, int64_t blocks) {
   enum { ENOUGH = 32 }; // tasks in all; more would only read x more often
   const Target *target = schedule->contract.target;
-  int64_t parts = (ENOUGH + others - 1) / others, most = micro_max_vectors(target),
-          pair = target_has_pairs(target) ? 2 : 1;
+  int64_t parts = ceil_div(ENOUGH, others), most = micro_max_vectors(target), pair = target_has_pairs(target) ? 2 : 1;
   if (parts > work / TASK_WORK) parts = work / TASK_WORK;
-  if (parts > (blocks + most - 1) / most) parts = (blocks + most - 1) / most;
+  if (parts > ceil_div(blocks, most)) parts = ceil_div(blocks, most);
   parts = tuning_knob(schedule->ir, "parts", parts < 1 ? 1 : parts, 1, blocks);
-  int64_t part = (blocks + parts - 1) / parts;
-  return (part + pair - 1) / pair * pair;
+  int64_t part = ceil_div(blocks, parts);
+  return ceil_div(part, pair) * pair;
 }
 
 void schedule_rest(Schedule *schedule, const Region *region) {

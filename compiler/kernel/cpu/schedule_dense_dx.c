@@ -4,8 +4,6 @@
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/kernel/tuning.h"
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 static IrExpr *dx_numbers(const Schedule *schedule) {
   const Node *node = schedule->contract.core.node, *g = node->in[0], *w = node->in[1];
   int64_t vl = schedule->vl, taps = w->shape.dim[2] * w->shape.dim[3];

@@ -3,8 +3,6 @@
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/kernel/tuning.h"
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Whether a micro-kernel for exactly this kernel exists.
 static bool is_common(int64_t kernel, int64_t stride, int64_t dilation) {
   return (kernel == 3 || kernel == 5 || kernel == 7) && stride <= 2 && dilation == 1;

@@ -29,7 +29,7 @@ void map_put_flat(Map *map) {
   IrFunction *function = map->lower->ir->function;
   int64_t floats = map->loop[0].n * map->loop[0].lanes;
   function->task = map->loop[0].var;
-  function->n_tasks = (floats + FLAT_TASK - 1) / FLAT_TASK;
+  function->n_tasks = ceil_div(floats, FLAT_TASK);
   function->flat = FLAT_TASK / map->loop[0].lanes;
   function->flat_step = map->stepped == 0 ? map->lower->ir->target->vector : 1;
   map->n_loops = map->n_split = 0;

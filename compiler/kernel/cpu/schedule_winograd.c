@@ -8,7 +8,6 @@
 
 enum { TILES_LEAST = 24, TASKS = 8 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t even(int64_t n) { return n + n % 2; } // weights may stand in pairs of blocks
 static int64_t most_of(int64_t a, int64_t b) { return a > b ? a : b; }
 

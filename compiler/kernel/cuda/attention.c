@@ -112,7 +112,7 @@ static void put_product(Attention *s, const CudaProduct *p, int width, IrStmt *l
   static const CudaOperand kept = {.read = CUDA_READ_VALUE, .along_k = true};
   Ir *ir = s->ir;
   IrExpr *column, *zero = ir_int(ir, 0), *thread = ir_ref(ir, ir->function->thread);
-  int64_t columns = (p->n + width - 1) / width;
+  int64_t columns = ceil_div(p->n, width);
   CudaTile tile = {ROWS, width, DEEP, 4, width / 16, 0, 1};
   CudaSpan of_left = {s->m0, p->m, ROWS, p->k, zero, ir_int(ir, p->k)};
   if (how_left)

@@ -123,7 +123,7 @@ static double evaluations(const CudaContract *contract) {
   const Node *core = contract->core;
   Shape weight = core->in[1]->shape;
   int64_t stride = node_attr(core, "stride").i, taps = weight.dim[2] * weight.dim[3];
-  return (double)(taps * ((weight.dim[0] + TILE - 1) / TILE)) / (double)(stride * stride);
+  return (double)(taps * ceil_div(weight.dim[0], TILE)) / (double)(stride * stride);
 }
 
 // Operands are computed while they are loaded. In a kernel of its own each element would be computed once, stored and

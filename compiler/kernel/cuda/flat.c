@@ -103,7 +103,7 @@ static Row begin_row(Map *map, int64_t floats) {
   function->has_rows = true;
   function->row_floats = ir_var(ir, IR_INDEX, "floats", 1, MOST_FLOATS);
   function->piece = ir_var(ir, IR_INDEX, "piece", 0, MOST_FLOATS / A_BLOCK - 1);
-  function->n_tasks = (floats + A_BLOCK - 1) / A_BLOCK;
+  function->n_tasks = ceil_div(floats, A_BLOCK);
   function->task->hi = MOST_FLOATS; // of all rows
   IrExpr *first = ir_add(ir, ir_scale(ir, ir_ref(ir, function->piece), A_BLOCK), ir_scale(ir, thread, SG_ROW_FLOATS));
   first = ir_ref(ir, ir_let(ir, function->body, "first", first));

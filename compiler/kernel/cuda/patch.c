@@ -56,8 +56,6 @@ static const char patch[] =
 
 void cuda_preamble_patch(Text *out) { text_put(out, patch); }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 CudaPatch cuda_patch(Lower *lower, const Node *core, const Node *depthwise, const CudaTile *tile,
                      CudaProduct *product) {
   CudaPatch patch = {.core = core, .pixels = tile->bn};

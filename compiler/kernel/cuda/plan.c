@@ -144,7 +144,7 @@ static void choose_lanes(CudaPlan *plan, const CudaReductions *r) {
 
 // Blocks that share rows: as many as fill the device, each with enough to do.
 static int64_t choose_parts(const CudaPlan *plan, const CudaReductions *r) {
-  int64_t groups = (plan->n_rows + plan->rows - 1) / plan->rows;
+  int64_t groups = ceil_div(plan->n_rows, plan->rows);
   if (plan->lanes == 1 || r->is_nested || r->is_guarded || r->inner || groups > SG_COUNTERS || plan->n_inner > LONG)
     return 1;
   int64_t wanted = FULL / groups, most = r->longest / (plan->lanes * LEAST_SHARE);
@@ -169,7 +169,7 @@ void cuda_plan(Map *map, CudaPlan *plan) {
   plan->parts = choose_parts(plan, &r);
   if (plan->lanes == CUDA_BLOCK && plan->parts == 1 && plan->n_rows < FULL / 2 && r.longest >= VERY_LONG)
     plan->lanes = MOST_LANES;
-  plan->n_blocks = (plan->n_rows + plan->rows - 1) / plan->rows * plan->parts;
+  plan->n_blocks = ceil_div(plan->n_rows, plan->rows) * plan->parts;
 }
 
 // ---- which groups
@@ -206,7 +206,7 @@ static bool stores_fit(const Map *map) {
 
 // The most elements that one thread goes through.
 static int64_t longest_thread(const CudaPlan *plan, const CudaReductions *r) {
-  int64_t turns = (plan->n_inner + plan->lanes - 1) / plan->lanes;
+  int64_t turns = ceil_div(plan->n_inner, plan->lanes);
   return r->longest * r->n * r->work / plan->parts / plan->lanes + turns * (1 + r->inner);
 }
 

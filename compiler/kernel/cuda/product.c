@@ -106,7 +106,7 @@ static void conv2d_dx_strided(Lower *lower, const Node *node, CudaProduct *p) {
   int64_t count[2], taps[2];
   for (int i = 0; i < 2; i++) {
     count[i] = (x.dim[2 + i] - 1 + padding) / s - first + 1;
-    taps[i] = (w.dim[2 + i] + s - 1) / s;
+    taps[i] = ceil_div(w.dim[2 + i], s);
   }
   int64_t channels = w.dim[1] * s * s, pixels = x.dim[0] * count[0] * count[1];
   bool is_turned = s >= 4;

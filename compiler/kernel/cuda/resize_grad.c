@@ -48,8 +48,6 @@ enum {
   MOST_FLOATS = 8 << 10 // of shared memory
 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 const Node *cuda_resize_grad_in(const Group *group) {
   const Node *core = NULL;
   for (int i = 0; i < group->n_nodes; i++) {

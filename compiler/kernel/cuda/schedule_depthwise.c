@@ -5,8 +5,6 @@
 
 enum { THREADS = 128 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 typedef struct Depthwise {
   Lower *lower;
   Ir *ir;

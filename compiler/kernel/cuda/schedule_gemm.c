@@ -2,8 +2,6 @@
 #include "compiler/kernel/cuda/patch.h"
 #include "compiler/kernel/ir_build.h"
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 typedef struct Product {
   Lower *lower;
   Ir *ir;

@@ -87,7 +87,7 @@ static void put_row_of_thread(Lower *lower, Node *node, Rows *rows, int64_t axis
   Ir *ir = lower->ir;
   int64_t n = node->shape.dim[axis];
   enum { THREADS = 64 };
-  set_blocks(ir, THREADS, (rows->n_rows + THREADS - 1) / THREADS);
+  set_blocks(ir, THREADS, ceil_div(rows->n_rows, THREADS));
   IrExpr *row = global_thread(ir), **index = rows->index;
   IrStmt *block = below(ir, ir->function->body, row, rows->n_rows);
   if (rows->n_loops) cuda_let_loops(ir, block, rows->loop, 0, rows->n_loops, row);
@@ -154,7 +154,7 @@ static void schedule_nearest(Lower *lower, Node *node) {
   Ir *ir = lower->ir;
   int64_t n_rows = node->shape.dim[0], n_queries = node->shape.dim[1], n_points = node->in[1]->shape.dim[1];
   bool is_many = n_rows * n_queries >= MANY_QUERIES || n_points < CUDA_BLOCK;
-  int64_t a_block = is_many ? CUDA_BLOCK : QUERIES, pieces = (n_queries + a_block - 1) / a_block;
+  int64_t a_block = is_many ? CUDA_BLOCK : QUERIES, pieces = ceil_div(n_queries, a_block);
   set_blocks(ir, CUDA_BLOCK, n_rows * pieces);
   IrExpr *task = ir_ref(ir, ir->function->task);
   IrExpr *row = ir_div(ir, task, pieces), *first = ir_scale(ir, ir_mod(ir, task, pieces), a_block);
@@ -173,8 +173,8 @@ static void schedule_nearest(Lower *lower, Node *node) {
 static void schedule_random(Lower *lower, Node *node) {
   Ir *ir = lower->ir;
   int64_t n = shape_elements(node->shape), each = node_attr(node, "each").i;
-  int64_t n_quads = (n + CUDA_QUAD - 1) / CUDA_QUAD + (each % CUDA_QUAD != 0); // they may begin within a block
-  set_blocks(ir, CUDA_BLOCK, (n_quads + CUDA_BLOCK - 1) / CUDA_BLOCK);
+  int64_t n_quads = ceil_div(n, CUDA_QUAD) + (each % CUDA_QUAD != 0); // they may begin within a block
+  set_blocks(ir, CUDA_BLOCK, ceil_div(n_quads, CUDA_BLOCK));
   IrExpr *quad = global_thread(ir), *index[MAX_RANK];
   IrStmt *block = below(ir, ir->function->body, quad, n_quads);
   for (int k = 0; k < node->shape.rank; k++) index[k] = ir_int(ir, 0);

@@ -71,8 +71,8 @@ void cuda_team_reduce(Emit *emit, Reduction *r) {
   CudaTeam *team = emit->team;
   const CudaPlan *plan = team->plan;
   Axis axis = flat_axis(ir, r);
-  int64_t share = (axis.n + plan->parts - 1) / plan->parts;
-  share = (share + plan->lanes - 1) / plan->lanes * plan->lanes;
+  int64_t share = ceil_div(axis.n, plan->parts);
+  share = ceil_div(share, plan->lanes) * plan->lanes;
   IrExpr *from = team->lane, *to = ir_int(ir, axis.n);
   if (plan->parts > 1) {
     IrExpr *first = ir_scale(ir, team->part, share);
@@ -107,7 +107,7 @@ static void store_partials(Emit *emit) {
   const CudaPlan *plan = team->plan;
   IrExpr *at = ir_add(ir, ir_scale(ir, team->row, plan->parts), team->part);
   IrStmt *first = ir_if(ir, emit_block(emit), ir_equal(ir, team->lane, ir_int(ir, 0)))->body[0];
-  int64_t n = (plan->n_rows + plan->rows - 1) / plan->rows * plan->rows * plan->parts;
+  int64_t n = ceil_div(plan->n_rows, plan->rows) * plan->rows * plan->parts;
   for (int k = 0; k < team->n_partial; k++) {
     CudaPartial *p = &team->partial[k];
     p->scratch = ir_scratch(ir, p->whole->label ? p->whole->label : "partial", p->value->type, n);

@@ -73,8 +73,6 @@ int cuda_multiprocessors(const Target *target) {
   }
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Instructions that a block's threads spend on bringing one operand's tile of c x bk into shared memory.
 static double staging(const CudaOperand *operand, int c, int bk) {
   double each =

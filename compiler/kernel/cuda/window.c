@@ -85,8 +85,6 @@ static Geometry geometry_of(const Node *conv) {
   return (Geometry){conv->in[0]->shape, conv->shape, conv->in[1]->shape, attrs.stride, attrs.padding, attrs.dilation};
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // As the constants of SgWindow.
 typedef struct Extent {
   int64_t rows, columns, lead, line;
@@ -186,7 +184,7 @@ CudaWindow cuda_choose_window(const Target *target, const Node *conv, int64_t pr
   double best_time = 0;
   int planes = (int)(g.y.dim[0] * g.y.dim[1]), height = (int)g.y.dim[2], width = (int)g.y.dim[3];
   for (int rows = 1; rows <= (width < WARP ? 1 : 4); rows *= 2) { // narrow warps would write rows far apart
-    for (int th = rows;; th = 2 * th < height ? 2 * th : (height + rows - 1) / rows * rows) {
+    for (int th = rows;; th = 2 * th < height ? 2 * th : ceil_div(height, rows) * rows) {
       for (int tw = WARP;; tw *= 2) {
         if (tw >= width || tw > WIDE) tw = width;
         for (int tp = 1; tp < 2 * planes && tp <= MOST_PLANES; tp *= 2) {
