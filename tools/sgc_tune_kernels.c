@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/order.h"
 #include "runtime/base/strmap.h"
 #include "tools/sgc_tune.h"
 
@@ -41,9 +42,8 @@ typedef struct Search {
 
 // ---- sites ----------------------------------------------------------------------------------------------------------
 
-static int compare_seconds(const void *a, const void *b) {
-  double x = ((const Site *)a)->seconds, y = ((const Site *)b)->seconds;
-  return (x < y) - (x > y);
+static int by_seconds(const void *a, const void *b) {
+  return order_of(((const Site *)b)->seconds, ((const Site *)a)->seconds);
 }
 
 static ExitCode find_sites(Search *s) {
@@ -69,7 +69,7 @@ static ExitCode find_sites(Search *s) {
     strmap_set(site->tried, site->name, site);
     s->n_sites++;
   }
-  qsort(s->site, (size_t)s->n_sites, sizeof *s->site, compare_seconds);
+  qsort(s->site, (size_t)s->n_sites, sizeof *s->site, by_seconds);
   return code;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/order.h"
 #include "runtime/base/strmap.h"
 #include "tools/sgc_tune.h"
 
@@ -74,9 +75,8 @@ static ExitCode weigh(Search *s, Layer *layer) {
   return code;
 }
 
-static int compare_seconds(const void *a, const void *b) {
-  double x = ((const Layer *)a)->seconds, y = ((const Layer *)b)->seconds;
-  return (x < y) - (x > y);
+static int by_seconds(const void *a, const void *b) {
+  return order_of(((const Layer *)b)->seconds, ((const Layer *)a)->seconds);
 }
 
 static ExitCode find_layers(Search *s, Layer **out, int *out_n) {
@@ -97,7 +97,7 @@ static ExitCode find_layers(Search *s, Layer **out, int *out_n) {
     code = weigh(s, &layer[n]);
     if (layer[n].seconds >= LEAST_SHARE * s->total) n++;
   }
-  qsort(layer, (size_t)n, sizeof *layer, compare_seconds);
+  qsort(layer, (size_t)n, sizeof *layer, by_seconds);
   *out = layer;
   *out_n = n;
   return code;

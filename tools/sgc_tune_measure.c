@@ -2,12 +2,8 @@
 #include <stdlib.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/order.h"
 #include "tools/sgc_tune.h"
-
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 
 // How far the times of one program lie apart, the tenth that is fastest and the tenth that is slowest left out.
 static void note_spread(Tuner *tuner, Arena *arena, const Rounds *rounds) {
@@ -15,7 +11,7 @@ static void note_spread(Tuner *tuner, Arena *arena, const Rounds *rounds) {
   if (rounds->n < FEW) return;
   double *sums = ARENA_ARRAY(arena, double, rounds->n);
   for (int r = 0; r < rounds->n; r++) sums[r] = rounds_sum(rounds, 0, r, NULL);
-  qsort(sums, (size_t)rounds->n, sizeof *sums, compare);
+  qsort(sums, (size_t)rounds->n, sizeof *sums, order_doubles);
   int cut = (rounds->n + 5) / 10;
   tuner->spread += (sums[rounds->n - 1 - cut] - sums[cut]) / sums[rounds->n / 2];
   tuner->n_spreads++;
@@ -47,7 +43,7 @@ ExitCode steps_measure(Tuner *tuner, Arena *arena, const Variant *variant, doubl
   for (int r = 0; r < ROUNDS && !code; r++) code = cli_status(tuner->cli, exec_profile(variant->exec, all + r * n));
   for (int i = 0; i < n; i++) {
     for (int r = 0; r < ROUNDS; r++) one[r] = all[r * n + i];
-    qsort(one, ROUNDS, sizeof *one, compare);
+    qsort(one, ROUNDS, sizeof *one, order_doubles);
     seconds[i] = one[ROUNDS / 2];
   }
   return code;
@@ -77,7 +73,7 @@ static double undisturbed(Arena *arena, const Rounds *rounds, int side, const bo
   for (int i = 0; i < n; i++) {
     if (counts && !counts[i]) continue;
     for (int r = 0; r < rounds->n; r++) seconds[r] = rounds->seconds[side][r * n + i];
-    qsort(seconds, (size_t)rounds->n, sizeof *seconds, compare);
+    qsort(seconds, (size_t)rounds->n, sizeof *seconds, order_doubles);
     sum += seconds[rounds->n / 4];
   }
   return sum;

@@ -3,13 +3,9 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/order.h"
 #include "tools/sgrun.h"
 #include "tools/sgrun_bench_kernels.h"
-
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 
 typedef struct Times {
   double median, least, p90, first; // seconds; `first` from the text to the first result
@@ -52,7 +48,7 @@ static ExitCode time_runs(const Cli *cli, Exec *exec, Times *out) {
     code = cli_status(cli, exec_run(exec));
     seconds[i] = clock_seconds() - begin;
   }
-  qsort(seconds, (size_t)n, sizeof *seconds, compare);
+  qsort(seconds, (size_t)n, sizeof *seconds, order_doubles);
   out->median = seconds[n / 2], out->least = seconds[0], out->p90 = seconds[n * 9 / 10];
   free(seconds);
   return code;

@@ -6,6 +6,7 @@
 
 #include "compiler/target.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/order.h"
 #include "runtime/machine.h"
 
 typedef struct Timed {
@@ -24,9 +25,8 @@ typedef struct Account {
   Timed total;
 } Account;
 
-static int compare(const void *a, const void *b) {
-  double x = ((const Timed *)a)->seconds, y = ((const Timed *)b)->seconds;
-  return (x < y) - (x > y);
+static int by_seconds(const void *a, const void *b) {
+  return order_of(((const Timed *)b)->seconds, ((const Timed *)a)->seconds);
 }
 
 static Status measure(Account *account, Exec *exec) {
@@ -57,7 +57,7 @@ static Status measure(Account *account, Exec *exec) {
     total->bytes += kernel->bytes;
   }
   account->total.by_memory = 2 * by_memory > account->total.bound;
-  qsort(account->kernels, (size_t)account->n, sizeof *account->kernels, compare);
+  qsort(account->kernels, (size_t)account->n, sizeof *account->kernels, by_seconds);
   return STATUS_OK;
 }
 

@@ -4,13 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "runtime/base/order.h"
 #include "runtime/base/random.h"
 #include "runtime/base/status.h"
-
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 
 static void *allocate(int64_t n) {
   void *memory = malloc((size_t)(n + 1) * sizeof(double));
@@ -42,7 +38,7 @@ Interval bootstrap_difference(const double *a, const double *b, int64_t n, int64
       for (int64_t i = 0; i < count; i++) drawn += difference[random_below(&random, (uint32_t)count)];
       means[k] = drawn / (double)count;
     }
-    qsort(means, (size_t)draws, sizeof *means, compare);
+    qsort(means, (size_t)draws, sizeof *means, order_doubles);
     interval = (Interval){sum / (double)count, quantile(means, draws, (1 - confidence) / 2),
                           quantile(means, draws, (1 + confidence) / 2)};
   }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/hash.h"
+#include "runtime/base/order.h"
 #include "runtime/data/preprocess.h"
 
 static const struct {
@@ -129,13 +130,12 @@ static double clamp(const Protocol *protocol, double d) {
   return d > protocol->depth_max ? protocol->depth_max : d;
 }
 
-static int compare_floats(const void *a, const void *b) {
-  float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
+static int by_value(const void *a, const void *b) {
+  return order_of((double)*(const float *)a, (double)*(const float *)b);
 }
 
 static double median(float *values, int64_t n) {
-  qsort(values, (size_t)n, sizeof *values, compare_floats);
+  qsort(values, (size_t)n, sizeof *values, by_value);
   return n % 2 ? values[n / 2] : ((double)values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
