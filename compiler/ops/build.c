@@ -25,6 +25,13 @@ ConvAttrs conv_attrs(const Node *conv) {
                      .groups = node_attr(conv, "groups").i};
 }
 
+bool conv_is_pointwise(const Node *node) {
+  if (node->op != OP_conv2d) return false;
+  Shape weight = node->in[1]->shape;
+  ConvAttrs attrs = conv_attrs(node);
+  return weight.dim[2] == 1 && weight.dim[3] == 1 && attrs.stride == 1 && attrs.groups == 1;
+}
+
 Node *build_scale(Graph *graph, Node *x, double factor) {
   return factor == 1 ? x : graph_binary(graph, OP_mul, x, graph_scalar(graph, factor));
 }

@@ -12,6 +12,8 @@ typedef struct ConvAttrs {
 
 // Of a conv2d, conv2d_dx or conv2d_dw node.
 ConvAttrs conv_attrs(const Node *conv);
+// Whether the node is a conv2d that multiplies the channels at each place by one matrix; padding may stand around.
+bool conv_is_pointwise(const Node *node);
 
 Node *build_scale(Graph *graph, Node *x, double factor); // x * factor; x itself for 1
 Node *build_broadcast(Graph *graph, Node *x, Shape shape);

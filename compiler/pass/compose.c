@@ -7,23 +7,6 @@
 #include "compiler/pass/pass.h"
 #include "compiler/pass/rewrite.h"
 
-typedef struct Users {
-  Node **only;
-  int n;
-  const bool *is_fixed; // by id, as far as nodes were there at the beginning of the walk
-} Users;
-
-static bool is_only_for(const Users *users, const Node *node, const Node *user) {
-  return node->id < users->n && users->only[node->id] == user;
-}
-
-static bool is_pointwise(const Node *node) {
-  if (node->op != OP_conv2d) return false;
-  Shape weight = node->in[1]->shape;
-  ConvAttrs attrs = conv_attrs(node);
-  return weight.dim[2] == 1 && weight.dim[3] == 1 && attrs.stride == 1 && attrs.groups == 1;
-}
-
 // The operand that is one number for each channel, if the node adds such a thing to a picture; else NULL.
 static Node *bias_of(const Node *node) {
   if (node->op != OP_add || node->shape.rank != 4) return NULL;
@@ -82,7 +65,7 @@ static Node *composed(const Users *users, Graph *graph, const Node *second, Node
     if (!is_only_for(users, first, add)) return NULL;
   }
   int64_t padding = conv_attrs(second).padding;
-  if (!is_pointwise(first) || conv_attrs(first).padding || !saves_work(users, first, second)) return NULL;
+  if (!conv_is_pointwise(first) || conv_attrs(first).padding || !saves_work(users, first, second)) return NULL;
   Shape w1 = first->in[1]->shape, w2 = second->in[1]->shape;
   Node *left = graph_reshape(graph, second->in[1], SHAPE(w2.dim[0], w2.dim[1]));
   Node *right = graph_reshape(graph, first->in[1], SHAPE(w1.dim[0], w1.dim[1]));
@@ -109,24 +92,15 @@ static Node *rewrite(void *context, Graph *graph, Node *node) {
   Node *bias = bias_of(node);
   if (bias) {
     const Node *picture = picture_of(node);
-    return is_pointwise(picture) && is_only_for(users, picture, node) ? composed(users, graph, picture, bias) : NULL;
+    return conv_is_pointwise(picture) && is_only_for(users, picture, node) ? composed(users, graph, picture, bias)
+                                                                           : NULL;
   }
   // A bias that follows comes along, at its own node.
   const Node *user = node->id < users->n ? users->only[node->id] : NULL;
-  if (!is_pointwise(node) || (user && bias_of(user))) return NULL;
+  if (!conv_is_pointwise(node) || (user && bias_of(user))) return NULL;
   return composed(users, graph, node, NULL);
 }
 
 bool pass_compose(const PassContext *context, Graph *graph) {
-  if (context->exact) return false;
-  bool is_changed = false, is_again = true;
-  while (is_again) {
-    graph_sort(graph);
-    Arena *scratch = arena_new();
-    Users users = {find_only_users(graph, scratch), graph->n_nodes, find_fixed(graph, scratch)};
-    is_again = graph_rewrite(graph, rewrite, &users);
-    is_changed |= is_again;
-    arena_free(scratch);
-  }
-  return is_changed;
+  return !context->exact && graph_rewrite_by_users(graph, rewrite);
 }

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "compiler/ops/build.h"
 #include "runtime/base/status.h"
 
 enum {
@@ -56,12 +57,6 @@ static bool is_read_once(const Fuser *fuser, const Node *node) {
 
 static bool is_depthwise(const Node *node) {
   return node->op == OP_conv2d && node->shape.dim[1] > 1 && node_attr(node, "groups").i == node->shape.dim[1];
-}
-
-static bool is_pointwise(const Node *node) {
-  if (node->op != OP_conv2d || node_attr(node, "groups").i != 1) return false;
-  const Shape *weight = &node->in[1]->shape;
-  return weight->dim[2] == 1 && weight->dim[3] == 1 && node_attr(node, "stride").i == 1;
 }
 
 static bool op_in(const Fuser *fuser, int set, bool (*is_it)(const Node *)) {
@@ -161,7 +156,8 @@ static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *v
   case CLASS_CONTRACT:
     if (is_cuda && is_read_once(fuser, value) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_MOVEMENT))
       return true; // computed while it is loaded
-    return is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) && op_in(fuser, set, is_depthwise);
+    return conv_is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) &&
+           op_in(fuser, set, is_depthwise);
   default: return false;
   }
 }
@@ -289,7 +285,7 @@ static void join_reduced(Fuser *fuser, const Node *value) {
   int own = fuse_set_of(fuser->sets, value), user = fuse_set_of(fuser->sets, index->user[first]);
   for (int i = first; i < end; i++)
     if (fuse_set_of(fuser->sets, index->user[i]) != user) return;
-  if (own != user && (is_light(fuser, own) || op_in(fuser, own, is_pointwise)) && is_light(fuser, user))
+  if (own != user && (is_light(fuser, own) || op_in(fuser, own, conv_is_pointwise)) && is_light(fuser, user))
     try_merge(fuser, own, user);
 }
 

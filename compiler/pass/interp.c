@@ -12,7 +12,8 @@
 // Arithmetic of one interpolated element, in the flops that a convolution's two per multiply-add are counted in.
 enum { RESIZE_FLOPS = 8, MAX_LINKS = 8 };
 
-static bool is_pointwise(const Node *conv) {
+// Whether the convolution, of any number of groups, reads nothing but the place that it writes.
+static bool reads_one_place(const Node *conv) {
   if (conv->op != OP_conv2d) return false;
   Shape weight = conv->in[1]->shape;
   ConvAttrs attrs = conv_attrs(conv);
@@ -57,15 +58,6 @@ static Node *resize_as(Graph *graph, const Node *resize, Node *x) {
   return graph_add(graph, OP_resize, &x, 1, resize->attr);
 }
 
-typedef struct Users {
-  Node **only;
-  int n;
-} Users;
-
-static bool is_only_for(const Users *users, const Node *node, const Node *user) {
-  return node->id < users->n && users->only[node->id] == user;
-}
-
 static Node *move_convolution(const Users *users, Graph *graph, Node *conv) {
   const Node *link[MAX_LINKS];
   int side[MAX_LINKS], n = 0;
@@ -89,7 +81,7 @@ static Node *move_bias(const Users *users, Graph *graph, Node *node) {
   if (node->op != OP_add || k < 0) return NULL;
   const Node *resize = node->in[k];
   if (resize->op != OP_resize || !is_only_for(users, resize, node) || !enlarges(resize)) return NULL;
-  if (!is_pointwise(resize->in[0]) || !is_only_for(users, resize->in[0], resize)) return NULL;
+  if (!reads_one_place(resize->in[0]) || !is_only_for(users, resize->in[0], resize)) return NULL;
   return resize_as(graph, resize, apply(graph, node, k, resize->in[0]));
 }
 
@@ -112,21 +104,11 @@ static Node *move_elementwise(const Users *users, Graph *graph, Node *node) {
 }
 
 static Node *rewrite(void *context, Graph *graph, Node *node) {
-  if (is_pointwise(node)) return move_convolution(context, graph, node);
+  if (reads_one_place(node)) return move_convolution(context, graph, node);
   Node *moved = move_bias(context, graph, node);
   return moved ? moved : move_elementwise(context, graph, node);
 }
 
 bool pass_interp(const PassContext *context, Graph *graph) {
-  if (context->exact) return false;
-  bool is_changed = false, is_again = true;
-  while (is_again) {
-    graph_sort(graph);
-    Arena *scratch = arena_new();
-    Users users = {find_only_users(graph, scratch), graph->n_nodes};
-    is_again = graph_rewrite(graph, rewrite, &users);
-    is_changed |= is_again;
-    arena_free(scratch);
-  }
-  return is_changed;
+  return !context->exact && graph_rewrite_by_users(graph, rewrite);
 }

@@ -6,10 +6,7 @@
 #include "compiler/pass/layout.h"
 
 static bool is_padded_pointwise(const Node *node) {
-  if (node->op != OP_conv2d || node_attr(node, "padding").i == 0) return false;
-  const Shape *weight = &node->in[1]->shape;
-  return weight->dim[2] == 1 && weight->dim[3] == 1 && node_attr(node, "stride").i == 1 &&
-         conv_kind(node) == CONV_DENSE;
+  return conv_is_pointwise(node) && node_attr(node, "padding").i != 0;
 }
 
 static Node *pad_result(Graph *graph, Node *node) {

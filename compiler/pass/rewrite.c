@@ -85,3 +85,20 @@ Node **find_only_users(const Graph *graph, Arena *arena) {
   }
   return users;
 }
+
+bool is_only_for(const Users *users, const Node *node, const Node *user) {
+  return node->id < users->n && users->only[node->id] == user;
+}
+
+bool graph_rewrite_by_users(Graph *graph, RewriteRule *rule) {
+  bool is_changed = false, is_again = true;
+  while (is_again) {
+    graph_sort(graph); // a dead user would hide that another is the only one
+    Arena *scratch = arena_new();
+    Users users = {find_only_users(graph, scratch), find_fixed(graph, scratch), graph->n_nodes};
+    is_again = graph_rewrite(graph, rule, &users);
+    is_changed |= is_again;
+    arena_free(scratch);
+  }
+  return is_changed;
+}

@@ -26,4 +26,17 @@ bool *find_fixed(const Graph *graph, Arena *arena);
 // update does; NULL otherwise. Lives in `arena`.
 Node **find_only_users(const Graph *graph, Arena *arena);
 
+// Both of the above, for the nodes that were there at the beginning of a walk: ids below n.
+typedef struct Users {
+  Node **only;
+  const bool *is_fixed;
+  int n;
+} Users;
+// Whether nothing but one operand of `user` refers to the node.
+bool is_only_for(const Users *users, const Node *node, const Node *user);
+
+// Sorts and walks again with a rule whose context is the Users of the walk, until nothing changes. Returns whether
+// anything changed.
+bool graph_rewrite_by_users(Graph *graph, RewriteRule *rule);
+
 #endif

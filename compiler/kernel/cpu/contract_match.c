@@ -7,6 +7,7 @@
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/lower.h"
 #include "compiler/kernel/tuning.h"
+#include "compiler/ops/build.h"
 
 bool contract_is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
 
@@ -126,8 +127,8 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
     return group_refuse(why, "blocks of another size");
   if (contract_is_blocked(node) ? !maps_equal(w->layout, node->layout) : w->layout->c.n != 1)
     return group_refuse(why, "the weight is packed for other channels");
-  bool is_pointwise = kh == 1 && kw == 1 && node_attr(node, "stride").i == 1 && node_attr(node, "padding").i == 0;
-  *form = is_pointwise && contract_is_blocked(x) ? CONTRACT_POINTWISE : CONTRACT_DENSE;
+  bool is_unpadded_pointwise = conv_is_pointwise(node) && node_attr(node, "padding").i == 0;
+  *form = is_unpadded_pointwise && contract_is_blocked(x) ? CONTRACT_POINTWISE : CONTRACT_DENSE;
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include "compiler/kernel/cuda/resize_grad.h"
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/schedule_map.h"
+#include "compiler/ops/build.h"
 #include "runtime/base/status.h"
 
 // What a member of the group is to the contraction.
@@ -81,11 +82,8 @@ static int64_t price_in_place(const Matcher *m, const Node *node) {
   }
 }
 
-static bool is_pointwise(const Node *node) {
-  if (node->op != OP_conv2d || node_attr(node, "groups").i != 1) return false;
-  const Shape *weight = &node->in[1]->shape;
-  return weight->dim[2] == 1 && weight->dim[3] == 1 && node_attr(node, "stride").i == 1 &&
-         node_attr(node, "padding").i == 0;
+static bool is_unpadded_pointwise(const Node *node) {
+  return conv_is_pointwise(node) && node_attr(node, "padding").i == 0;
 }
 
 // The depthwise convolution that a pointwise core's operand is an elementwise function of. False where another
@@ -98,7 +96,8 @@ static bool find_patch(Matcher *m) {
     is_of_patch[i] = false;
     if (m->role[i] != ROLE_BEFORE) continue;
     if (is_contraction(node)) {
-      if (m->out->patch || !is_pointwise(m->out->core) || node->op != OP_conv2d || !is_depthwise(node)) return false;
+      if (m->out->patch || !is_unpadded_pointwise(m->out->core) || node->op != OP_conv2d || !is_depthwise(node))
+        return false;
       m->out->patch = node;
       is_of_patch[i] = true;
       continue;
