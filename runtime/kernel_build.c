@@ -87,8 +87,7 @@ int command_capture(const Command *command, Text *out) {
   return status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-// ---- one compiler run
-// ------------------------------------------------------------------------------------------------
+// ---- one compiler run ----------------------------------------------------------------------------------------------
 
 // A run of the compiler under way, its output going to the file `log`.
 typedef struct Run {

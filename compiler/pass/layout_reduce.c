@@ -58,8 +58,7 @@ static Node *reduce(Graph *graph, Op op, Node *x, Shape axes, bool keep) {
   return graph_add(graph, op, &x, 1, attrs);
 }
 
-// ---- squares of distances
-// ---------------------------------------------------------------------------------------------
+// ---- squares of distances ------------------------------------------------------------------------------------------
 //
 // The sum of (x - m)^2 along a row is that of (x - r)^2 plus the row's length times (r - m)^2, r being the row's mean,
 // whatever m is. So the squares need not wait for m, which is the mean of everything where it matters: sum and squares
@@ -119,8 +118,7 @@ static Node *distance_by_rows(Graph *graph, const Node *node, Distance distance,
   return graph_binary(graph, OP_add, reduce(graph, OP_sum, squares, axes, keep), between);
 }
 
-// ---- the pass
-// ---------------------------------------------------------------------------------------------------------
+// ---- the pass ------------------------------------------------------------------------------------------------------
 
 static Node *by_rows(Graph *graph, Node *node, int block) {
   Shape first = first_axes(node, block);

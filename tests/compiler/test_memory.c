@@ -54,8 +54,7 @@ static void test_bound(void) {
   arena_free(arena);
 }
 
-// ---- orders
-// -----------------------------------------------------------------------------------------------------------
+// ---- orders --------------------------------------------------------------------------------------------------------
 
 static void test_order(void) {
   int n_better = 0;
@@ -131,8 +130,7 @@ static void test_order_chains(void) {
   arena_free(arena);
 }
 
-// ---- programs
-// -----------------------------------------------------------------------------------------------------------
+// ---- programs ------------------------------------------------------------------------------------------------------
 
 // A random network of a few forms of values, whose numbers stay small; with outputs, updates, views and concats.
 static Graph *random_network(Arena *arena, uint64_t seed) {
