@@ -1,8 +1,13 @@
 // common_tuning: the file of measured schedules.
 #include "tools/common_tuning.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "compiler/kernel/kernel.h"
 #include "runtime/base/file.h"
@@ -65,26 +70,35 @@ void tuning_say(const Cli *cli, const Target *target, const char *model) {
             model);
 }
 
+// Makes the directory of the results and waits until nobody else changes them: what was read stays true until it is
+// written. Holds until the descriptor is closed; -1 where files cannot be locked, which is no reason to lose results.
+static ExitCode lock_results(const Cli *cli, const char *path, int *out_lock) {
+  char *directory = strndup(path, (size_t)(strrchr(path, '/') - path));
+  if (!directory) BUG("out of memory");
+  ExitCode code = cli_status(cli, file_make_directory(directory));
+  *out_lock = code ? -1 : open(directory, O_RDONLY | O_CLOEXEC);
+  while (*out_lock >= 0 && flock(*out_lock, LOCK_EX) && errno == EINTR) continue;
+  free(directory);
+  return code;
+}
+
 ExitCode tuning_save(const Cli *cli, const Target *target, const TuningResult *found, int n) {
   Text path = {0}, text = {0}, context = {0}, out = {0};
   Arena *arena = arena_new();
   Tuning *tuning = tuning_new(arena);
+  int lock = -1;
   ExitCode code = EXIT_DONE;
   if (!tuning_path(&path))
     code = cli_fail(cli, EXIT_DATA, "nowhere to keep results: none of SGC_CACHE, XDG_CACHE_HOME and HOME is set");
+  if (!code) code = lock_results(cli, text_get(&path), &lock);
   if (!code) code = read_results(cli, text_get(&path), &text);
   tuning_context(cli, target, &context);
   TuningReading reading = tuning_read(tuning, text_get(&context), text_get(&text));
   if (!code) say_reading(cli, text_get(&path), &reading);
   for (int i = 0; i < n; i++) tuning_set(tuning, &found[i]);
   tuning_write(tuning, text_get(&context), text_get(&text), &out);
-  if (!code) {
-    char *slash = strrchr(path.data, '/');
-    *slash = 0;
-    code = cli_status(cli, file_make_directory(path.data));
-    *slash = '/';
-  }
   if (!code) code = cli_status(cli, file_write(text_get(&path), text_get(&out), out.size));
+  if (lock >= 0) close(lock);
   text_free(&path);
   text_free(&text);
   text_free(&context);

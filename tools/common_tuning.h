@@ -20,7 +20,7 @@ ExitCode tuning_load(const Cli *cli, Arena *arena, const Target **target);
 void tuning_say(const Cli *cli, const Target *target, const char *model);
 
 // Reads the file again, so that nothing is lost that others wrote meanwhile, puts `found` over it (results with values
-// "" remove what there was), and writes it, all of it or nothing.
+// "" remove what there was), and writes it, all of it or nothing; who does so at the same time waits.
 ExitCode tuning_save(const Cli *cli, const Target *target, const TuningResult *found, int n);
 
 #endif

@@ -53,9 +53,17 @@ expect 0 'no tuned schedules of this version' "$SGC" compile tiny.net --tuned
 head -c 3000 "$SGC" >"$file"
 expect 0 'no tuned schedules of this version' "$SGC" compile tiny.net --tuned
 
-# Results of other machines stay where they are.
-{ results; echo 'cpu-other/8/0123456789abcdef conv_1 conv_2 0.900 rows=3'; } >"$file"
-expect 0 '' "$SGC" tune tiny.net --time 2s --no-layers --quiet
+# Results of other machines stay where they are, also those that another search writes while this one waits for it.
+{
+  flock 9
+  "$SGC" tune tiny.net --time 2s --no-layers --quiet >.out 9<&- &
+  pid=$!
+  while kill -0 $pid 2>/dev/null && ! grep -qE -- "-> FLOCK .* $pid " /proc/locks; do sleep 0.05; done
+  check 'a search does not wait for another' kill -0 $pid
+  { results; echo 'cpu-other/8/0123456789abcdef conv_1 conv_2 0.900 rows=3'; } >"$file"
+  flock -u 9
+} 9<"$SGC_CACHE"
+check 'a search that waited for another' wait $pid
 check 'results of another machine are lost' grep -q '^cpu-other/8' "$file"
 
 # Ctrl-C keeps what was found so far, and what an earlier search found that this one has not come to.
