@@ -141,36 +141,32 @@ static ExitCode compile_share(const Cli *cli, Training *training, bool is_step, 
   return code;
 }
 
-// The bytes that the validation of such a share takes while the step program does.
-static ExitCode measure_validation(const Cli *cli, Training *training, int64_t samples, int64_t *out) {
-  Runner runner = {0};
-  ExitCode code = compile_share(cli, training, false, samples, 0, &runner);
-  if (code == EXIT_DEVICE) cli_say(cli, "this is validation's program: --mem is for it and the step's together");
-  if (!code) *out = (int64_t)sizeof(float) * (runner.program->persistent + runner.program->slab);
-  runner_close(&runner);
-  return code;
-}
-
-// Devices with equally many samples run one program.
-static ExitCode open_runners(const Cli *cli, Training *training, bool is_step, bool leaves_room, Runner *runners,
-                             Exec **execs) {
-  Devices *devices = &training->devices;
-  for (int i = 0; i < devices->n; i++) {
+// Devices with equally many samples run one program. It leaves memory to that of `others`, unless these are NULL.
+static ExitCode compile_runners(const Cli *cli, Training *training, bool is_step, const Runner *others,
+                                Runner *runners) {
+  const Devices *devices = &training->devices;
+  ExitCode code = EXIT_DONE;
+  for (int i = 0; i < devices->n && !code; i++) {
     int64_t samples = team_share(devices->team, training->batch, i).n;
     int same = 0;
     while (same < i && team_share(devices->team, training->batch, same).n != samples) same++;
-    ExitCode code = EXIT_DONE;
-    int64_t beside = 0;
-    if (same == i && leaves_room) code = measure_validation(cli, training, samples, &beside);
-    if (same == i && !code) code = compile_share(cli, training, is_step, samples, beside, &runners[i]);
-    if (same < i) runners[i] = (Runner){runners[same].graph, runners[same].program, NULL, true};
-    if (!code)
-      code = cli_status(
-          cli, exec_open(runners[i].program, devices->device[i], (uint64_t)training->settings.seed, &runners[i].exec));
-    if (code) return code;
+    const Program *other = others ? others[i].program : NULL;
+    int64_t beside = other ? (int64_t)sizeof(float) * (other->persistent + other->slab) : 0;
+    if (same == i) code = compile_share(cli, training, is_step, samples, beside, &runners[i]);
+    else runners[i] = (Runner){runners[same].graph, runners[same].program, NULL, true};
+  }
+  return code;
+}
+
+static ExitCode open_runners(const Cli *cli, const Training *training, Runner *runners, Exec **execs) {
+  const Devices *devices = &training->devices;
+  ExitCode code = EXIT_DONE;
+  for (int i = 0; i < devices->n && !code; i++) {
+    uint64_t seed = (uint64_t)training->settings.seed;
+    code = cli_status(cli, exec_open(runners[i].program, devices->device[i], seed, &runners[i].exec));
     execs[i] = runners[i].exec;
   }
-  return EXIT_DONE;
+  return code;
 }
 
 static void make_room(int n, Runner **runners, Exec ***execs) {
@@ -184,12 +180,19 @@ static ExitCode build_programs(const Cli *cli, Training *training, bool with_val
   if (training->batch < n)
     return cli_fail(cli, EXIT_USAGE, "a batch of %lld cannot be shared out among %d devices",
                     (long long)training->batch, n);
+  ExitCode code = EXIT_DONE;
+  if (with_validation) { // first, as steps get what it leaves of --mem
+    make_room(training->devices.n, &training->evaluations, &training->evaluation_execs);
+    code = compile_runners(cli, training, false, NULL, training->evaluations);
+    if (code == EXIT_DEVICE && cli_option(cli, "mem"))
+      cli_say(cli, "this is validation's program: --mem is for it and the step's together");
+    if (code) return code;
+  }
   make_room(training->devices.n, &training->steps, &training->step_execs);
-  bool leaves_room = with_validation && cli_option(cli, "mem");
-  ExitCode code = open_runners(cli, training, true, leaves_room, training->steps, training->step_execs);
-  if (code || !with_validation) return code;
-  make_room(training->devices.n, &training->evaluations, &training->evaluation_execs);
-  return open_runners(cli, training, false, false, training->evaluations, training->evaluation_execs);
+  code = compile_runners(cli, training, true, training->evaluations, training->steps);
+  if (!code) code = open_runners(cli, training, training->steps, training->step_execs);
+  if (!code && with_validation) code = open_runners(cli, training, training->evaluations, training->evaluation_execs);
+  return code;
 }
 
 // One process of a machine compiles while the others wait: they find its kernels in the cache.
