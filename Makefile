@@ -130,7 +130,7 @@ test:
 
 # A test program with one changed source in front of the libraries (tests/faults/plant.py).
 plant:
-	@$(CC) $(CFLAGS) -Wno-error -w -c -o $(PROGRAM).o $(SOURCE)
+	@$(CC) $(CFLAGS) -O0 -g0 -Wno-error -w -c -o $(PROGRAM).o $(SOURCE)
 	@$(CC) $(CFLAGS) -o $(PROGRAM) $(BUILD)/tests/$(TEST).o $(PROGRAM).o $(shared_tools) -L$(BUILD) -llang -lcompiler -lruntime $(LDLIBS)
 
 # The CPU back end for every kind of CPU: those that this machine is, and an emulated ARM machine. About half an hour.
@@ -150,7 +150,7 @@ test-gpu:
 	$(MAKE) -j2 programs
 	@TALLY=$(abspath $(BUILD))/tally-gpu SGC_CACHE=$(abspath $(BUILD))/cache TEST_WHOLE=1 sh -c ': >"$$TALLY"; \
 	  for program in $(BUILD)/tests/simgpu/test_* $(BUILD)/tests/*/test_cuda* $(BUILD)/tests/compiler/test_random_nets; do \
-	    case $$program in *.[do]) ;; *) sh tests/run.sh gpu $$program ;; esac; done; \
+	    case $$program in *.[do]) ;; *) sh tests/counted.sh gpu-$$(basename $$program) $$program ;; esac; done; \
 	  sh tests/gpu/all.sh $(BUILD) whole; sh tests/tally.sh "$$TALLY"'
 
 # What TensorBoard and W&B themselves make of our event files; installs them into a cache of its own.

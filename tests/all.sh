@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make test` runs, fast ones first: all.sh BUILD_DIR
+# What `make test` runs: all.sh BUILD_DIR. As many jobs at once as there are cores, each with its own lines and sums.
 set -u
 build=$1
 export TALLY=$PWD/$build/tally SGC=$PWD/$build/sgc SGRUN=$PWD/$build/sgrun SGC_CACHE=$PWD/$build/cache
@@ -7,18 +7,31 @@ export SIMGPU_CACHE=$PWD/$build/simgpu
 : >"$TALLY"
 
 programs() { find "$1/tests" -name 'test_*' -type f -perm -u+x ! -name '*.log' | sort; }
+counted() { # TITLE PROGRAM...
+  title=$1
+  shift
+  for program in "$@"; do echo "sh tests/counted.sh $title-$(basename "$program") $program"; done
+}
+golden() { # NAME OPTION...
+  name=$1
+  shift
+  echo "sh tests/golden/run.sh $name $build/golden tests/golden/data $build $*"
+}
 
-sh tests/structure.sh
+# Fast ones first; the last ones are short, so that no core waits long for another.
 # shellcheck disable=SC2046
-sh tests/run.sh release $(programs "$build")
-sh tests/run.sh commands tests/tools/test_*.sh
-export SGC=$PWD/$build/asan/sgc SGRUN=$PWD/$build/asan/sgrun
-# shellcheck disable=SC2046
-sh tests/run.sh sanitized $(programs "$build/asan") tests/tools/test_cli.sh tests/tools/test_predict.sh tests/tools/test_data.sh \
-  tests/tools/test_recipe.sh tests/tools/test_runs.sh tests/tools/test_study.sh
-sh tests/golden/run.sh "$build/golden" tests/golden/data "$build"
-sh tests/cpu/all.sh "$build" quick
-sh tests/budget/all.sh "$build" & # in one thread, as is most of what follows
-sh tests/gpu/all.sh "$build" quick
-wait
+{
+  echo sh tests/structure.sh
+  counted release $(programs "$build")
+  counted commands tests/tools/test_*.sh
+  golden cpu
+  golden reference --target=reference
+  golden otherwise --alternative=1 --case ops
+  echo "sh tests/cpu/all.sh $build quick"
+  echo "sh tests/budget/all.sh $build"
+  echo "sh tests/gpu/all.sh $build quick"
+  counted sanitized $(printf 'tests/tools/test_%s.sh ' cli data predict recipe runs study) |
+    sed "s|^|SGC=$PWD/$build/asan/sgc SGRUN=$PWD/$build/asan/sgrun |"
+  counted sanitized $(programs "$build/asan")
+} | xargs -P "$(nproc)" -I JOB sh -c JOB
 sh tests/tally.sh "$TALLY"

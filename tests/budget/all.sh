@@ -3,8 +3,12 @@
 # BUILD_DIR. Sums go to $TALLY.
 set -u
 build=$1
-budget() { sh tests/counted.sh "$build/budget.log" python3 tests/budget/budget.py "$build" "$@"; }
-budget tests/budget/cpu.tsv
-budget tests/budget/instructions.tsv
-budget tests/budget/cpu.tsv adabins bts inference --plant affine,compose,setup,layout,winograd,fuse,concat
-budget tests/budget/cpu.tsv adabins training --plant algebra,cse
+budget() { # NAME ARGUMENT...
+  name=$1
+  shift
+  sh tests/counted.sh "budget-$name" python3 tests/budget/budget.py "$build" "$@"
+}
+budget cpu tests/budget/cpu.tsv
+budget instructions tests/budget/instructions.tsv
+budget planted tests/budget/cpu.tsv adabins bts inference --plant affine,compose,setup,layout,winograd,fuse,concat
+budget planted-training tests/budget/cpu.tsv adabins training --plant algebra,cse

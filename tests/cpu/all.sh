@@ -14,8 +14,6 @@ data=${GOLDEN:-tests/golden/data}
 python=$(command -v /usr/bin/python3 || command -v python3)
 qemu="qemu-aarch64 -L $build/sysroot"
 
-counted() { sh tests/counted.sh "$build/cpu.log" "$@"; }
-
 # golden TARGET PROGRAM CASE...: cases (parts of names) by that program, two at a time, the longest first
 golden() {
   target=$1 program=$2 out=$build/golden-$(echo "$1" | tr : -)
@@ -27,7 +25,7 @@ golden() {
   sh tests/golden/judge.sh "$target" "$data" "$out"
 }
 
-counted "$python" tests/cpu/spills.py "$build/sgc" tests/tools/tiny.net
+sh tests/counted.sh cpu-spills "$python" tests/cpu/spills.py "$build/sgc" tests/tools/tiny.net
 
 if [ "$part" = whole ]; then
   for kind in sse2 avx2 avx512vl avx512; do
@@ -54,5 +52,5 @@ fi
 golden cpu:neon "$qemu $build/neon/golden" gradeval train fit _eval_ ops
 CC="sh $PWD/tests/cpu/cc.sh"
 for test in "$build"/neon/tests/*/test_*; do
-  case $test in *.[do]) ;; *) counted $qemu "$test" ;; esac
+  case $test in *.[do]) ;; *) sh tests/counted.sh "neon-$(basename "$test")" $qemu "$test" ;; esac
 done

@@ -14,6 +14,7 @@ A list holds faults as paragraphs of lines:
 
 The changed file is compiled and linked in front of the libraries, so that it takes the place of the right one.
 """
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -69,20 +70,23 @@ def noticed(fault, binary):
     return None
 
 
+def attempt(build, path, fault):
+    """Whether the fault was noticed, and how or why not."""
+    work = os.path.join(build, "faults", "%s.%d" % (os.path.basename(path), fault["line"]))
+    os.makedirs(work, exist_ok=True)
+    binary, why = plant(build, fault, work)
+    how = noticed(fault, binary) if binary else None
+    return bool(how), how or why or "no test noticed"
+
+
 def main():
     build, passed, failed = sys.argv[1], 0, 0
-    for path in sys.argv[2:]:
-        for fault in read(path):
-            work = os.path.join(build, "faults", "%s.%d" % (os.path.basename(path), fault["line"]))
-            os.makedirs(work, exist_ok=True)
-            binary, why = plant(build, fault, work)
-            how = noticed(fault, binary) if binary else None
-            if how:
-                passed += 1
-                print("ok %s: %s" % (fault["fault"], how), flush=True)
-            else:
-                failed += 1
-                print("FAILED %s: %s" % (fault["fault"], why or "no test noticed"), flush=True)
+    faults = [(path, fault) for path in sys.argv[2:] for fault in read(path)]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda job: attempt(build, *job), faults)
+        for (_, fault), (is_noticed, how) in zip(faults, found):
+            passed, failed = passed + is_noticed, failed + (not is_noticed)
+            print("%s %s: %s" % ("ok" if is_noticed else "FAILED", fault["fault"], how), flush=True)
     print("faults: %d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
 

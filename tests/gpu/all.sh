@@ -40,8 +40,6 @@ golden() {
   sh tests/golden/judge.sh "gpu $name" $data "$out"
 }
 
-counted() { sh tests/counted.sh "$build/gpu.log" "$@"; }
-
 for architecture in $architectures; do
   setting=SIMGPU_COMPUTE=$architecture
   case $part-$architecture in
@@ -53,10 +51,10 @@ for architecture in $architectures; do
 done
 if [ "$part" = whole ]; then
   [ "$architectures" = real ] || golden races "SIMGPU_RACES=1" ops
-  counted "$(command -v /usr/bin/python3 || command -v python3)" tests/gpu/steps.py "$build/sgrun"
-  counted python3 tests/budget/budget.py "$build" tests/budget/gpu.tsv
-  [ "$architectures" = real ] || counted python3 tests/faults/plant.py "$build" tests/faults/whole/*.txt
+  sh tests/counted.sh gpu-steps "$(command -v /usr/bin/python3 || command -v python3)" tests/gpu/steps.py "$build/sgrun"
+  sh tests/counted.sh gpu-budget python3 tests/budget/budget.py "$build" tests/budget/gpu.tsv
+  [ "$architectures" = real ] || sh tests/counted.sh gpu-faults-whole python3 tests/faults/plant.py "$build" tests/faults/whole/*.txt
 else
-  counted python3 tests/budget/budget.py "$build" tests/budget/gpu.tsv meta_unet
+  sh tests/counted.sh gpu-budget python3 tests/budget/budget.py "$build" tests/budget/gpu.tsv meta_unet
 fi
-counted python3 tests/faults/plant.py "$build" tests/faults/*.txt
+sh tests/counted.sh gpu-faults python3 tests/faults/plant.py "$build" tests/faults/*.txt
