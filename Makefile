@@ -3,7 +3,7 @@ BUILD ?= build
 CC = gcc
 MODE ?= release
 CFLAGS_release = -O2
-CFLAGS_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_asan = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 hdf5_cflags := $(shell pkg-config --cflags hdf5-serial 2>/dev/null || echo -I/usr/include/hdf5/serial)
 hdf5_libs := $(shell pkg-config --libs hdf5-serial 2>/dev/null || echo -lhdf5_serial)
 CFLAGS = -std=gnu11 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(BUILD) -MMD -MP $(hdf5_cflags) $(CFLAGS_$(MODE))
@@ -102,10 +102,12 @@ $(BUILD)/bench_loader: $(call objects,tests/bench/bench_loader.c) $(libraries)
 
 # Made for an ARM machine, which qemu emulates (tests/cpu/all.sh); nothing where its libraries are not at hand.
 neon_whole = $(addprefix tests/compiler/test_,contract exec kernel kernel_math passes random_nets steady step target winograd)
-neon_make = $(MAKE) -j2 BUILD=$(BUILD)/neon CC="aarch64-linux-gnu-gcc --sysroot=$(abspath $(BUILD))/sysroot" CFLAGS_release=-O1 \
+neon_make = $(MAKE) BUILD=$(BUILD)/neon CC="aarch64-linux-gnu-gcc --sysroot=$(abspath $(BUILD))/sysroot" CFLAGS_release=-O1 \
 	hdf5_cflags=-I=/usr/include/hdf5/serial hdf5_libs=-lhdf5_serial
-neon:
-	@[ ! -d $(BUILD)/sysroot ] || $(neon_make) $(addprefix $(BUILD)/neon/,golden $(if $(WHOLE),$(neon_whole)))
+sysroot:
+	sh tools/setup.sh sysroot $(BUILD)
+neon: sysroot
+	+@[ ! -d $(BUILD)/sysroot ] || $(neon_make) $(addprefix $(BUILD)/neon/,golden $(if $(WHOLE),$(neon_whole)))
 
 # ---- jobs
 
@@ -118,14 +120,15 @@ demo:
 	sh tools/setup.sh photos $(BUILD)
 	sh tools/demo.sh $(BUILD)
 
+sanitized:
+	@$(MAKE) BUILD=$(BUILD)/asan MODE=asan programs
+
 # All tests, in the release build and under the address and undefined-behaviour sanitizers. Ends with the tally.
+# All is built by one make, so that no core waits; sysroot, which downloads, is the third job.
 test:
 	sh tools/setup.sh build $(BUILD)
 	sh tools/setup.sh test $(BUILD)
-	sh tools/setup.sh sysroot $(BUILD)
-	$(MAKE) -j2 programs
-	$(MAKE) -j2 BUILD=$(BUILD)/asan MODE=asan programs
-	$(MAKE) neon
+	$(MAKE) -j3 neon sanitized programs
 	@sh tests/all.sh $(BUILD)
 
 # A test program with one changed source in front of the libraries (tests/faults/plant.py).
@@ -137,9 +140,7 @@ plant:
 test-cpu:
 	sh tools/setup.sh build $(BUILD)
 	sh tools/setup.sh test $(BUILD)
-	sh tools/setup.sh sysroot $(BUILD)
-	$(MAKE) -j2 all $(BUILD)/golden
-	$(MAKE) neon WHOLE=1
+	$(MAKE) -j3 neon WHOLE=1 all $(BUILD)/golden
 	@TALLY=$(abspath $(BUILD))/tally-cpu SGC_CACHE=$(abspath $(BUILD))/cache sh -c ': >"$$TALLY"; \
 	  sh tests/cpu/all.sh $(BUILD) whole; sh tests/tally.sh "$$TALLY"'
 
@@ -213,6 +214,6 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs neon plant demo test test-cpu test-gpu test-miniworld test-tensorboard golden study bless bench bench-growth bench-gpu bench-loader bench-kernels format clean
+.PHONY: all programs sysroot neon sanitized plant demo test test-cpu test-gpu test-miniworld test-tensorboard golden study bless bench bench-growth bench-gpu bench-loader bench-kernels format clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
