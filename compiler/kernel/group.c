@@ -20,6 +20,12 @@ bool node_is_view(const Node *node) {
 
 bool node_is_number(const Node *node) { return node->op == OP_fill; }
 
+bool node_reduces_rows(const Node *node) {
+  if ((node->op != OP_sum && node->op != OP_max) || node->in[0]->shape.rank != 4) return false;
+  Shape axes = node_attr(node, "axes").ints;
+  return axes.rank == 1 && axes.dim[0] == 3 && node_attr(node, "keep").i;
+}
+
 bool concat_is_in_place(const Node *concat, int k) {
   if (concat->in[k]->into != concat) return false;
   for (int i = 0; i < k; i++) {

@@ -17,6 +17,9 @@ bool node_needs_kernel(const Node *node);
 // Whether kernels spell the value as a number instead of reading it: fills.
 bool node_is_number(const Node *node);
 
+// Whether it sums, or takes the largest of, the pixels of each row of a picture, and keeps their axis.
+bool node_reduces_rows(const Node *node);
+
 // Whether input k of the concat was written in place, so that the concat's kernel need not copy it.
 bool concat_is_in_place(const Node *concat, int k);
 

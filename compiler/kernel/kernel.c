@@ -5,6 +5,7 @@
 
 #include "compiler/kernel/compute.h"
 #include "compiler/kernel/cpu/contract.h"
+#include "compiler/kernel/cpu/rows.h"
 #include "compiler/kernel/cuda/access.h"
 #include "compiler/kernel/cuda/map.h"
 #include "compiler/kernel/cuda/special.h"
@@ -20,6 +21,7 @@
 // Whether the generic schedule makes a good kernel of several nodes.
 static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
   const Node *first = group->outs[0];
+  if (rows_can_fuse(target, group, NULL)) return true;
   for (int k = 0; k < group->n_nodes; k++) {
     if (!compute_can(group->nodes[k]->op) || special_is(group->nodes[k]->op))
       return group_refuse(why, "one of the ops has a kernel of its own");
@@ -160,6 +162,10 @@ static void schedule(const Target *target, Lower *lower, int64_t *out_row_floats
   }
   if (group->n_nodes == 1 && special_is(group->nodes[0]->op)) {
     special_schedule(lower);
+    return;
+  }
+  if (rows_can_fuse(target, group, NULL)) {
+    rows_schedule(lower);
     return;
   }
   IrFunction *function = lower->ir->function;

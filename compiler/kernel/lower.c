@@ -86,6 +86,9 @@ IrExpr *lower_value(Lower *lower, const Node *node, IrExpr *const *index) {
   }
   if (lower->tile && lower->tile->node == node) return load_held(lower, index);
   const IrBuffer *buffer = lower_in(lower, node);
+  for (int k = 0; k < lower->n_stored; k++) {
+    if (lower->stored[k] == node) buffer = lower_out(lower, node);
+  }
   IrExpr *value = buffer ? ir_load(ir, buffer, lower_offset(lower, node, index)) : compute_value(lower, node, index);
   if (!buffer && !value->label && (value->kind == IR_OP || value->kind == IR_REDUCE))
     value->label = value_name(ir, node);
@@ -276,6 +279,10 @@ IrExpr *lower_offset(Lower *lower, const Node *node, IrExpr *const *index) {
 void lower_hold(Lower *lower, const Node *node, const IrBuffer *tile, int64_t pitch, IrExpr *x0) {
   lower->tile = ARENA_ARRAY(lower->ir->arena, LowerTile, 1);
   *lower->tile = (LowerTile){node, tile, pitch, x0};
+}
+
+void lower_read_back(Lower *lower, const Node *out) {
+  ARENA_PUSH(lower->ir->arena, lower->stored, lower->n_stored, lower->cap_stored, out);
 }
 
 static IrExpr *load_held(Lower *lower, IrExpr *const *index) {

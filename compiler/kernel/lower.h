@@ -28,6 +28,8 @@ typedef struct Lower {
   IrVar **reduce_vars;
   int n_reduce_vars, cap_reduce_vars;
   struct LowerTile *tile; // the member whose value stands in scratch, or NULL
+  const Node **stored;    // members whose values are read from where they are stored
+  int n_stored, cap_stored;
 } Lower;
 
 // Declares the arguments of the group, named after the user's variables, in the ABI's order.
@@ -43,6 +45,9 @@ void lower_bind(Lower *lower, const Node *node, IrExpr *const *index, IrExpr *va
 // From now on the value of a blocked member of the group is read from scratch: pixels of the row at hand from column x0
 // on, blocks `pitch` floats apart.
 void lower_hold(Lower *lower, const Node *node, const IrBuffer *tile, int64_t pitch, IrExpr *x0);
+
+// From now on the value of a member among group->outs is read from where it is stored.
+void lower_read_back(Lower *lower, const Node *out);
 
 // Offset in floats of a logical element from the value's first one, by layout and batch stride.
 IrExpr *lower_offset(Lower *lower, const Node *node, IrExpr *const *index);
@@ -74,15 +79,17 @@ typedef struct LanePoint {
 // Offset in floats of lane 0 of a blocked value of that channel map at the point.
 IrExpr *lower_lane_offset(Lower *lower, const Node *node, const LanePoint *at);
 
-// The vector value of an elementwise member of the group (or of an input) at the point, with every elementwise
-// producer inside the group computed in place and the values in `bound` taken as given: bound_value[i] is the vector
-// of bound[i] at this point. Broadcast operands may be plain scalars, [1, C, 1, 1], [N, C, 1, 1] or [C, 1, 1] (plain or
-// blocked) or blocked values with the same channel map. Lets of shared values are appended to `block`.
-IrExpr *lower_lanes(Lower *lower, IrStmt *block, const Node *node, const LanePoint *at, int n_bound,
-                    const Node *const *bound, IrExpr *const *bound_value);
-// Whether lower_lanes can compute `node` from `bound`; if not and `why` is given, says why.
+// The vector values of n elementwise members of the group (or inputs), each at its point of one block of one layout,
+// with every elementwise producer inside the group computed in place and the values in `bound` taken as given:
+// bound_value[i] is the vector of bound[i] at the first point. Without bound_value, `bound` are results that have been
+// stored, which are read back; values may then reduce rows of pixels, too (a point's x is of no meaning for those).
+// Broadcast operands may be plain scalars, [1, C, 1, 1], [N, C, 1, 1] or [C, 1, 1] (plain or blocked) or blocked values
+// with the same channel map. Lets of shared values are appended to `block`.
+void lower_lanes(Lower *lower, IrStmt *block, int n, const Node *const *node, const LanePoint *at, int n_bound,
+                 const Node *const *bound, IrExpr *const *bound_value, IrExpr **out_value);
+// Whether lower_lanes can compute `node` from `bound`, given or `is_stored`; if not and `why` is given, says why.
 bool lower_can_lanes(const Group *group, const Node *node, const Layout *layout, int n_bound, const Node *const *bound,
-                     Text *why);
+                     bool is_stored, Text *why);
 
 // The variable number `skip` for reductions over n elements of an axis: the same one for equal questions, so that
 // reductions over the same axes share what they load.

@@ -59,6 +59,11 @@ static bool is_depthwise(const Node *node) {
   return node->op == OP_conv2d && node->shape.dim[1] > 1 && node_attr(node, "groups").i == node->shape.dim[1];
 }
 
+// What makes a picture by rows: also the gradient by the input.
+static bool is_convolution(const Node *node) {
+  return node->op == OP_conv2d || node->op == OP_conv2d_winograd || node->op == OP_conv2d_dx;
+}
+
 static bool op_in(const Fuser *fuser, int set, bool (*is_it)(const Node *)) {
   for (int i = 0; i < size_of(fuser, set); i++) {
     if (is_it(member(fuser, set, i))) return true;
@@ -151,6 +156,9 @@ static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *v
     // A value that is broadcast would be computed again and again, other than by the lanes of its row.
     return is_same_size || (fuser->joins_rows && is_light(fuser, set));
   case CLASS_REDUCE:
+    // A convolution's rows are reduced while they are in the cache.
+    if (fuser->context->target->kind == TARGET_CPU && node_reduces_rows(user) && op_in(fuser, set, is_convolution))
+      return true;
     return has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE) || (is_cuda && is_light(fuser, set));
   case CLASS_MOVEMENT: return is_read_once(fuser, value) && shape_elements(user->shape) <= shape_elements(value->shape);
   case CLASS_CONTRACT:

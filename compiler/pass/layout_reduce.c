@@ -1,13 +1,15 @@
 // Layout reduce: a large reduction to few results becomes two, so that there is work for all threads.
 //
 // sum over (N, H, W) of [N, C, H, W] = sum over (N, H) of the sums over W: the first has a result for each row of each
-// image, and takes in what is computed element by element; the second is small.
+// image, and takes in what is computed element by element, or goes into the kernel of the convolution that makes the
+// rows; the second is small.
 #include "compiler/pass/layout.h"
 
 enum {
-  WANTED_PARTS = 32,      // independent results that keep all threads busy
-  LARGE_ELEMENTS = 16384, // reduced into one result; fewer are done faster than shared
-  SHORTEST_ROW = 32,      // that is worth a sum of its own
+  WANTED_PARTS = 32,        // independent results that keep all threads busy
+  LARGE_ELEMENTS = 16384,   // reduced into one result; fewer are done faster than shared
+  SHORTEST_ROW = 16,        // that is worth a sum of its own
+  LARGE_PICTURES = 1 << 17, // elements that had better be reduced when they are made
 };
 
 static bool is_reduced(Shape axes, int axis) {
@@ -83,13 +85,12 @@ static bool match_distance(const Node *node, Distance *out) {
   return true;
 }
 
-// Reduces over (N, H, W): rows, if there are enough elements to care.
+// Reduces over (N, H, W) or (H, W): rows, if there are enough elements to care.
 static bool has_rows(const Node *node) {
   const Node *x = node->in[0];
   Shape axes = node_attr(node, "axes").ints;
-  if (axes.rank != 3 || is_reduced(axes, 1) || x->shape.rank != 4) return false;
-  int64_t reduced = x->shape.dim[0] * x->shape.dim[2] * x->shape.dim[3];
-  return reduced >= LARGE_ELEMENTS && x->shape.dim[3] >= SHORTEST_ROW;
+  if (x->shape.rank != 4 || is_reduced(axes, 1) || !is_reduced(axes, 2) || !is_reduced(axes, 3)) return false;
+  return shape_elements(x->shape) >= LARGE_PICTURES && x->shape.dim[3] >= SHORTEST_ROW;
 }
 
 // Sums of the rows of x, made once.
@@ -121,7 +122,7 @@ static Node *distance_by_rows(Graph *graph, const Node *node, Distance distance,
 // ---- the pass ------------------------------------------------------------------------------------------------------
 
 static Node *by_rows(Graph *graph, Node *node, int block) {
-  Shape first = first_axes(node, block);
+  Shape first = has_rows(node) ? SHAPE(3) : first_axes(node, block);
   if (first.rank == 0) return NULL;
   graph_at(graph, node);
   Node *rows = reduce(graph, node->op, node->in[0], first, true);

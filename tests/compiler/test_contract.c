@@ -13,7 +13,8 @@ typedef struct Conv {
   Op act;    // OP_relu, OP_leaky_relu, or OP_input for none
   int order; // residual: 0 none, 1 before the activation, 2 after it
   int more;  // nodes that follow: 0 none, 1 sigmoid, 2 times [N, C, 1, 1] and the activation's value kept, 3 a mean
-             // weighted by a softmax over the channels, and their maximum
+             // weighted by a softmax over the channels, and their maximum, 4 mean and squares of each row, 5 set to 0
+             // where another picture is, and sums of rows of that and of its product with a third picture
   bool in_concat, out_concat;
   int tile;                    // results a side of a Winograd tile, 0 = none
   int from_height, from_width; // x is resized from this; 0 = not
@@ -78,11 +79,42 @@ static Node *input(Graph *graph, const char *name, Shape shape, const Layout *la
   return node;
 }
 
-static Node *add_reduction(Graph *graph, Op op, Node *x) {
+static Node *reduce(Graph *graph, Op op, Node *x, int axis) {
   AttrValue attrs[OP_MAX_ATTRS] = {0};
-  attrs[op_attr_index(op, "axes")].ints = SHAPE(1);
+  attrs[op_attr_index(op, "axes")].ints = SHAPE(axis);
   attrs[op_attr_index(op, "keep")].i = true;
   return graph_add(graph, op, &x, 1, attrs);
+}
+
+static Node *add_reduction(Graph *graph, Op op, Node *x) { return reduce(graph, op, x, 1); }
+
+static Node *add_rows(Graph *graph, Op op, Node *x) {
+  Node *y = reduce(graph, op, x, 3);
+  y->layout = x->layout;
+  return y;
+}
+
+// As batch norm wants them: of each row the mean, and the squares of the distances from it.
+static void add_moments(Graph *graph, Node *x) {
+  Node *mean =
+      add_binary(graph, OP_mul, add_rows(graph, OP_sum, x), graph_scalar(graph, 1.0 / (double)x->shape.dim[3]));
+  Node *distance = add_binary(graph, OP_sub, x, mean);
+  graph_output(graph, "mean", mean, false);
+  graph_output(graph, "squares", add_rows(graph, OP_sum, add_binary(graph, OP_mul, distance, distance)), false);
+  graph_output(graph, "largest", add_rows(graph, OP_max, x), false);
+}
+
+// As the gradient of batch norm and relu wants them.
+static Node *add_masked(Graph *graph, Node *x) {
+  Node *mask = input(graph, "mask", x->shape, x->layout), *other = input(graph, "other", x->shape, x->layout);
+  Node *mean = input(graph, "centre", SHAPE(1, x->shape.dim[1], 1, 1), x->layout), *zero = graph_scalar(graph, 0);
+  Node *is_on = add_binary(graph, OP_less, mask, zero);
+  Node *y = graph_add(graph, OP_select, (Node *[]){is_on, x, zero}, 3, NULL);
+  y->layout = x->layout;
+  graph_output(graph, "sum", add_rows(graph, OP_sum, y), false);
+  Node *product = add_binary(graph, OP_mul, y, add_binary(graph, OP_sub, other, mean));
+  graph_output(graph, "product", add_rows(graph, OP_sum, product), false);
+  return y;
 }
 
 // The mean of values of the channels, weighted by their softmax; the largest goes out, too.
@@ -148,6 +180,8 @@ static void add_case(KernelCases *cases, const Conv *c) {
     y = add_binary(graph, OP_mul, y, input(graph, "scale", SHAPE(c->images, outputs, 1, 1), y_layout));
   }
   if (c->more == 3) y = add_mean(graph, y);
+  if (c->more == 4) add_moments(graph, y);
+  if (c->more == 5) y = add_masked(graph, y);
   Node *out = c->out_concat ? put_into_concat(graph, y, block, 9) : y;
   graph_output(graph, "y", out, false);
   double tolerance = c->tolerance > 0 ? c->tolerance : 2e-6 * sqrt((double)(inputs * c->kernel * c->kernel) + 9);
@@ -171,6 +205,8 @@ static const Conv convs[] = {
     {.name = "excite 20->72", .images = 2, .height = 1, .width = 1, .in = {20}, .out = {36, 36}, .kernel = 1, .bias = 1, .more = 1},
     {.name = "pointwise, more", .images = 2, .height = 7, .width = 9, .in = {16}, .out = {13}, .kernel = 1, .bias = 1, .act = OP_relu, .more = 2},
     {.name = "pointwise large", .images = 1, .height = 15, .width = 20, .in = {160}, .out = {240}, .kernel = 1, .bias = 1, .order = 1},
+    {.name = "pointwise, rows", .images = 2, .height = 7, .width = 139, .in = {16}, .out = {13}, .kernel = 1, .bias = 1, .act = OP_relu, .more = 4, .tolerance = 2e-5},
+    {.name = "pointwise, rows masked", .images = 2, .height = 7, .width = 9, .in = {9, 4}, .out = {5, 20}, .kernel = 1, .more = 5, .in_concat = true, .out_concat = true, .tolerance = 2e-5},
     {.name = "pointwise many pixels", .images = 1, .height = 60, .width = 81, .in = {40}, .out = {21}, .kernel = 1, .bias = 1, .more = 1},
     // with taps
     {.name = "stem", .images = 2, .height = 22, .width = 34, .in = {3}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .bias = 1, .act = OP_relu, .plain_in = true},
@@ -187,6 +223,7 @@ static const Conv convs[] = {
     {.name = "dense 3x3 by 2", .images = 1, .height = 11, .width = 16, .in = {9, 4}, .out = {27}, .kernel = 3, .stride = 2, .padding = 1},
     {.name = "dense 3x3 dilated", .images = 1, .height = 13, .width = 12, .in = {10}, .out = {8}, .kernel = 3, .padding = 6, .dilation = 6, .bias = 1},
     {.name = "dense 5x5 in concats", .images = 2, .height = 9, .width = 8, .in = {11}, .out = {6, 5}, .kernel = 5, .padding = 2, .in_concat = true, .out_concat = true, .more = 1},
+    {.name = "dense 3x3, rows", .images = 2, .height = 17, .width = 19, .in = {20}, .out = {12}, .kernel = 3, .padding = 1, .more = 4, .tolerance = 2e-5},
     {.name = "dense 3x3 by 3", .images = 1, .height = 11, .width = 10, .in = {6}, .out = {8}, .kernel = 3, .stride = 3, .padding = 0},
     {.name = "dense 2x2 patches", .images = 1, .height = 8, .width = 8, .in = {16}, .out = {16}, .kernel = 2, .stride = 2, .plain_in = true},
     {.name = "dense smaller than its kernel", .images = 1, .height = 3, .width = 2, .in = {8}, .out = {8}, .kernel = 5, .padding = 2},
@@ -202,6 +239,8 @@ static const Conv convs[] = {
     {.name = "tiles of 4, many channels", .images = 1, .height = 7, .width = 10, .in = {130}, .out = {140}, .padding = 1, .dilation = 1, .tile = 4, .tolerance = 2e-5},
     {.name = "tiles of 4, smaller than one", .images = 1, .height = 2, .width = 1, .in = {8}, .out = {8}, .padding = 1, .dilation = 1, .tile = 4, .tolerance = 2e-5},
     {.name = "tiles of 2", .images = 2, .height = 11, .width = 9, .in = {20}, .out = {12}, .padding = 1, .dilation = 1, .tile = 2, .bias = 1, .act = OP_relu, .more = 1, .tolerance = 2e-5},
+    {.name = "tiles of 4, rows masked", .images = 2, .height = 30, .width = 41, .in = {16}, .out = {13}, .padding = 1, .dilation = 1, .tile = 4, .more = 5, .tolerance = 2e-5},
+    {.name = "tiles of 2, rows", .images = 1, .height = 11, .width = 90, .in = {8}, .out = {12}, .padding = 1, .dilation = 1, .tile = 2, .more = 4, .tolerance = 2e-5},
     {.name = "tiles of 2, dilated beyond the picture", .images = 1, .height = 13, .width = 12, .in = {10}, .out = {8}, .padding = 12, .dilation = 12, .tile = 2, .bias = 1, .order = 1, .tolerance = 2e-5},
     {.name = "tiles of 4, long rows", .images = 1, .height = 6, .width = 90, .in = {8}, .out = {16}, .padding = 1, .dilation = 1, .tile = 4, .act = OP_relu, .tolerance = 2e-5},
     {.name = "resize by 2 -> tiles of 4", .images = 2, .height = 18, .width = 60, .in = {20}, .out = {28}, .padding = 1, .dilation = 1, .tile = 4, .from_height = 9, .from_width = 30, .bias = 1, .act = OP_relu, .tolerance = 2e-5},
@@ -214,6 +253,8 @@ static const Conv convs[] = {
     {.name = "depthwise 5", .images = 1, .height = 15, .width = 20, .in = {7}, .out = {7}, .kernel = 5, .padding = 2, .is_depthwise = true, .act = OP_leaky_relu},
     {.name = "depthwise 5 by 2", .images = 2, .height = 13, .width = 27, .in = {9, 9}, .out = {9, 9}, .kernel = 5, .stride = 2, .padding = 2, .is_depthwise = true, .bias = 2, .in_concat = true, .out_concat = true},
     {.name = "depthwise 7", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 7, .padding = 3, .is_depthwise = true, .more = 1},
+    {.name = "depthwise 5 by 2, rows", .images = 2, .height = 13, .width = 57, .in = {9, 9}, .out = {9, 9}, .kernel = 5, .stride = 2, .padding = 2, .is_depthwise = true, .more = 4, .in_concat = true, .out_concat = true, .tolerance = 2e-5},
+    {.name = "depthwise 3, rows masked", .images = 2, .height = 10, .width = 13, .in = {20}, .out = {20}, .kernel = 3, .padding = 1, .is_depthwise = true, .more = 5, .tolerance = 2e-5},
     {.name = "depthwise 3 dilated", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 3, .padding = 2, .dilation = 2, .is_depthwise = true, .more = 2},
     {.name = "depthwise 3 small", .images = 1, .height = 2, .width = 1, .in = {8}, .out = {8}, .kernel = 3, .padding = 1, .is_depthwise = true, .order = 1},
     {.name = "depthwise 3 unpadded", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 3, .is_depthwise = true},
@@ -313,7 +354,7 @@ typedef struct Grad {
   int images, height, width;
   int in[3], out[3];
   int kernel, stride, padding, dilation;
-  bool is_depthwise, plain_x, plain_g, in_concat, is_tiled;
+  bool is_depthwise, plain_x, plain_g, in_concat, is_tiled, is_masked;
 } Grad;
 
 static void set_int(AttrValue *attrs, Op op, const char *name, int value) { attrs[op_attr_index(op, name)].i = value; }
@@ -346,6 +387,7 @@ static void add_grad(KernelCases *cases, const Grad *c) {
                   (Node *[]){g, input(graph, "w", SHAPE(outputs, c->is_depthwise ? 1 : inputs, k, k), w_layout)}, 2,
                   attrs);
     y->layout = x_layout;
+    if (c->is_masked) y = add_masked(graph, y);
   } else {
     if (!c->is_tiled) {
       set_int(attrs, op, "kh", k);
@@ -386,6 +428,7 @@ static const Grad grads[] = {
     {.name = "dW depthwise 3 dilated", .images = 1, .height = 9, .width = 12, .in = {8}, .out = {8}, .kernel = 3, .padding = 2, .dilation = 2, .is_depthwise = true},
     {.name = "dW depthwise 3 small", .images = 1, .height = 2, .width = 1, .in = {8}, .out = {8}, .kernel = 3, .padding = 1, .is_depthwise = true},
     {.name = "dx depthwise 3 by 2", .is_dx = true, .images = 2, .height = 11, .width = 14, .in = {12, 9}, .out = {12, 9}, .kernel = 3, .stride = 2, .padding = 1, .is_depthwise = true},
+    {.name = "dx depthwise 3, rows masked", .is_dx = true, .images = 2, .height = 11, .width = 44, .in = {12, 9}, .out = {12, 9}, .kernel = 3, .padding = 1, .is_depthwise = true, .is_masked = true},
     {.name = "dx depthwise 5 by 2", .is_dx = true, .images = 1, .height = 12, .width = 27, .in = {20}, .out = {20}, .kernel = 5, .stride = 2, .padding = 2, .is_depthwise = true},
     {.name = "dx depthwise 3", .is_dx = true, .images = 1, .height = 5, .width = 9, .in = {8}, .out = {8}, .kernel = 3, .padding = 1, .is_depthwise = true},
     {.name = "dx dense 3 by 2", .is_dx = true, .images = 2, .height = 11, .width = 14, .in = {12, 9}, .out = {20, 3}, .kernel = 3, .stride = 2, .padding = 1},

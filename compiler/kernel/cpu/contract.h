@@ -12,11 +12,12 @@
 //   conv2d_dw          x and gradient as above; result plain [O, I / groups, kh, kw]
 //   matmul             everything plain
 // A group may add to the contraction: a per-channel bias ([1, C, 1, 1] or [C, 1, 1], plain or blocked), an activation,
-// a residual, and further element-wise nodes on a blocked result, or, behind a pointwise convolution, reductions of
-// each pixel's channels and what is computed of these. In front of a pointwise convolution it may have a depthwise one
-// with its own bias and activation, if the value between outgrows the cache; in front of a depthwise one a resize to no
-// fewer rows, or a concat of stored and so resized values; in front of tiles a resize to no fewer rows and columns.
-// Gradients and matrix products stand alone.
+// a residual, and further element-wise nodes on a blocked result and reductions of its rows of pixels, or, behind a
+// pointwise convolution, reductions of each pixel's channels and what is computed of these. In front of a pointwise
+// convolution it may have a depthwise one with its own bias and activation, or what is computed element by element of
+// stored values, if the value between outgrows the cache; in front of a depthwise one a resize to no fewer rows, or a
+// concat of stored and so resized values; in front of tiles a resize to no fewer rows and columns. Depthwise gradients
+// by the input may be followed by such nodes, too; other gradients and matrix products stand alone.
 #ifndef SG_CONTRACT_H
 #define SG_CONTRACT_H
 

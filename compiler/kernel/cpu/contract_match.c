@@ -351,24 +351,20 @@ static bool has_reduction(const Group *group) {
 static bool match_rest(const Group *group, int n_front, Contract *out, Text *why) {
   const Node *top = out->core.top;
   int n_stages = stage_size(&out->core) + (out->has_lead ? stage_size(&out->lead) : 0) + n_front;
-  if (has_reduction(group)) return match_pixels(group, out, why);
-  for (int i = 0; i < group->n_outs; i++) {
-    const Node *node = group->outs[i];
-    if (!shape_equal(node->shape, top->shape) || !layout_equal(node->layout, top->layout))
-      return group_refuse(why, "a result of another shape or layout");
-    if (!out->result || node == top) out->result = node;
+  bool has_rows = false;
+  for (int i = 0; i < group->n_nodes; i++) has_rows |= node_reduces_rows(group->nodes[i]);
+  if (has_reduction(group) && !has_rows) return match_pixels(group, out, why);
+  if (!rows_match(group, top, &out->rows, why)) return false;
+  out->result = out->rows.picture[0];
+  for (int i = 0; i < out->rows.n_pictures; i++) {
+    if (out->rows.picture[i] == top) out->result = top;
   }
-  if (!out->result) return group_refuse(why, "the group has no result");
   out->has_rest = group->n_nodes > n_stages;
   if (!out->has_rest) return true;
   if (!contract_is_blocked(top)) return group_refuse(why, "nothing is computed on a plain result");
   if (out->form == CONTRACT_WINOGRAD && node_attr(out->core.node, "dilation").i != 1)
     return group_refuse(why, "tiles of a dilated convolution are no rows");
-  for (int i = 0; i < group->n_outs; i++) {
-    if (group->outs[i] == top) continue;
-    if (!lower_can_lanes(group, group->outs[i], top->layout, 1, &top, why)) return false;
-  }
-  return true;
+  return rows_can_put(group, &out->rows, top, why);
 }
 
 bool contract_match(const Target *target, const Group *group, Contract *out, Text *why) {
@@ -381,8 +377,10 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
   if (!match_node(target, core, &out->form, why)) return false;
   if (!holds(group->ins, group->n_ins, core->in[1])) return group_refuse(why, "an operand is computed inside");
   bool is_forward = core->op == OP_conv2d || core->op == OP_conv2d_winograd;
-  if (!is_forward && group->n_nodes > 1) return group_refuse(why, "gradients stay alone");
-  match_stage(group, core, is_forward && out->form != CONTRACT_DEPTHWISE, &out->core);
+  if (!is_forward && out->form != CONTRACT_DX && group->n_nodes > 1)
+    return group_refuse(why, "gradients by weights, and those that are not depthwise, stay alone");
+  if (is_forward) match_stage(group, core, out->form != CONTRACT_DEPTHWISE, &out->core);
+  else out->core = (ContractStage){.node = core, .top = core};
   if (n == 2 && !match_lead(target, group, out, why)) return false;
   int n_front = 0;
   bool has_front = out->has_lead || out->form == CONTRACT_DEPTHWISE || out->form == CONTRACT_WINOGRAD;

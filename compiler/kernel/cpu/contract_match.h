@@ -3,6 +3,7 @@
 #ifndef SG_CONTRACT_MATCH_H
 #define SG_CONTRACT_MATCH_H
 
+#include "compiler/kernel/cpu/rows.h"
 #include "compiler/kernel/kernel.h"
 
 typedef enum ContractForm {
@@ -51,7 +52,8 @@ typedef struct Contract {
   ContractStage lead;
   Front front;        // of the depthwise convolution, be it lead or core, or of the one by tiles
   const Node *result; // the out whose buffer takes core.top
-  bool has_rest;      // element-wise nodes are computed from core.top, tile by tile
+  bool has_rest;      // more is computed from core.top, tile by tile: element by element, then of rows of its pixels
+  RowResults rows;    // results, where channels are not reduced
   bool has_pixels;    // the channels of each pixel of core.top are reduced: it is not stored, and `result` NULL
 } Contract;
 

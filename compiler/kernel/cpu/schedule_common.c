@@ -104,31 +104,13 @@ int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, i
   return ceil_div(part, pair) * pair;
 }
 
-void schedule_rest(Schedule *schedule, const Region *region) {
+void schedule_rest(Schedule *schedule, IrStmt *body, const Region *region) {
   const Contract *contract = &schedule->contract;
   if (!contract->has_rest) return;
   Ir *ir = schedule->ir;
-  Lower *lower = schedule->lower;
-  const Group *group = contract->group;
-  const Node *top = contract->core.top, *result = contract->result;
-  int64_t blocks = blocks_of(schedule, top);
-  IrVar *b = ir_var(ir, IR_INDEX, "b", 0, blocks - 1);
-  IrStmt *body = ir_for(ir, schedule->body, b, region->b0, region->b1, 1, IR_SERIAL);
-  IrVar *y = ir_var(ir, IR_INDEX, "y", 0, height_of(top) - 1);
-  body = ir_for(ir, body, y, region->y0, region->y1, 1, IR_SERIAL);
-  LanePoint at = {.layout = top->layout, .n = region->n, .b = ir_ref(ir, b), .y = ir_ref(ir, y)};
-  body = ir_count(ir, body, "x", width_of(top), &at.x);
-  IrExpr *stored = ir_vload(ir, lower_out(lower, result), lower_lane_offset(lower, result, &at));
-  IrExpr *bound = ir_ref(ir, ir_let(ir, body, "top", stored));
-  // All values first: the stores may overwrite what was loaded.
-  IrExpr **value = ARENA_ARRAY(ir->arena, IrExpr *, group->n_outs);
-  for (int i = 0; i < group->n_outs; i++) {
-    if (group->outs[i] == top) continue;
-    value[i] = lower_lanes(lower, body, group->outs[i], &at, 1, &top, &bound);
-    value[i] = ir_ref(ir, ir_let(ir, body, "value", value[i]));
-  }
-  for (int i = 0; i < group->n_outs; i++) {
-    const Node *out = group->outs[i];
-    if (value[i]) ir_store(ir, body, lower_out(lower, out), lower_lane_offset(lower, out, &at), value[i]);
-  }
+  const Node *top = contract->core.top;
+  IrVar *b = ir_var(ir, IR_INDEX, "b", 0, blocks_of(schedule, top) - 1);
+  body = ir_for(ir, body, b, region->b0, region->b1, 1, IR_SERIAL);
+  rows_put(schedule->lower, body, &contract->rows, top, contract->result, region->n, ir_ref(ir, b), region->y0,
+           region->y1);
 }

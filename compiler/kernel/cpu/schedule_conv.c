@@ -103,7 +103,7 @@ static void put_product(Schedule *schedule, const Region *region, int64_t unit, 
       .b1 = region->b1,
   };
   put_gemm(schedule, schedule->body, &pixels);
-  schedule_rest(schedule, region);
+  schedule_rest(schedule, schedule->body, region);
 }
 
 static void pointwise_alone(Schedule *schedule) {
@@ -297,5 +297,5 @@ void schedule_dense(Schedule *schedule) {
   IrExpr *list = ir_address(ir, ir_scratch(ir, "chunks", IR_FLOAT, 3 * chunks), ir_int(ir, 0));
   IrExpr *args[] = {shape, from, weight, to, bias, residual, slope, region.y0, region.y1, region.b0, region.b1, list};
   ir_do(ir, schedule->body, conv_function(y), 12, args);
-  schedule_rest(schedule, &region);
+  schedule_rest(schedule, schedule->body, &region);
 }

@@ -107,7 +107,8 @@ void blend_args(Schedule *schedule, const Resizer *resizer, const FrontPart *par
 IrExpr *put_resize(Schedule *schedule, const Resizer *resizer, IrStmt *body, const FrontPart *part, IrExpr *from,
                    IrExpr *begin, IrExpr *end);
 
-// Computes what follows core.top element-wise, over a region just stored by the micro-kernel.
-void schedule_rest(Schedule *schedule, const Region *region);
+// Appends what computes what follows core.top over a region just stored by the micro-kernel: element by element, then
+// what is reduced of whole rows.
+void schedule_rest(Schedule *schedule, IrStmt *body, const Region *region);
 
 #endif

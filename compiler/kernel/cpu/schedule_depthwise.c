@@ -127,7 +127,7 @@ void schedule_depthwise(Schedule *schedule) {
   const Node *result = contract->result;
   put_depthwise(schedule, &contract->core, bias, &region, buffer_of(schedule, result),
                 ir_scale(ir, region.n, storage_batch_stride(result)), height * width_of(y) * vl);
-  schedule_rest(schedule, &region);
+  schedule_rest(schedule, schedule->body, &region);
 }
 
 void schedule_depthwise_dx(Schedule *schedule) {
@@ -151,14 +151,24 @@ void schedule_depthwise_dx(Schedule *schedule) {
   };
   IrVar *b = ir_var(ir, IR_INDEX, "block", 0, blocks - 1);
   IrStmt *loop = ir_for(ir, schedule->body, b, b0, b1, 1, IR_SERIAL);
-  IrExpr *block = ir_ref(ir, b);
+  IrExpr *block = ir_ref(ir, b), *y0 = ir_int(ir, 0), *y1 = ir_int(ir, height);
+  if (schedule->contract.has_rest) { // so many rows that they are still in the cache then
+    int64_t fit = schedule->contract.target->l2 / 8 / (4 * row);
+    int64_t rows = even_pieces(height, tuning_knob(ir, "rows", fit < 1 ? 1 : fit < height ? fit : height, 1, height));
+    IrVar *first = ir_var(ir, IR_INDEX, "first", 0, height - 1);
+    loop = ir_for(ir, loop, first, y0, y1, rows, IR_SERIAL);
+    y0 = ir_ref(ir, first);
+    y1 = ir_ref(ir, ir_let(ir, loop, "end", ir_min(ir, ir_offset(ir, y0, rows), y1)));
+  }
   IrExpr *args[] = {
       numbers(schedule, "rows", c, MICRO_DW),
       image_of(schedule, g, index[0], ir_scale(ir, block, height_of(g) * width_of(g) * vl)),
       weight_of(schedule, w, ir_scale(ir, block, kernel * kernel * vl)),
-      image_of(schedule, node, index[0], ir_scale(ir, block, height * row)),
-      ir_int(ir, 0),
-      ir_int(ir, height),
+      image_of(schedule, schedule->contract.result, index[0], ir_scale(ir, block, height * row)),
+      y0,
+      y1,
   };
   ir_do(ir, loop, "sg_dwdx", 6, args);
+  Region region = {.n = index[0], .y0 = y0, .y1 = y1, .b0 = block, .b1 = ir_offset(ir, block, 1)};
+  schedule_rest(schedule, loop, &region);
 }

@@ -124,7 +124,7 @@ void schedule_winograd(Schedule *schedule) {
   ir_do(ir, schedule->body, name, n, args);
   region.y0 = ir_scale(ir, r0, m); // only where the rows of tiles are rows of the result
   region.y1 = ir_min(ir, ir_scale(ir, r1, m), ir_int(ir, height_of(y)));
-  schedule_rest(schedule, &region);
+  schedule_rest(schedule, schedule->body, &region);
 }
 
 // Blocks of either side that a task owns: sums for half of the cache, and tasks for many workers.
