@@ -165,7 +165,7 @@ static bool is_worth_joining(const Fuser *fuser, const Node *user, const Node *v
     if (is_cuda && is_read_once(fuser, value) && has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_MOVEMENT))
       return true; // computed while it is loaded
     return conv_is_pointwise(user) && value == user->in[0] && is_read_once(fuser, value) &&
-           op_in(fuser, set, is_depthwise);
+           (op_in(fuser, set, is_depthwise) || has_only_class(fuser, set, CLASS_ELEMENTWISE, CLASS_ELEMENTWISE));
   default: return false;
   }
 }

@@ -16,6 +16,7 @@ typedef struct Conv {
              // weighted by a softmax over the channels, and their maximum, 4 mean and squares of each row, 5 set to 0
              // where another picture is, and sums of rows of that and of its product with a third picture
   bool in_concat, out_concat;
+  bool is_made;                // x is sigmoid(value) * scale, [N, C, 1, 1], + shift, [1, C, 1, 1]
   int tile;                    // results a side of a Winograd tile, 0 = none
   int from_height, from_width; // x is resized from this; 0 = not
   bool is_nearest, is_aligned;
@@ -160,6 +161,12 @@ static void add_case(KernelCases *cases, const Conv *c) {
   Node *x = input(graph, "x", SHAPE(c->images, inputs, height, width), x_layout);
   Node *w = input(graph, "w", SHAPE(outputs, c->is_depthwise ? 1 : inputs, kernel, kernel), w_layout);
   if (c->in_concat) graph_output(graph, "x in", put_into_concat(graph, x, block, 5), false);
+  if (c->is_made) {
+    x = graph_unary(graph, OP_sigmoid, x);
+    x->layout = x_layout;
+    x = add_binary(graph, OP_mul, x, input(graph, "factor", SHAPE(c->images, inputs, 1, 1), x_layout));
+    x = add_binary(graph, OP_add, x, input(graph, "shift", SHAPE(1, inputs, 1, 1), x_layout));
+  }
   if (c->from_height) x = add_resize(graph, x, c->height, c->width, c->is_nearest, c->is_aligned);
   Node *y = c->tile ? add_winograd(graph, x, w, c->padding, c->dilation)
                     : add_conv(graph, x, w, c->stride, c->padding, c->dilation, c->is_depthwise ? inputs : 1);
@@ -267,6 +274,10 @@ static const Conv convs[] = {
 static const Conv deep[] = {
     {.name = "deep patches", .images = 2, .height = 20, .width = 24, .in = {20}, .out = {27}, .kernel = 4, .stride = 4, .bias = 1, .act = OP_relu},
     {.name = "deep, segments", .images = 1, .height = 23, .width = 17, .in = {9, 12}, .out = {20, 12}, .kernel = 3, .stride = 1, .dilation = 2, .bias = 3, .act = OP_leaky_relu, .in_concat = true, .out_concat = true},
+    {.name = "made -> pointwise", .images = 2, .height = 13, .width = 22, .in = {20, 7}, .out = {13}, .kernel = 1, .stride = 1, .is_made = true, .bias = 1, .act = OP_relu, .order = 2, .in_concat = true},
+    {.name = "made -> pointwise, rows", .images = 1, .height = 15, .width = 20, .in = {40}, .out = {21}, .kernel = 1, .stride = 1, .is_made = true, .more = 4, .tolerance = 2e-5},
+    {.name = "made -> pointwise to plain", .images = 2, .height = 20, .width = 17, .in = {24}, .out = {3}, .kernel = 1, .stride = 1, .is_made = true, .plain_out = true, .bias = 2},
+    {.name = "made -> pointwise -> softmax", .images = 1, .height = 17, .width = 31, .in = {16}, .out = {29}, .kernel = 1, .stride = 1, .is_made = true, .more = 3, .tolerance = 1e-5},
     {.name = "deep to one pixel", .images = 1, .height = 7, .width = 7, .in = {30}, .out = {10}, .kernel = 7, .stride = 1},
 };
 // clang-format on

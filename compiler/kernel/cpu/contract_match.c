@@ -309,6 +309,39 @@ static bool match_lead(const Target *target, const Group *group, Contract *out, 
   return out->has_lead = true;
 }
 
+// Whether an operand of `size` bytes an image that is made element by element had better not go through memory.
+static bool pays_to_make(const Target *target, const Node *pointwise, int64_t size) {
+  const int64_t *x = pointwise->in[0]->shape.dim;
+  return tuning_layer(target, "made", size > target->l2 / 2, 0, 1,
+                      "pointwise:%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "->%" PRId64, x[0], x[1], x[2], x[3],
+                      pointwise->shape.dim[1]);
+}
+
+// The operand of a pointwise convolution, made of what is stored. Sets *out_n to the number of members that make it.
+static bool match_made(const Group *group, Contract *out, int *out_n, Text *why) {
+  const Node *conv = out->core.node, *x = conv->in[0];
+  if (out->form != CONTRACT_POINTWISE) return group_refuse(why, "the input is computed inside");
+  if (only_user(group, x) != conv) return group_refuse(why, "the convolution's input goes elsewhere too");
+  if (!lower_can_lanes(group, x, x->layout, 0, NULL, false, why)) return false;
+  int64_t size = 4 * shape_elements(x->shape) / x->shape.dim[0];
+  if (!pays_to_make(out->target, conv, size))
+    return group_refuse(why, "the value between fits the cache (%lld KB)", (long long)(size >> 10));
+  Arena *arena = arena_new();
+  const Node **behind = ARENA_ARRAY(arena, const Node *, group->n_nodes);
+  int n = 0;
+  behind[n++] = x;
+  for (int i = 0; i < n; i++) {
+    for (int k = 0; k < behind[i]->n_in; k++) {
+      const Node *in = behind[i]->in[k];
+      if (holds(group->nodes, group->n_nodes, in) && !holds((Node *const *)behind, n, in)) behind[n++] = in;
+    }
+  }
+  arena_free(arena);
+  *out_n = n;
+  out->made = x;
+  return true;
+}
+
 static bool reduces_channels(const Node *node) {
   Shape axes = node_attr(node, "axes").ints;
   return axes.rank == 1 && axes.dim[0] == 1 && node_attr(node, "keep").i;
@@ -386,7 +419,7 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
   bool has_front = out->has_lead || out->form == CONTRACT_DEPTHWISE || out->form == CONTRACT_WINOGRAD;
   const Node *first = out->has_lead ? out->lead.node : core;
   if (has_front && !match_front(group, first, &out->front, &n_front, why)) return false;
-  if (!has_front && !holds(group->ins, group->n_ins, core->in[0]))
-    return group_refuse(why, "the input is computed inside");
+  if (!has_front && !holds(group->ins, group->n_ins, core->in[0]) && !match_made(group, out, &n_front, why))
+    return false;
   return match_rest(group, n_front, out, why);
 }

@@ -50,6 +50,7 @@ typedef struct Contract {
   ContractStage core;
   bool has_lead; // a depthwise convolution whose value is core's x, computed tile by tile in scratch
   ContractStage lead;
+  const Node *made;   // core's x, where it is computed element by element, tile by tile in scratch; or NULL
   Front front;        // of the depthwise convolution, be it lead or core, or of the one by tiles
   const Node *result; // the out whose buffer takes core.top
   bool has_rest;      // more is computed from core.top, tile by tile: element by element, then of rows of its pixels

@@ -136,14 +136,31 @@ static void pointwise_alone(Schedule *schedule) {
               at);
 }
 
-// The depthwise result lives in scratch, a few rows at a time; each channel block is followed by a gap, so that blocks
-// do not fall on the same lines of the cache.
-static void pointwise_behind_depthwise(Schedule *schedule) {
+// The operand of a region, element by element: row 0 of block 0 is at `at` in `to`, blocks are `pitch` floats apart.
+static void put_made(Schedule *schedule, const Region *region, const IrBuffer *to, IrExpr *at, int64_t pitch) {
+  Ir *ir = schedule->ir;
+  const Node *x = schedule->contract.made;
+  IrVar *b = ir_var(ir, IR_INDEX, "b", 0, blocks_of(schedule, x) - 1);
+  IrStmt *body = ir_for(ir, schedule->body, b, region->b0, region->b1, 1, IR_SERIAL);
+  IrVar *y = ir_var(ir, IR_INDEX, "y", 0, height_of(x) - 1);
+  body = ir_for(ir, body, y, region->y0, region->y1, 1, IR_SERIAL);
+  LanePoint point = {.layout = x->layout, .n = region->n, .b = ir_ref(ir, b), .y = ir_ref(ir, y)};
+  body = ir_count(ir, body, "x", width_of(x), &point.x);
+  IrExpr *value;
+  lower_lanes(schedule->lower, body, 1, &x, &point, 0, NULL, NULL, &value);
+  IrExpr *pixel = ir_add(ir, ir_scale(ir, point.y, width_of(x)), point.x);
+  ir_store(ir, body, to, ir_add(ir, at, ir_add(ir, ir_scale(ir, point.b, pitch), ir_scale(ir, pixel, schedule->vl))),
+           value);
+}
+
+// The operand, be it a depthwise result, lives in scratch, a few rows at a time; each channel block is followed by a
+// gap, so that blocks do not fall on the same lines of the cache.
+static void pointwise_behind(Schedule *schedule) {
   Ir *ir = schedule->ir;
   const Contract *contract = &schedule->contract;
-  const Node *y = contract->core.node, *lead = contract->lead.node;
+  const Node *y = contract->core.node, *x = y->in[0];
   int64_t images = y->shape.dim[0], height = height_of(y), width = width_of(y);
-  int64_t inputs = blocks_of(schedule, lead), row = width * schedule->vl;
+  int64_t inputs = blocks_of(schedule, x), row = width * schedule->vl;
   // As many rows as the cache holds, but pieces enough for many workers, and pixels enough for the weights to pay.
   int64_t fit = most(1, contract->target->l2 * 3 / 4 / (4 * inputs * row));
   int64_t rows = least(least(8, fit), most(ceil_div(images * height, 16), ceil_div(48, width)));
@@ -153,15 +170,17 @@ static void pointwise_behind_depthwise(Schedule *schedule) {
   ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
   Region region = {.n = index[0], .b0 = ir_int(ir, 0), .b1 = ir_int(ir, blocks_of(schedule, y))};
   piece(ir, index[1], rows, height, &region.y0, &region.y1);
-  IrExpr *lead_bias = bias_of(schedule, &contract->lead);
+  IrExpr *lead_bias = contract->has_lead ? bias_of(schedule, &contract->lead) : NULL;
   const IrBuffer *tile = ir_scratch(ir, "tile", IR_FLOAT, inputs * pitch);
   Region inside = {region.n, region.y0, region.y1, ir_int(ir, 0), ir_int(ir, inputs), rows};
-  put_depthwise(schedule, &contract->lead, lead_bias, &inside, tile, ir_scale(ir, region.y0, -row), pitch);
-  put_product(schedule, &region, width, lead->layout, pitch, tile, ir_int(ir, 0));
+  IrExpr *at = ir_scale(ir, region.y0, -row);
+  if (contract->has_lead) put_depthwise(schedule, &contract->lead, lead_bias, &inside, tile, at, pitch);
+  else put_made(schedule, &inside, tile, at, pitch);
+  put_product(schedule, &region, width, x->layout, pitch, tile, ir_int(ir, 0));
 }
 
 void schedule_pointwise(Schedule *schedule) {
-  if (schedule->contract.has_lead) pointwise_behind_depthwise(schedule);
+  if (schedule->contract.has_lead || schedule->contract.made) pointwise_behind(schedule);
   else pointwise_alone(schedule);
 }
 
