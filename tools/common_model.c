@@ -217,9 +217,11 @@ Graph *model_loss_graph(const Cli *cli, Model *model) {
 void model_step_options(const Cli *cli, StepOptions *options) {
   const char *precision = cli_option(cli, "precision"), *disabled;
   options->scales = precision && !strcmp(precision, "f16");
-  options->enlarges_late = !cli_flag(cli, "exact", false);
-  for (int i = 0; (disabled = cli_option_at(cli, "disable", i)); i++)
+  options->enlarges_late = options->reassociates = !cli_flag(cli, "exact", false);
+  for (int i = 0; (disabled = cli_option_at(cli, "disable", i)); i++) {
     if (!strcmp(disabled, "interp")) options->enlarges_late = false;
+    if (!strcmp(disabled, "compose")) options->reassociates = false;
+  }
 }
 
 Graph *model_step_graph(const Cli *cli, Model *model, const StepOptions *options) {

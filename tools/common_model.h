@@ -71,7 +71,8 @@ Graph *model_graph(const Cli *cli, Model *model, bool is_training, bool with_los
 // The model with its train block's loss, in training. NULL after saying what is wrong, a missing train block included.
 Graph *model_loss_graph(const Cli *cli, Model *model);
 
-// What --precision, --exact and --disable ask of the training step: StepOptions.scales and enlarges_late.
+// What --precision, --exact and --disable ask of the training step: StepOptions.scales, enlarges_late and
+// reassociates.
 void model_step_options(const Cli *cli, StepOptions *options);
 
 // The training step of the model: its train block's loss, gradients and AdamW. NULL after printing diagnostics.

@@ -76,6 +76,10 @@ bool pipeline_has(const char *name);
 
 // ---- graph to training graph; run before the pipeline, by whoever wants them ------------------------------------
 
+// Multiplies chains of matrix products in the cheaper order: equal but for rounding. Returns whether it changed
+// anything.
+bool chain_build(Graph *graph);
+
 // Appends the gradient of the scalar `loss` by each of `wrt` to grads[]; a leaf that the loss does not depend on gets
 // zeros. Reverse mode; every new node inherits the place of the node it derives from.
 // Returns false and reports to `diag` where an op has no gradient.
@@ -123,6 +127,9 @@ typedef struct StepOptions {
   // What the pass interp does is done before the loss is differentiated too, so that the gradients of pointwise work on
   // enlarged pictures come at the small size. Rounds otherwise than the loss as it is written.
   bool enlarges_late;
+  // Chains of matrix products are multiplied in the cheaper order (chain_build), and so their gradients. Rounds
+  // otherwise.
+  bool reassociates;
 } StepOptions;
 
 // Turns a graph with the scalar output "loss" into one training step: gradients of all parameters that are not

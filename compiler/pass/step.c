@@ -223,6 +223,7 @@ static void nothing_to_train(const Graph *graph, const Node *loss, Diag *diag) {
 }
 
 bool step_build(Graph *graph, const StepOptions *options, Diag *diag) {
+  if (options->reassociates) chain_build(graph);
   Node *loss = graph_find_output(graph, "loss");
   if (!loss) {
     diag_error(diag, (SrcLoc){0}, "%s has no output named loss, so there is nothing to train it by", graph->name);

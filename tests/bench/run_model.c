@@ -33,7 +33,8 @@ static Graph *load_graph(Arena *arena, const char *path, bool is_training, char 
   LangFile *file = lang_load(arena, path, &paths, diag);
   LangOptions options = {NULL, list, n, is_training, is_training};
   Graph *graph = file ? lang_elaborate(file, &options, diag) : NULL;
-  static const StepOptions step = {.beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-4, .clip = 0.1, .enlarges_late = true};
+  static const StepOptions step = {
+      .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-4, .clip = 0.1, .enlarges_late = true, .reassociates = true};
   if (graph && (!is_training || step_build(graph, &step, diag))) return graph;
   Text text = {0};
   diag_print(diag, &text, false);

@@ -1,5 +1,6 @@
 // The training step against AdamW's and clipping's formulas in double precision.
 #include "compiler/compiler.h"
+#include "compiler/ops/build.h"
 #include "runtime/exec.h"
 #include "tests/check.h"
 #include "tests/compiler/values.h"
@@ -426,6 +427,36 @@ static void check_faults(void) {
   arena_free(arena);
 }
 
+// W (A x), x being pixels and A a matrix for each picture, is multiplied as (W A) x, and the step is the same.
+static void check_chain(void) {
+  double loss[2], norm[2];
+  for (int is_exact = 0; is_exact < 2; is_exact++) {
+    Arena *arena = arena_new();
+    Graph *graph = graph_new(arena, "chain");
+    Node *x = graph_input(graph, "x", SHAPE(2, 5, 8, 9)), *a = graph_param(graph, "a", SHAPE(2, 6, 5), (Init){0});
+    Node *w = graph_param(graph, "w", SHAPE(7, 6, 1, 1), (Init){0});
+    Node *y = build_matmul(graph, a, graph_reshape(graph, x, SHAPE(2, 5, 72)), false, false);
+    y = graph_reshape(graph, y, SHAPE(2, 6, 8, 9));
+    graph_output(graph, "asked", y, true);
+    y = build_conv2d(graph, y, w, (ConvAttrs){.stride = 1, .dilation = 1, .groups = 1});
+    y = graph_sum(graph, graph_binary(graph, OP_mul, y, y), (int[]){0, 1, 2, 3}, 4, false);
+    graph_output(graph, "loss", y, false);
+    StepOptions options = {.beta2 = 0.999, .eps = 1e-8, .reassociates = !is_exact};
+    CHECK(step_build(graph, &options, diag_new(arena, 20)), "step_build");
+    Values values = values_new(arena, graph);
+    values_fill(&values, graph, -1, 1);
+    values_run(&values, graph);
+    loss[is_exact] = (double)values.of[graph_find_output(graph, "loss")->id][0];
+    norm[is_exact] = (double)values.of[graph_find_output(graph, "grad_norm")->id][0];
+    int n = 0;
+    for (int i = 0; i < graph->n_nodes; i++) n += graph->nodes[i]->op == OP_conv2d;
+    CHECK((n > 0) == is_exact, "%d convolutions", n);
+    arena_free(arena);
+  }
+  CHECK_NEAR(loss[0], loss[1], 1e-5 * fabs(loss[1]), "loss");
+  CHECK_NEAR(norm[0], norm[1], 1e-5 * fabs(norm[1]), "norm of the gradient");
+}
+
 int main(void) {
   const double constant[STEPS] = {1e-3, 1e-3, 1e-3, 1e-3, 1e-3}, beta[STEPS] = {0.9, 0.9, 0.9, 0.9, 0.9};
   const double cycled[STEPS] = {1e-3, 4e-3, 1e-2, 5e-3, 1e-3}, beta_cycled[STEPS] = {0.95, 0.9, 0.85, 0.9, 0.95};
@@ -435,6 +466,7 @@ int main(void) {
   check_clip(0.1);
   check_clip(1000);
   check_who_is_trained();
+  check_chain();
   check_rules();
   check_pattern("encodr.*", "did you mean 'encoder.*'?");
   check_pattern("encoder.stem.wieght", "did you mean 'encoder.stem.weight'?");

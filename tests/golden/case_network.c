@@ -338,7 +338,8 @@ static bool run_adamw(const Case *c, const Parameter *rows, const char *text) {
                          .eps = json_number(optimiser, "eps", 1e-8),
                          .weight_decay = json_number(optimiser, "weight_decay", 0),
                          .clip = json_number(optimiser, "clip_global_norm", 0),
-                         .enlarges_late = true};
+                         .enlarges_late = true,
+                         .reassociates = true};
   Build build;
   Program *program = NULL;
   Exec *exec = load_step(c, text, json_text(optimiser, "loss"), &options, &build, &program);
@@ -360,7 +361,8 @@ static bool run_fit(const Case *c, const Parameter *rows, const char *text) {
                          .eps = json_number(c->json, "eps", 1e-8),
                          .weight_decay = json_number(c->json, "weight_decay", 0),
                          .clip = json_number(c->json, "clip_global_norm", 0),
-                         .enlarges_late = true};
+                         .enlarges_late = true,
+                         .reassociates = true};
   Schedule schedule =
       schedule_one_cycle(json_number(c->json, "max_lr", 0), (int64_t)json_number(c->json, "total_steps", 0));
   if (!strcmp(json_text(c->json, "schedule"), "onecycle_torch")) schedule.kind = SCHEDULE_ONE_CYCLE_TORCH;
