@@ -38,6 +38,25 @@ static Node *pull(Graph *graph, Node *node, Shape to) {
   return graph_add(graph, node->op, in, node->n_in, node->attr);
 }
 
+// The picture of which each cell becomes k x k equal ones between two reshapes, resized: kernels take that along, where
+// they would have to store a broadcast. NULL where it is nothing of that kind.
+static Node *repeated_cells(Graph *graph, const Node *node) {
+  const Node *wide = node->in[0];
+  if (node->shape.rank != 4 || wide->op != OP_broadcast || wide->in[0]->op != OP_reshape) return NULL;
+  Node *x = wide->in[0]->in[0];
+  if (x->shape.rank != 4 || wide->shape.rank != 6) return NULL;
+  const int64_t *from = x->shape.dim, *to = wide->shape.dim, k = to[3];
+  Shape cells = SHAPE(from[0], from[1], from[2], 1, from[3], 1), all = SHAPE(from[0], from[1], from[2], k, from[3], k),
+        size = SHAPE(from[2] * k, from[3] * k);
+  if (!shape_equal(wide->in[0]->shape, cells) || !shape_equal(wide->shape, all)) return NULL;
+  if (!shape_equal(node->shape, SHAPE(from[0], from[1], size.dim[0], size.dim[1]))) return NULL;
+  AttrValue attrs[OP_MAX_ATTRS] = {0};
+  attrs[op_attr_index(OP_resize, "size")].ints = size;
+  attrs[op_attr_index(OP_resize, "mode")].i = 1; // nearest
+  attrs[op_attr_index(OP_resize, "align_corners")].i = -1;
+  return graph_add(graph, OP_resize, &x, 1, attrs);
+}
+
 // Arithmetic between two reshapes that undo each other is done in the outer shape: values of one a channel then stay
 // [1, C, 1, 1] from the reduction that makes them to the picture that they meet.
 static Node *simplify_reshape(Graph *graph, Node *node) {
@@ -49,7 +68,7 @@ static Node *simplify_reshape(Graph *graph, Node *node) {
   if (is_elementwise(x) && can_pull(x, x->shape, node->shape, true, 0, &vanish) && vanish) {
     return pull(graph, x, node->shape);
   }
-  return NULL;
+  return repeated_cells(graph, node);
 }
 
 // The shape before the first reshape found below `node` through element-wise ops; NULL if there is none.
