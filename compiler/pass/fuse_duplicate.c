@@ -32,6 +32,7 @@ static bool is_cheap(Op op) {
   case OP_add:
   case OP_sub:
   case OP_mul:
+  case OP_div:
   case OP_minimum:
   case OP_maximum:
   case OP_less:
