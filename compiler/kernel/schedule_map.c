@@ -113,7 +113,7 @@ static bool last_to_lanes(Map *map) {
   Lanes lanes = {.lane = ir_var(ir, IR_INDEX, "lane", 0, width - 1)};
   IrExpr *lane = ir_ref(ir, lanes.lane);
   MapStore *stores = vectorised(map, &lanes, last->var, ir_add(ir, ir_ref(ir, last->var), lane));
-  if (!stores) return false;
+  if (!stores || map_gathers_rows(map, stores)) return false;
   int64_t rest = last->n % width;
   if (rest) {
     Lanes few = {.valid = ir_var(ir, IR_INDEX, "lane", 0, rest - 1), .n_valid = ir_int(ir, rest)};
@@ -266,6 +266,7 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
   map->tiled = map->n_outer - 1;
   map->tile = tile_turns(map, map->tiled);
   if (map->tile) map->tile = tuning_knob(ir, "turns", map->tile, 4, 4 * map->tile);
+  else map_stretch_gathers(map);
   split_tasks(map, map->n_outer);
 }
 

@@ -33,7 +33,7 @@ typedef struct Map {
   int n_stores;
   MapStore *store, *tail; // tail: for the last elements of loop[stepped] that fill no vector
   MapLanes lanes;
-  int64_t tile; // turns of loop[tiled] that reductions are computed for together; 0 = each by itself
+  int64_t tile; // turns of loop[tiled] that are computed together, first reductions for them; 0 = each by itself
   int tiled;
   int stepped;     // the loop that steps by vectors, or -1
   int n_outer;     // the outermost loops, which all reductions depend on
@@ -55,6 +55,15 @@ void map_stores(Map *map, Lower *lower, int n_loops, const MapLoop *loops, int n
 bool map_is_flat(Map *map);
 void map_put_flat(Map *map);
 enum { FLAT_TASK = PROGRAM_ALIGN };
+
+// Whether the stores reduce rows of neighbours whose lanes are gathered: without lanes of the nest they make vectors of
+// the neighbours.
+bool map_gathers_rows(const Map *map, const MapStore *stores);
+// Puts the two innermost loops into another order, where lanes are gathered line by line and neighbours in these lines
+// are those of the outer loop: the inner one in stretches, inside of which the outer one is. So a line is read but
+// once, and not as often as it has elements if the inner loop touches more of them than the first cache holds. (Eight
+// lanes a multiple of a page apart share the ways of a set; stretches of few turns leave them there.)
+void map_stretch_gathers(Map *map);
 
 // Puts `by` in the place of the variable in all stores.
 void map_substitute(Map *map, const IrVar *var, IrExpr *by);

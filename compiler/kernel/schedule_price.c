@@ -68,10 +68,12 @@ static int64_t turns(const Pricer *p, uint64_t mask) {
   return n;
 }
 
+static bool is_load(const IrExpr *e) { return e->kind == IR_LOAD || e->kind == IR_LOAD_N || e->kind == IR_GATHER; }
+
 static void add_price(Pricer *p, const IrExpr *e) {
   if (e->type == IR_INDEX || e->n_args == 0 || ir_map_get(&p->seen, e)) return;
   ir_map_set(&p->seen, p->map->lower->ir->arena, e, p);
-  int64_t each = e->kind == IR_OP ? map_op_price(e->op) : e->kind == IR_LOAD ? COST_LOAD : 0;
+  int64_t each = e->kind == IR_OP ? map_op_price(e->op) : is_load(e) ? COST_LOAD : 0;
   if (each) p->total += each * turns(p, mask_of(p, e));
   for (int k = 0; k < e->n_args; k++) add_price(p, e->arg[k]);
 }
