@@ -16,6 +16,8 @@ typedef struct CpuDevice {
   Pool *pool;
   float *scratch; // `stride` floats for each worker
   int64_t stride;
+  float *shared; // of the tasks of a launch: counters, which are zero between launches, and `n_shared` floats in all
+  int64_t n_shared;
   bool gave_notice;
 } CpuDevice;
 
@@ -55,13 +57,30 @@ static Status cpu_copy(Device *device, float *to, const float *from, int64_t flo
   return STATUS_OK;
 }
 
-// Scratch for every worker, as much as the program's hungriest step needs.
+static void find_need(const Step *steps, int n, int64_t *scratch, int64_t *shared) {
+  for (int i = 0; i < n; i++) {
+    if (steps[i].scratch > *scratch) *scratch = steps[i].scratch;
+    if (steps[i].shared / 4 > *shared) *shared = steps[i].shared / 4;
+  }
+}
+
+// New memory of the system is zero.
+static Status reserve_shared(CpuDevice *cpu, int64_t need) {
+  if (need <= cpu->n_shared) return STATUS_OK;
+  float *shared;
+  TRY(cpu_alloc(&cpu->device, need, &shared));
+  cpu_free(&cpu->device, cpu->shared);
+  cpu->shared = shared;
+  cpu->n_shared = need;
+  return STATUS_OK;
+}
+
+// Scratch for every worker and memory for all of them, as much as the program's hungriest step needs.
 static Status reserve_scratch(CpuDevice *cpu, const Program *program) {
-  int64_t need = 0;
-  for (int i = 0; i < program->n_setup; i++)
-    if (program->setup[i].scratch > need) need = program->setup[i].scratch;
-  for (int i = 0; i < program->n_steps; i++)
-    if (program->steps[i].scratch > need) need = program->steps[i].scratch;
+  int64_t need = 0, shared = 0;
+  find_need(program->setup, program->n_setup, &need, &shared);
+  find_need(program->steps, program->n_steps, &need, &shared);
+  TRY(reserve_shared(cpu, shared));
   if (need <= cpu->stride) return STATUS_OK;
   int64_t threads = pool_threads(cpu->pool);
   if (need > INT64_MAX / 64 / threads) return status_make(EXIT_DEVICE, "a kernel needs too much scratch memory");
@@ -76,7 +95,7 @@ static Status reserve_scratch(CpuDevice *cpu, const Program *program) {
 
 static int64_t cpu_memory(const Device *device) {
   const CpuDevice *cpu = (const CpuDevice *)device;
-  return cpu->stride * pool_threads(cpu->pool) * (int64_t)sizeof(float);
+  return (cpu->stride * pool_threads(cpu->pool) + cpu->n_shared) * (int64_t)sizeof(float);
 }
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
@@ -121,7 +140,8 @@ static void cpu_unload(Device *device, void *module) {
 typedef struct Launch {
   SgKernel *function; // NULL: an all-reduce
   const void *context;
-  float **args;
+  float **args; // last, where tasks share memory, its address
+  int n_args;
   int64_t n_tasks;
   bool is_max;           // of an all-reduce
   int64_t number;        // of an all-reduce that runs beside the computation, from `begin`
@@ -137,7 +157,8 @@ typedef struct CpuSequence {
 } CpuSequence;
 
 static Status make_launch(Arena *arena, const SequencePlan *plan, const Step *step, Launch *out) {
-  *out = (Launch){.function = step->function, .context = step->context, .n_tasks = step->n_tasks};
+  *out =
+      (Launch){.function = step->function, .context = step->context, .n_args = step->n_args, .n_tasks = step->n_tasks};
   if (step->rows) return status_make(EXIT_DEVICE, "'%s' is a kernel with rows, which the CPU has not", step->symbol);
   if (step->kind == STEP_ALL_REDUCE) out->is_max = !strcmp(step->symbol, "max");
   else if (!out->function && plan->module) out->function = kernel_module_find(plan->module, step->symbol);
@@ -212,6 +233,7 @@ static Status cpu_run(Device *device, void *sequence, double *seconds) {
     if (launch->awaits) TRY(finish(cpu, launch->awaits));
     launch->scratch = cpu->scratch; // another program may have asked for more since
     launch->stride = cpu->stride;
+    launch->args[launch->n_args] = cpu->shared;
     if (launch->function) pool_run(cpu->pool, run_tasks, launch, launch->n_tasks);
     else TRY(all_reduce(cpu, launch));
     if (!launch->function) under_way = launch;
@@ -232,6 +254,7 @@ static void cpu_close(Device *device) {
   CpuDevice *cpu = (CpuDevice *)device;
   pool_close(cpu->pool);
   cpu_free(device, cpu->scratch);
+  cpu_free(device, cpu->shared);
   free(cpu);
 }
 

@@ -67,10 +67,11 @@ static bool is_identifier(const char *symbol) {
   return !*symbol;
 }
 
-// What CUDA and queues add.
+// What CUDA, queues and tasks that share sums add.
 static bool verify_launch(const Step *step) {
-  enum { MAX_BLOCK = 1024, MAX_SHARED = 1 << 18 };
-  if (step->block < 0 || step->block > MAX_BLOCK || step->shared < 0 || step->shared > MAX_SHARED) return false;
+  enum { MAX_BLOCK = 1024, MAX_SHARED = 1 << 18, MAX_SHARED_CPU = 1 << 30 };
+  if (step->block < 0 || step->block > MAX_BLOCK) return false;
+  if (step->shared < 0 || step->shared > (step->block ? MAX_SHARED : MAX_SHARED_CPU)) return false;
   if (step->rows < 0 || (step->rows && step->n_args % step->rows)) return false;
   for (int i = 0; i < step->rows; i++) {
     if (step->row_floats[i] < 0 || step->row_floats[i] > max_floats) return false;

@@ -67,7 +67,8 @@ typedef struct Step {
   int64_t n_tasks, scratch, flops, bytes;
   const char *label; // ops and the user's source line, for profiles
   const char *part;  // instance path of the module that most of it comes from, "" for the model itself
-  // Of CUDA kernels: a grid of n_tasks blocks of `block` threads with `shared` bytes of dynamic shared memory.
+  // Of CUDA kernels: a grid of n_tasks blocks of `block` threads with `shared` bytes of dynamic shared memory. Of CPU
+  // kernels: bytes that all tasks of a launch share (runtime/kernel_abi.h).
   int block, shared;
   // Loads and stores of whole warps, the 32-byte sectors that they touch one by one, and how many sectors would do if
   // what each wants lay together: estimates, as sums over the launch.

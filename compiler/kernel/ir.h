@@ -30,7 +30,7 @@ typedef enum IrBufferKind {
   IR_BUFFER_SCRATCH, // part of the worker's scratch, `offset` floats from its start; may hold doubles
   IR_BUFFER_STACK,   // a local array of `size` floats, 64-byte aligned
   IR_BUFFER_TABLE,   // constant numbers inside the function: `size` of them, `values`
-  IR_BUFFER_SHARED,  // CUDA: `size` elements that the threads of a block share
+  IR_BUFFER_SHARED,  // `size` elements that the threads of a block share; CPU: floats, that the tasks of a launch share
 } IrBufferKind;
 
 typedef struct IrBuffer {
@@ -145,7 +145,7 @@ typedef struct IrFunction {
   int block;                   // CUDA: threads
   int blocks_a_multiprocessor; // CUDA: as many must fit, which limits registers; 0 = any
   IrVar *thread;               // CUDA: 0 .. block - 1
-  int64_t shared;              // CUDA: bytes of shared memory
+  int64_t shared;              // bytes of shared memory
   // CUDA: one launch for many rows, each with arguments of its own (see runtime/kernel_abi.h); `row` holds the floats
   // of the row that the block works on, `piece` numbers the block within it.
   bool has_rows;
@@ -173,7 +173,7 @@ IrBuffer *ir_arg(Ir *ir, const char *name, bool is_out, int64_t offset); // the 
 IrBuffer *ir_scratch(Ir *ir, const char *name, IrType type, int64_t elements);
 IrBuffer *ir_stack(Ir *ir, const char *name, int64_t floats);
 IrBuffer *ir_table(Ir *ir, const char *name, IrType type, int64_t n, const double *values); // copies values
-IrBuffer *ir_shared(Ir *ir, const char *name, IrType type, int64_t elements);               // CUDA; begins at 16 bytes
+IrBuffer *ir_shared(Ir *ir, const char *name, IrType type, int64_t elements);               // begins at 16 bytes
 
 // ---- index expressions and conditions
 
@@ -251,7 +251,7 @@ void ir_tasks(Ir *ir, int n, const int64_t *extent, const char *const *names, Ir
 // CUDA: blocks of n threads. Returns the number of the thread.
 IrExpr *ir_threads(Ir *ir, int n);
 
-// The bytes of shared memory that a launch must ask for: 0 where it is little enough to be declared.
+// CUDA: the bytes of shared memory that a launch must ask for, 0 where it is little enough to be declared.
 int ir_dynamic_shared(const IrFunction *function);
 
 // ---- text

@@ -179,7 +179,9 @@ static void put_local(Printer *p, const IrBuffer *b) {
   }
   print_indent(p);
   const char *name = print_buffer_name(p, b), *type = b->type == IR_DOUBLE ? "double" : "float";
-  if (b->kind == IR_BUFFER_SHARED) print_cuda_shared(p, b);
+  if (b->kind == IR_BUFFER_SHARED && p->spell->is_cuda) print_cuda_shared(p, b);
+  else if (b->kind == IR_BUFFER_SHARED)
+    text_printf(p->out, "float *%s = arg[%d] + %lld;\n", name, p->ir->function->n_args, (long long)b->offset / 4);
   else if (b->kind == IR_BUFFER_STACK) text_printf(p->out, p->spell->stack, name, (long long)b->size);
   else if (b->type == IR_DOUBLE)
     text_printf(p->out, "%s *%s = (%s *)(scratch + %lld);\n", type, name, type, (long long)b->offset);

@@ -197,7 +197,7 @@ static void emit(const Target *target, const Group *group, Knobs *knobs, Arena *
   info->n_tasks = ir->function->n_tasks;
   info->scratch = ir->function->scratch;
   info->block = target->kind == TARGET_CUDA ? ir->function->block : 0;
-  info->shared = ir_dynamic_shared(ir->function);
+  info->shared = target->kind == TARGET_CUDA ? ir_dynamic_shared(ir->function) : (int)ir->function->shared;
   if (target->kind == TARGET_CUDA) {
     CudaAccess access = cuda_access(ir, info->row_floats);
     info->requests = access.requests;

@@ -23,7 +23,7 @@ typedef struct KernelInfo {
   const char *symbol; // the function's name: op names and sizes, unique in the program
   int64_t n_tasks;    // independent pieces of work; the pool hands out ranges of them. CUDA: blocks
   int64_t scratch;    // floats of scratch memory a worker needs. CUDA: that the launch needs, counters included
-  int block, shared;  // CUDA: threads a block, bytes of dynamic shared memory
+  int block, shared;  // CUDA: threads a block, bytes of dynamic shared memory; CPU: 0, bytes that tasks share
   // CUDA: loads and stores of whole warps, the 32-byte sectors that they touch, and how many would do (cuda/access.h).
   double requests, sectors, ideal_sectors;
   const Gemm *gemm;   // CUDA: the product that the kernel computes, as a library may do in its place; else NULL

@@ -145,7 +145,7 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
     leaf[i] = value;
   }
   const float **want = graph_eval(graph, arena, leaf);
-  float **args = ARENA_ARRAY(arena, float *, c->group.n_ins + c->group.n_outs);
+  float **args = ARENA_ARRAY(arena, float *, c->group.n_ins + c->group.n_outs + 1);
   for (int i = 0; i < c->group.n_ins; i++) {
     const Node *in = c->group.ins[i];
     args[i] = case_buffer(buffers, in) + storage_offset(in);
@@ -155,11 +155,14 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
     const Node *out = c->group.outs[i];
     args[c->group.n_ins + i] = case_buffer(buffers, out) + storage_offset(out);
   }
-  float *scratch = case_alloc(c->info.scratch);
-  // Two ranges, the later one first: tasks are independent.
+  float *scratch = case_alloc(c->info.scratch), *shared = case_alloc(c->info.shared / 4 + 1);
+  memset(shared, 0, (size_t)c->info.shared);
+  args[c->group.n_ins + c->group.n_outs] = shared;
+  // Two ranges, the later one first: tasks are independent. A second time, as counters that they share begin anew.
   int64_t middle = c->info.n_tasks / 2;
   function(NULL, args, middle, c->info.n_tasks, scratch);
   function(NULL, args, 0, middle, scratch);
+  function(NULL, args, 0, c->info.n_tasks, scratch);
   for (int i = 0; i < c->group.n_outs; i++) {
     const Node *out = c->group.outs[i];
     int64_t n = shape_elements(out->shape);
@@ -183,6 +186,7 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
   }
   for (int i = 0; i < graph->n_nodes; i++) free(buffers[i]);
   free(scratch);
+  free(shared);
   arena_free(arena);
 }
 

@@ -91,10 +91,10 @@ enum {
   MICRO_WINOGRAD,
   MICRO_WINOGRAD_TILES = 96, // most that AT_ONCE may be
 };
-// sg_winograd_dw(c, e, x, g, x_blocks, g_blocks, sums, tiles): adds what all tiles of an image give for the first
-// blocks of x and g to `sums`, which hold for each of the 36 elements what sg_wgrad_b sums for a tap; `e` is its table
-// for one element's AT_ONCE tiles. `tiles` has room for 36 * (TILE_PITCH + SUM_PITCH) floats. sg_winograd_dw_end(sums,
-// x_blocks, g_blocks): these sums to those of nine taps, in place.
+// sg_winograd_dw(c, e, x, g, x_blocks, g_blocks, q0, q1, sums, tiles): adds what tiles q0 .. q1 - 1 of an image give
+// for the first blocks of x and g to `sums`, which hold for each of the 36 elements what sg_wgrad_b sums for a tap; `e`
+// is its table for one element's AT_ONCE tiles. `tiles` has room for 36 * (TILE_PITCH + SUM_PITCH) floats.
+// sg_winograd_dw_end(sums, x_blocks, g_blocks): these sums to those of nine taps, in place.
 
 // sg_few_gemm(c, x, w, y, bias, slope, n, inputs, positions, pack), sg_few_conv(c, x, w, y, bias, slope, y0, y1,
 // positions, pack): the tables of sg_gemm and sg_conv, for a plain result with at most half a vector of channels;
@@ -139,8 +139,11 @@ enum {
 // y; OW, OH, Y_ROW of the result and so of g.
 
 // sg_wgrad_X(c, v, s, sums, y0, y1, b0, b1, t0, t1): rows of the gradient, vector blocks, scalar tiles. X: b (s
-// blocked, tiles of micro_grad_lanes channels), p3, p1 (s plain, three channels or one). sums:
-// [tap][tile][lane][block][vector].
+// blocked, tiles of micro_grad_lanes channels), p8 (s plain, as many; p4 where these are 4), p3, p1 (three channels or
+// one). sums: [tap][some blocks][tile]
+// [lane][block among these][vector], sg_wvectors saying how many blocks come next.
+// sg_join(counters, parts, group, part, n, sums, size): leaves a part of a sum; true for the last of a group's n parts,
+// whose `sums` then hold the whole.
 enum {
   MICRO_GRAD_H, // of x
   MICRO_GRAD_W,

@@ -1,9 +1,11 @@
 // Micro-kernels of weight gradients: sums over pixels of products of two values, one as vectors, one as scalars.
 //
 // A register tile holds `lanes` scalar channels x `vectors` blocks of the other value. It is kept in memory between
-// calls, so that rows, images and pieces of them that fit the cache are added one after the other, always in the same
-// order.
+// calls, all of it together, so that rows, images and pieces of them that fit the cache are added one after the other,
+// always in the same order.
 #include "compiler/kernel/cpu/micro.h"
+
+#include <stdio.h>
 
 int micro_grad_vectors(const Target *target) {
   if (target->registers < 32) return 3;
@@ -16,12 +18,12 @@ static void put_tile(Text *out, int lanes, int vectors) {
   text_printf(
       out,
       "SG_INLINE void sg_wtile_%dx%d(const float *v, const float *s, float *acc, int64_t n, int64_t vp, int64_t vb,\n"
-      "                              int64_t sp, int64_t sl, int64_t ap) {\n",
+      "                              int64_t sp, int64_t sl) {\n",
       lanes, vectors);
   for (int l = 0; l < lanes; l++) {
     text_put(out, "  sg_f");
     for (int j = 0; j < vectors; j++)
-      text_printf(out, "%s a%d_%d = SG_LD(acc + %d * ap + %d * SG_VL)", j ? "," : "", l, j, l, j);
+      text_printf(out, "%s a%d_%d = SG_LD(acc + %d * SG_VL)", j ? "," : "", l, j, l * vectors + j);
     text_put(out, ";\n");
   }
   text_put(out, "  for (; n > 0; n--, v += vp, s += sp) {\n    const sg_f");
@@ -35,7 +37,7 @@ static void put_tile(Text *out, int lanes, int vectors) {
   text_put(out, "  }\n");
   for (int l = 0; l < lanes; l++) {
     text_put(out, " ");
-    for (int j = 0; j < vectors; j++) text_printf(out, " SG_ST(acc + %d * ap + %d * SG_VL, a%d_%d);", l, j, l, j);
+    for (int j = 0; j < vectors; j++) text_printf(out, " SG_ST(acc + %d * SG_VL, a%d_%d);", l * vectors + j, l, j);
     text_put(out, "\n");
   }
   text_put(out, "}\n");
@@ -48,15 +50,14 @@ static void put_rows(const Target *target, Text *out, const char *suffix, int la
   for (int j = 1; j <= vectors; j++)
     text_printf(out,
                 "SG_SHARED void sg_wtile_%dx%d_%s(const float *v, const float *s, float *acc, int64_t n, int64_t vp,\n"
-                "                                 int64_t vb, int64_t sp, int64_t sl, int64_t ap) {\n"
-                "  sg_wtile_%dx%d(v, s, acc, n, vp, vb, sp, %s, ap);\n}\n",
+                "                                 int64_t vb, int64_t sp, int64_t sl) {\n"
+                "  sg_wtile_%dx%d(v, s, acc, n, vp, vb, sp, %s);\n}\n",
                 lanes, j, suffix, lanes, j, step);
   text_printf(
       out,
       "SG_SHARED void sg_wgrad_%s(const int *c, const float *v, const float *s, float *acc, int64_t y0, int64_t y1,\n"
       "                           int64_t b0, int64_t b1, int64_t t0, int64_t t1) {\n"
-      "  typedef void Tile(const float *, const float *, float *, int64_t, int64_t, int64_t, int64_t,\n"
-      "      int64_t, int64_t);\n"
+      "  typedef void Tile(const float *, const float *, float *, int64_t, int64_t, int64_t, int64_t, int64_t);\n"
       "  static Tile *const tile[] = {",
       suffix);
   for (int j = 1; j <= vectors; j++) text_printf(out, "%ssg_wtile_%dx%d_%s", j > 1 ? ", " : "", lanes, j, suffix);
@@ -66,7 +67,7 @@ static void put_rows(const Target *target, Text *out, const char *suffix, int la
       "  const int64_t h = c[0], w = c[1], ow = c[2], kh = c[3], kw = c[4], stride = c[5], pad = c[6], dil = c[7];\n"
       "  const int64_t vp = c[8], vrow = c[9], vb = c[10], sp = c[11], srow = c[12], sl = c[13], sb = c[14];\n"
       "  const int64_t per_block = c[15], x_is_v = c[16], vstep = x_is_v ? vp * stride : vp;\n"
-      "  const int64_t sstep = x_is_v ? sp : sp * stride, ap = (b1 - b0) * SG_VL;\n"
+      "  const int64_t sstep = x_is_v ? sp : sp * stride;\n"
       "  for (int64_t ky = 0; ky < kh; ky++)\n"
       "    for (int64_t kx = 0; kx < kw; kx++) {\n"
       "      // Outputs whose tap lies inside the picture.\n"
@@ -78,23 +79,21 @@ static void put_rows(const Target *target, Text *out, const char *suffix, int la
       "      if (end > y1) end = y1;\n"
       "      // Rows that follow each other without a gap are one.\n"
       "      const int64_t whole = stride == 1 && lo == 0 && hi == ow && ow == w;\n"
-      "      for (int64_t b = b0; b < b1; b += %d) {\n"
-      "        const int64_t j = b1 - b < %d ? b1 - b : %d;\n"
-      "        for (int64_t t = t0; t < t1; t++, acc += %d * ap) {\n"
+      "      for (int64_t b = b0, j; b < b1; b += j) {\n"
+      "        j = sg_wvectors(b1 - b);\n"
+      "        for (int64_t t = t0; t < t1; t++, acc += %d * j * SG_VL) {\n"
       "          const float *vt = v + b * vb, *st = s + t / per_block * sb + t %% per_block * %d;\n"
       "          for (int64_t y = top; y < end && lo < hi; y = whole ? end : y + 1) {\n"
       "            const int64_t n = whole ? (end - top) * ow : hi - lo, ix = lo * stride + dx, iy = y * stride + dy;\n"
       "            const float *vy = x_is_v ? vt + iy * vrow + ix * vp : vt + y * vrow + lo * vp;\n"
       "            const float *sy = x_is_v ? st + y * srow + lo * sp : st + iy * srow + ix * sp;\n"
-      "            tile[j - 1](vy, sy, acc + (b - b0) * SG_VL, n, vstep, vb, sstep, sl, ap);\n"
+      "            tile[j - 1](vy, sy, acc, n, vstep, vb, sstep, sl);\n"
       "          }\n"
       "        }\n"
-      "        acc -= (t1 - t0) * %d * ap;\n"
       "      }\n"
-      "      acc += (t1 - t0) * %d * ap;\n"
       "    }\n"
       "}\n",
-      vectors, vectors, vectors, lanes, lanes, lanes, lanes);
+      lanes, lanes);
 }
 
 // Sums to their places in the plain [O, I, kh, kw]. `map` holds the logical channel of each vector lane of blocks b0 ..
@@ -104,16 +103,40 @@ static const char *const store =
     "                         float *out, int64_t b0,\n"
     "                         int64_t b1, int64_t t0, int64_t t1, int64_t lanes) {\n"
     "  const int64_t taps = (int64_t)c[3] * c[4], x_is_v = c[16], inputs = c[17];\n"
-    "  const int64_t nt = (t1 - t0) * lanes, blocks = b1 - b0;\n"
+    "  const int64_t v_step = x_is_v ? taps : inputs * taps, s_step = x_is_v ? inputs * taps : taps;\n"
+    "  const int64_t n = (t1 - t0) * lanes, size = n * (b1 - b0) * SG_VL;\n"
     "  s_map += t0 * lanes;\n"
-    "  for (int64_t tap = 0; tap < taps; tap++, acc += nt * blocks * SG_VL)\n"
-    "    for (int64_t k = 0; k < blocks * SG_VL; k++) {\n"
-    "      const int64_t v = v_map[b0 * SG_VL + k];\n"
-    "      float *to = out + tap + (x_is_v ? v : v * inputs) * taps;\n"
-    "      const int64_t step = x_is_v ? inputs * taps : taps;\n"
-    "      for (int64_t i = 0; v >= 0 && i < nt; i++)\n"
-    "        if (s_map[i] >= 0) to[s_map[i] * step] = acc[i * blocks * SG_VL + k];\n"
+    "  for (int64_t b = b0, j; b < b1; b += j, acc += n * j * SG_VL) {\n"
+    "    j = sg_wvectors(b1 - b);\n"
+    "    for (int64_t k = 0; k < j * SG_VL; k++) {\n"
+    "      const int64_t v = v_map[b * SG_VL + k];\n"
+    "      const float *from = acc + k;\n"
+    "      for (int64_t i = 0; v >= 0 && i < n; i++, from += j * SG_VL) {\n"
+    "        float *to = out + v * v_step + s_map[i] * s_step;\n"
+    "        for (int64_t tap = 0; s_map[i] >= 0 && tap < taps; tap++) to[tap] = from[tap * size];\n"
+    "      }\n"
     "    }\n"
+    "  }\n"
+    "}\n";
+
+static const char *const join =
+    "// Leaves part number `part` of a sum of `n` with the others of its group, which stand in `parts`. For the last "
+    "one "
+    "to\n"
+    "// come, and for no other, it is true, and `sums` then holds the whole, added up in the order of the parts.\n"
+    "SG_SHARED int64_t sg_join(float *counters, float *parts, int64_t group, int64_t part, int64_t n, float *sums,\n"
+    "                          int64_t size) {\n"
+    "  int *count = (int *)counters + group;\n"
+    "  parts += group * n * size;\n"
+    "  __builtin_memcpy(parts + part * size, sums, sizeof(float) * size);\n"
+    "  if (__atomic_fetch_add(count, 1, __ATOMIC_ACQ_REL) < n - 1) return 0;\n"
+    "  __atomic_store_n(count, 0, __ATOMIC_RELAXED);\n"
+    "  for (int64_t k = 0; k < size; k += SG_VL) {\n"
+    "    sg_f sum = SG_LD(parts + k);\n"
+    "    for (int64_t i = 1; i < n; i++) sum += SG_LD(parts + i * size + k);\n"
+    "    SG_ST(sums + k, sum);\n"
+    "  }\n"
+    "  return 1;\n"
     "}\n";
 
 // ---- depthwise ------------------------------------------------------------------------------------------------------
@@ -185,15 +208,26 @@ static const char *const depthwise_store =
 
 void micro_grad(const Target *target, Text *out) {
   int lanes = micro_grad_lanes(target);
+  text_printf(out,
+              "// Vector blocks to sum at once when `left` are to come: no single one behind all that registers hold.\n"
+              "SG_INLINE int64_t sg_wvectors(int64_t left) {\n"
+              "  return left == %d ? %d : left < %d ? left : %d;\n"
+              "}\n",
+              micro_grad_vectors(target) + 1, micro_grad_vectors(target) - 1, micro_grad_vectors(target),
+              micro_grad_vectors(target));
   for (int j = 1; j <= micro_grad_vectors(target); j++) {
     put_tile(out, lanes, j);
     put_tile(out, 3, j);
     put_tile(out, 1, j);
   }
   put_rows(target, out, "b", lanes, "1");
+  char all[8];
+  snprintf(all, sizeof all, "p%d", lanes);
+  put_rows(target, out, all, lanes, "sl");
   put_rows(target, out, "p3", 3, "sl");
   put_rows(target, out, "p1", 1, "sl");
   text_put(out, store);
+  text_put(out, join);
   static const char *const names[] = {"3_1", "3_2", "5_1", "5_2"};
   for (int i = 0; i < 4; i++) {
     int kernel = i < 2 ? 3 : 5, stride = 1 + i % 2;

@@ -87,6 +87,19 @@ int64_t even_pieces(int64_t extent, int64_t size);
 // an even number where weights stand in pairs.
 int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, int64_t blocks);
 
+// Sums over pixels in parts, each a task of its own: where there are too few sums for as many tasks as a machine has
+// workers. Part i of `n` adds up images n0 .. n1 - 1, of each the units u0 .. u1 - 1 (rows or tiles) of `units`.
+typedef struct Parts {
+  int64_t n, images, size; // of a part: images, units
+} Parts;
+// At least `wanted` parts if units of all images are enough for them, `least` units each.
+Parts parts_of(int64_t images, int64_t units, int64_t wanted, int64_t least);
+void part_range(Ir *ir, const Parts *parts, IrExpr *part, int64_t images, int64_t units, IrExpr *range[4]);
+// Appends what leaves the task's part of `size` floats with those of its group; returns the block in which `sums` hold
+// the whole. That is the task's itself if there is but one part.
+IrStmt *join_parts(Schedule *schedule, const Parts *parts, IrExpr *group, int64_t groups, IrExpr *part, IrExpr *sums,
+                   int64_t size);
+
 // Appends to the task what computes the region of a depthwise stage. `bias` is that of all blocks (bias_of). Row 0 of
 // block 0 of the result is at `at` in `to`, and blocks are `pitch` floats apart.
 void put_depthwise(Schedule *schedule, const ContractStage *stage, IrExpr *bias, const Region *region,

@@ -1,5 +1,6 @@
-// Schedules of weight gradients. A task owns some blocks and channels of the weight and adds up all images and pixels
-// for them, in one order however many workers there are.
+// Schedules of weight gradients. A task owns some blocks and channels of the weight and adds up the pixels of all
+// images for them, or of a part of these where such tasks would be too few; in one order however many workers there
+// are.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/kernel/tuning.h"
@@ -7,15 +8,29 @@
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// A loop over images and, inside, over pieces of `rows` rows of the gradient.
-static IrStmt *pixel_loops(const Schedule *schedule, const Node *g, int64_t rows, IrExpr **n, IrExpr **y0,
-                           IrExpr **y1) {
+// Loops over the images of a part and, inside, over pieces of at most `rows` of its rows of the gradient.
+static IrStmt *pixel_loops(const Schedule *schedule, const Node *g, const Parts *parts, IrExpr *part, int64_t rows,
+                           IrExpr **n, IrExpr **y0, IrExpr **y1) {
   Ir *ir = schedule->ir;
-  IrStmt *body = ir_count(ir, schedule->body, "n", g->shape.dim[0], n);
-  IrExpr *index;
-  body = ir_count(ir, body, "piece", ceil_div(height_of(g), rows), &index);
-  piece(ir, index, rows, height_of(g), y0, y1);
+  IrExpr *range[4], *index;
+  part_range(ir, parts, part, g->shape.dim[0], height_of(g), range);
+  IrVar *image = ir_var(ir, IR_INDEX, "n", 0, g->shape.dim[0] - 1);
+  *n = parts->images > 1 ? ir_ref(ir, image) : range[0];
+  IrStmt *body = schedule->body;
+  if (parts->images > 1) body = ir_for(ir, body, image, range[0], range[1], 1, IR_SERIAL);
+  body = ir_count(ir, body, "piece", ceil_div(parts->size, rows), &index);
+  *y0 = ir_add(ir, range[2], ir_scale(ir, index, rows));
+  *y1 = rows < parts->size ? ir_min(ir, ir_offset(ir, *y0, rows), range[3]) : range[3];
   return body;
+}
+
+// Tasks enough for many workers.
+static int64_t wanted_tasks(int64_t work) { return least(most(1, work / TASK_WORK), 32); }
+
+// Fewest rows of a part, if there are more: adding up the parts then stays a small share of their products.
+static int64_t rows_of_part(const Node *g) {
+  enum { PIXELS = 256 };
+  return ceil_div(PIXELS, width_of(g));
 }
 
 // The two operands as sg_wgrad_X takes them: `v` as vectors, `s` as scalars in tiles of `lanes` channels.
@@ -31,14 +46,15 @@ static Operands choose_operands(const Schedule *schedule) {
   Operands o = {.v = g, .s = x, .x_is_v = !contract_is_blocked(g)};
   if (o.x_is_v) o.v = x, o.s = g;
   o.v_blocks = blocks_of(schedule, o.v);
+  int64_t most = micro_grad_lanes(schedule->contract.target), channels = o.s->shape.dim[1];
   if (contract_is_blocked(o.s)) {
     o.suffix = "b";
-    o.lanes = micro_grad_lanes(schedule->contract.target);
+    o.lanes = most;
     o.s_tiles = blocks_of(schedule, o.s) * schedule->vl / o.lanes;
   } else {
-    o.lanes = o.s->shape.dim[1] % 3 == 0 ? 3 : 1;
-    o.suffix = o.lanes == 3 ? "p3" : "p1";
-    o.s_tiles = o.s->shape.dim[1] / o.lanes;
+    o.lanes = channels % most == 0 ? most : channels % 3 == 0 ? 3 : 1;
+    o.suffix = arena_printf(schedule->ir->arena, "p%d", (int)o.lanes);
+    o.s_tiles = channels / o.lanes;
   }
   return o;
 }
@@ -79,11 +95,12 @@ void schedule_grad_dense(Schedule *schedule) {
   int64_t groups = ceil_div(o.v_blocks, micro_grad_vectors(target)); // register tiles along the blocks
   int64_t tile = o.lanes * vl * micro_grad_vectors(target);
   int64_t work = shape_elements(g->shape) / g->shape.dim[1] * taps * groups * o.s_tiles * tile;
-  // Enough tasks for many workers, and few enough sums in each to stay in the cache.
-  int64_t wanted = work / TASK_WORK < 32 ? work / TASK_WORK : 32;
-  wanted = most(wanted, 4 * taps * groups * o.s_tiles * tile / (target->l2 / 4));
+  int64_t images = g->shape.dim[0], height = height_of(g), wanted = wanted_tasks(work);
+  // Few enough sums in a task to stay in the cache. Tasks of other pixels read nothing twice, those of other sums do.
+  int64_t others = most(1, 4 * taps * groups * o.s_tiles * tile / (target->l2 / 4));
+  others = most(others, ceil_div(wanted, parts_of(images, height, wanted, rows_of_part(g)).n));
   int64_t v_parts = 1, s_parts = 1;
-  while (v_parts * s_parts < wanted && v_parts * s_parts < groups * o.s_tiles) {
+  while (v_parts * s_parts < others && v_parts * s_parts < groups * o.s_tiles) {
     if (groups / v_parts >= o.s_tiles / s_parts || s_parts >= o.s_tiles) v_parts++;
     else s_parts++;
   }
@@ -91,9 +108,11 @@ void schedule_grad_dense(Schedule *schedule) {
   s_parts = tuning_knob(ir, "s_parts", s_parts, 1, o.s_tiles);
   int64_t v_part = ceil_div(groups, v_parts) * micro_grad_vectors(target), s_part = ceil_div(o.s_tiles, s_parts);
   if (v_part > o.v_blocks) v_part = o.v_blocks;
-  IrExpr *index[2], *b0, *b1, *t0, *t1;
-  ir_tasks(ir, 2, (int64_t[]){ceil_div(o.v_blocks, v_part), ceil_div(o.s_tiles, s_part)},
-           (const char *const[]){"v_part", "s_part"}, index);
+  v_parts = ceil_div(o.v_blocks, v_part), s_parts = ceil_div(o.s_tiles, s_part);
+  int64_t share = tuning_knob(ir, "parts", ceil_div(wanted, v_parts * s_parts), 1, 4 * wanted);
+  Parts parts = parts_of(images, height, share, rows_of_part(g));
+  IrExpr *index[3], *b0, *b1, *t0, *t1;
+  ir_tasks(ir, 3, (int64_t[]){v_parts, s_parts, parts.n}, (const char *const[]){"v_part", "s_part", "part"}, index);
   piece(ir, index[0], v_part, o.v_blocks, &b0, &b1);
   piece(ir, index[1], s_part, o.s_tiles, &t0, &t1);
   int64_t size = taps * s_part * o.lanes * v_part * vl;
@@ -101,10 +120,10 @@ void schedule_grad_dense(Schedule *schedule) {
   ir_do(ir, schedule->body, "sg_zero", 2, (IrExpr *[]){sums, ir_int(ir, size)});
   // Rows of both values that stay in the cache while all tiles of the task pass over them.
   int64_t row = 4 * (v_part * vl * width_of(o.v) + s_part * o.lanes * width_of(o.s));
-  int64_t rows = least(height_of(g), most(1, target->l2 / 2 / row));
-  rows = tuning_knob(ir, "rows", rows, 1, height_of(g));
+  int64_t rows = least(parts.size, most(1, target->l2 / 2 / row));
+  rows = tuning_knob(ir, "rows", rows, 1, parts.size);
   IrExpr *n, *y0, *y1, *shape = grad_numbers(schedule, &o);
-  IrStmt *body = pixel_loops(schedule, g, rows, &n, &y0, &y1);
+  IrStmt *body = pixel_loops(schedule, g, &parts, index[2], rows, &n, &y0, &y1);
   IrExpr *args[] = {shape, image_of(schedule, o.v, n, NULL), image_of(schedule, o.s, n, NULL), sums, y0, y1, b0, b1, t0,
                     t1};
   ir_do(ir, body, arena_printf(ir->arena, "sg_wgrad_%s", o.suffix), 10, args);
@@ -112,7 +131,9 @@ void schedule_grad_dense(Schedule *schedule) {
   IrExpr *s_map = lane_map(schedule, "s_channel", o.s, o.s_tiles * o.lanes);
   IrExpr *to = ir_address(ir, lower_out(schedule->lower, schedule->contract.result), ir_int(ir, 0));
   IrExpr *last[] = {shape, v_map, s_map, sums, to, b0, b1, t0, t1, ir_int(ir, o.lanes)};
-  ir_do(ir, schedule->body, "sg_wstore", 10, last);
+  IrExpr *group = ir_add(ir, ir_scale(ir, index[0], s_parts), index[1]);
+  IrStmt *end = join_parts(schedule, &parts, group, v_parts * s_parts, index[2], sums, size);
+  ir_do(ir, end, "sg_wstore", 10, last);
 }
 
 void schedule_grad_depthwise(Schedule *schedule) {
@@ -121,12 +142,14 @@ void schedule_grad_depthwise(Schedule *schedule) {
   int64_t vl = schedule->vl, kernel = node->shape.dim[2], taps = kernel * kernel, blocks = blocks_of(schedule, g);
   int64_t stride = node_attr(node, "stride").i, dilation = node_attr(node, "dilation").i;
   int64_t work = 3 * shape_elements(g->shape) / g->shape.dim[1] * taps * vl; // of a block; it waits for memory too
-  int64_t part = ceil_div(TASK_WORK, work);
-  if (part > blocks) part = blocks;
-  part = tuning_knob(ir, "blocks", part, 1, blocks);
-  IrExpr *index, *b0, *b1;
-  ir_tasks(ir, 1, (int64_t[]){ceil_div(blocks, part)}, (const char *const[]){"part"}, &index);
-  piece(ir, index, part, blocks, &b0, &b1);
+  int64_t some = ceil_div(TASK_WORK, work);
+  if (some > blocks) some = blocks;
+  some = tuning_knob(ir, "blocks", some, 1, blocks);
+  int64_t share = ceil_div(wanted_tasks(work * blocks), ceil_div(blocks, some));
+  Parts parts = parts_of(g->shape.dim[0], height_of(g), some > 1 ? 1 : share, rows_of_part(g));
+  IrExpr *index[2], *b0, *b1;
+  ir_tasks(ir, 2, (int64_t[]){ceil_div(blocks, some), parts.n}, (const char *const[]){"blocks", "part"}, index);
+  piece(ir, index[0], some, blocks, &b0, &b1);
   int64_t c[MICRO_DW] = {
       [MICRO_DW_H] = height_of(x),       [MICRO_DW_W] = width_of(x),
       [MICRO_DW_OW] = width_of(g),       [MICRO_DW_PAD] = node_attr(node, "padding").i,
@@ -143,7 +166,7 @@ void schedule_grad_depthwise(Schedule *schedule) {
   IrExpr *block = ir_ref(ir, b);
   ir_do(ir, schedule->body, "sg_zero", 2, (IrExpr *[]){sums, ir_int(ir, taps * vl)});
   IrExpr *n, *y0, *y1;
-  IrStmt *body = pixel_loops(schedule, g, height_of(g), &n, &y0, &y1);
+  IrStmt *body = pixel_loops(schedule, g, &parts, index[1], parts.size, &n, &y0, &y1);
   IrExpr *args[] = {shape,
                     image_of(schedule, x, n, ir_scale(ir, block, height_of(x) * width_of(x) * vl)),
                     image_of(schedule, g, n, ir_scale(ir, block, height_of(g) * width_of(g) * vl)),
@@ -157,6 +180,7 @@ void schedule_grad_depthwise(Schedule *schedule) {
   IrExpr *last[] = {ir_call(ir, IR_POINTER, "SG_AT", 2, (IrExpr *[]){map, ir_scale(ir, block, vl)}), sums,
                     ir_address(ir, lower_out(schedule->lower, schedule->contract.result), ir_int(ir, 0)),
                     ir_int(ir, taps)};
-  ir_do(ir, schedule->body, "sg_dwgrad_store", 4, last);
+  IrStmt *end = join_parts(schedule, &parts, block, blocks, index[1], sums, taps * vl);
+  ir_do(ir, end, "sg_dwgrad_store", 4, last);
   schedule->body = task;
 }

@@ -1,12 +1,16 @@
 // Schedules of Winograd's tiles. Convolutions: a task makes some rows of tiles, or some output blocks of them.
-// Gradients by the weight: a task owns some blocks of channels on both sides and adds up all tiles of all images for
-// them.
+// Gradients by the weight: a task owns some blocks of channels on both sides and adds up the tiles of all images for
+// them, or a part of these.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/kernel/tuning.h"
 #include "compiler/ops/winograd.h"
 
-enum { TILES_LEAST = 24, TASKS = 8 };
+enum {
+  TILES_LEAST = 24,
+  TILES_OF_PART = 128, // fewest of a part of a gradient's sums: adding these up then stays a small share of the work
+  TASKS = 8
+};
 
 static int64_t even(int64_t n) { return n + n % 2; } // weights may stand in pairs of blocks
 static int64_t most_of(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -127,13 +131,14 @@ void schedule_winograd(Schedule *schedule) {
   schedule_rest(schedule, schedule->body, &region);
 }
 
-// Blocks of either side that a task owns: sums for half of the cache, and tasks for many workers.
-static void choose_parts(const Schedule *schedule, int64_t x_blocks, int64_t g_blocks, int64_t *x_part,
+// Blocks of either side that a task owns: sums for a third of the cache, and tasks for many workers where there are too
+// few tiles for `parts` of them. What owns more blocks transforms tiles less often.
+static void choose_parts(const Schedule *schedule, int64_t x_blocks, int64_t g_blocks, int64_t parts, int64_t *x_part,
                          int64_t *g_part) {
-  int64_t room = schedule->contract.target->l2 / 2 / (4 * 36 * schedule->vl * schedule->vl);
+  int64_t room = schedule->contract.target->l2 / 3 / (4 * 36 * schedule->vl * schedule->vl);
   *x_part = x_blocks, *g_part = g_blocks;
   while (*x_part * *g_part > room ||
-         (ceil_div(x_blocks, *x_part) * ceil_div(g_blocks, *g_part) < TASKS && *x_part * *g_part > 16)) {
+         (parts * ceil_div(x_blocks, *x_part) * ceil_div(g_blocks, *g_part) < TASKS && *x_part * *g_part > 16)) {
     int64_t *larger = *x_part > *g_part ? x_part : g_part;
     *larger = ceil_div(*larger, 2);
   }
@@ -146,12 +151,18 @@ void schedule_grad_winograd(Schedule *schedule) {
   Grid grid = grid_of(node, g, 4);
   int64_t vl = schedule->vl, lanes = micro_grad_lanes(target), x_blocks = blocks_of(schedule, x);
   int64_t g_blocks = blocks_of(schedule, g), tiles = grid.rows * grid.tx, x_part, g_part;
-  choose_parts(schedule, x_blocks, g_blocks, &x_part, &g_part);
+  int64_t images = g->shape.dim[0], tasks = 2 * TASKS;
+  choose_parts(schedule, x_blocks, g_blocks, parts_of(images, tiles, TASKS, TILES_OF_PART).n, &x_part, &g_part);
   x_part = tuning_knob(ir, "x_part", x_part, 1, x_blocks);
   g_part = tuning_knob(ir, "g_part", g_part, 1, g_blocks);
-  int64_t fit = most_of(16, target->l2 / 4 / (4 * 36 * vl * (x_part + g_part)));
+  int64_t x_parts = ceil_div(x_blocks, x_part), g_parts = ceil_div(g_blocks, g_part);
+  int64_t share = tuning_knob(ir, "parts", ceil_div(tasks, x_parts * g_parts), 1, 4 * tasks);
+  Parts parts = parts_of(images, tiles, share, TILES_OF_PART);
+  // Each round reads and writes all sums: the more tiles, the fewer rounds. Both stay in the cache.
+  int64_t left = target->l2 * 3 / 4 - 4 * 36 * vl * vl * x_part * g_part;
+  int64_t fit = most_of(16, left / (4 * 36 * vl * (x_part + g_part)));
   fit = tuning_knob(ir, "tiles", fit < MICRO_WINOGRAD_TILES ? fit : MICRO_WINOGRAD_TILES, 4, MICRO_WINOGRAD_TILES);
-  int64_t at_once = even_pieces(tiles, fit);
+  int64_t at_once = even_pieces(parts.size, fit);
   int64_t x_pitch = x_part * at_once * vl + vl, g_pitch = g_part * at_once * vl + vl;
   int64_t c[MICRO_WINOGRAD] = {
       [MICRO_WINOGRAD_AT_ONCE] = at_once, [MICRO_WINOGRAD_TILE_PITCH] = x_pitch, [MICRO_WINOGRAD_SUM_PITCH] = g_pitch};
@@ -173,11 +184,10 @@ void schedule_grad_winograd(Schedule *schedule) {
       [MICRO_GRAD_PER_BLOCK] = vl / lanes,
       [MICRO_GRAD_INPUTS] = node->shape.dim[1],
   };
-  IrExpr *elements = numbers(schedule, "element", e, MICRO_GRAD), *index[2], *n;
+  IrExpr *elements = numbers(schedule, "element", e, MICRO_GRAD), *index[3], *range[4];
   e[MICRO_GRAD_KH] = e[MICRO_GRAD_KW] = 3;
   IrExpr *taps = numbers(schedule, "taps", e, MICRO_GRAD);
-  ir_tasks(ir, 2, (int64_t[]){ceil_div(x_blocks, x_part), ceil_div(g_blocks, g_part)},
-           (const char *const[]){"x_part", "g_part"}, index);
+  ir_tasks(ir, 3, (int64_t[]){x_parts, g_parts, parts.n}, (const char *const[]){"x_part", "g_part", "part"}, index);
   IrExpr *x0, *x1, *g0, *g1;
   piece(ir, index[0], x_part, x_blocks, &x0, &x1);
   piece(ir, index[1], g_part, g_blocks, &g0, &g1);
@@ -186,16 +196,21 @@ void schedule_grad_winograd(Schedule *schedule) {
   IrExpr *sums = ir_address(ir, ir_scratch(ir, "sums", IR_FLOAT, 36 * size), ir_int(ir, 0));
   IrExpr *scratch = ir_address(ir, ir_scratch(ir, "tiles", IR_FLOAT, 36 * (x_pitch + g_pitch)), ir_int(ir, 0));
   ir_do(ir, schedule->body, "sg_zero", 2, (IrExpr *[]){sums, ir_int(ir, 36 * size)});
-  IrStmt *body = ir_count(ir, schedule->body, "n", g->shape.dim[0], &n);
+  part_range(ir, &parts, index[2], images, tiles, range);
+  IrVar *image = ir_var(ir, IR_INDEX, "n", 0, images - 1);
+  IrExpr *n = ir_ref(ir, image);
+  IrStmt *body = ir_for(ir, schedule->body, image, range[0], range[1], 1, IR_SERIAL);
   IrExpr *args[] = {numbers(schedule, "shape", c, MICRO_WINOGRAD),
                     elements,
                     image_of(schedule, x, n, ir_scale(ir, x0, c[MICRO_XB])),
                     image_of(schedule, g, n, ir_scale(ir, g0, c[MICRO_YB])),
                     n_x,
                     n_g,
+                    range[2],
+                    range[3],
                     sums,
                     scratch};
-  ir_do(ir, body, "sg_winograd_dw", 8, args);
+  ir_do(ir, body, "sg_winograd_dw", 10, args);
   ir_do(ir, schedule->body, "sg_winograd_dw_end", 3, (IrExpr *[]){sums, n_x, n_g});
   int64_t per_block = vl / lanes;
   IrExpr *last[] = {taps,
@@ -208,5 +223,7 @@ void schedule_grad_winograd(Schedule *schedule) {
                     ir_scale(ir, x0, per_block),
                     ir_scale(ir, x1, per_block),
                     ir_int(ir, lanes)};
-  ir_do(ir, schedule->body, "sg_wstore", 10, last);
+  IrExpr *group = ir_add(ir, ir_scale(ir, index[0], g_parts), index[1]);
+  IrStmt *end = join_parts(schedule, &parts, group, x_parts * g_parts, index[2], sums, 9 * size);
+  ir_do(ir, end, "sg_wstore", 10, last);
 }
