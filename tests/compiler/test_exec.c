@@ -165,6 +165,11 @@ static const struct {
      "graph g\n%w = param \"w\" init=constant(1) : [6, 6]\n%x = input \"x\" : [6, 6]\n%t = transpose(%w) perm=[1, 0]\n"
      "%n = add(%t, %x)\n%p = matmul(%w, %n)\n%q = matmul(%p, %w)\noutput \"p\" = %p\nupdate %w = %n\n"
      "output \"q\" = %q\n"},
+    {"sums in parts", "graph g\n%x = input \"x\" : [3, 12, 61, 83]\n%g = input \"g\" : [3, 12, 61, 83]\n"
+                      "%a = conv2d_dw(%x, %g) stride=1 padding=1 dilation=1 groups=1 kh=3 kw=3\n%p = conv2d_dw(%x, %g) "
+                      "stride=1 padding=0 dilation=1 groups=1 kh=1 kw=1\n"
+                      "%d = conv2d_dw(%x, %g) stride=1 padding=1 dilation=1 groups=12 kh=3 kw=3\n"
+                      "output \"a\" = %a\noutput \"p\" = %p\noutput \"d\" = %d\n"},
     {"setup", "graph g\n%x = input \"x\" : [4, 4]\n%w = param \"w\" init=constant(1) : [4, 4]\n"
               "%v = param \"v\" init=constant(1) : [4, 4]\n%wv = matmul(%w, %v)\n%e = exp(%wv)\n%y = matmul(%x, %e)\n"
               "output \"y\" = %y\noutput \"e\" = %e\n"},

@@ -13,12 +13,19 @@ int micro_grad_vectors(const Target *target) {
 }
 int micro_grad_lanes(const Target *target) { return target->registers >= 32 && target->vector >= 8 ? 8 : 4; }
 
-// acc[lane][vector] += sum over n pixels of s[lane] * v[vector]; lanes stand `step` floats apart.
+static const char *const walk = "// Pixels that two values are walked over together: rows of `n`, and how many floats "
+                                "lie between rows, pixels and\n"
+                                "// vectors of v and between rows, pixels and lanes of s.\n"
+                                "typedef struct SgWalk {\n"
+                                "  int64_t rows, n, v_row, v_pixel, vb, s_row, s_pixel, sl;\n"
+                                "} SgWalk;\n";
+
+// acc[lane][vector] += sum over the walk of s[lane] * v[vector].
 static void put_tile(Text *out, int lanes, int vectors) {
   text_printf(
       out,
-      "SG_INLINE void sg_wtile_%dx%d(const float *v, const float *s, float *acc, int64_t n, int64_t vp, int64_t vb,\n"
-      "                              int64_t sp, int64_t sl) {\n",
+      "SG_INLINE void sg_wtile_%dx%d(const SgWalk *w, const float *v, const float *s, float *acc, const int64_t sl) {\n"
+      "  const int64_t vp = w->v_pixel, vb = w->vb, sp = w->s_pixel;\n",
       lanes, vectors);
   for (int l = 0; l < lanes; l++) {
     text_put(out, "  sg_f");
@@ -26,15 +33,18 @@ static void put_tile(Text *out, int lanes, int vectors) {
       text_printf(out, "%s a%d_%d = SG_LD(acc + %d * SG_VL)", j ? "," : "", l, j, l * vectors + j);
     text_put(out, ";\n");
   }
-  text_put(out, "  for (; n > 0; n--, v += vp, s += sp) {\n    const sg_f");
-  for (int j = 0; j < vectors; j++) text_printf(out, "%s v%d = SG_LD(v + %d * vb)", j ? "," : "", j, j);
+  text_put(out, "  for (int64_t r = w->rows; r > 0; r--, v += w->v_row, s += w->s_row) {\n"
+                "   const float *p = v, *q = s;\n"
+                "   for (int64_t n = w->n; n > 0; n--, p += vp, q += sp) {\n"
+                "    const sg_f");
+  for (int j = 0; j < vectors; j++) text_printf(out, "%s v%d = SG_LD(p + %d * vb)", j ? "," : "", j, j);
   text_put(out, ";\n");
   for (int l = 0; l < lanes; l++) {
-    text_printf(out, "    { float x = s[%d * sl];", l);
+    text_printf(out, "    { float x = q[%d * sl];", l);
     for (int j = 0; j < vectors; j++) text_printf(out, " a%d_%d += v%d * x;", l, j, j);
     text_put(out, " }\n");
   }
-  text_put(out, "  }\n");
+  text_put(out, "   }\n  }\n");
   for (int l = 0; l < lanes; l++) {
     text_put(out, " ");
     for (int j = 0; j < vectors; j++) text_printf(out, " SG_ST(acc + %d * SG_VL, a%d_%d);", l * vectors + j, l, j);
@@ -49,15 +59,14 @@ static void put_rows(const Target *target, Text *out, const char *suffix, int la
   int vectors = micro_grad_vectors(target);
   for (int j = 1; j <= vectors; j++)
     text_printf(out,
-                "SG_SHARED void sg_wtile_%dx%d_%s(const float *v, const float *s, float *acc, int64_t n, int64_t vp,\n"
-                "                                 int64_t vb, int64_t sp, int64_t sl) {\n"
-                "  sg_wtile_%dx%d(v, s, acc, n, vp, vb, sp, %s);\n}\n",
+                "SG_SHARED void sg_wtile_%dx%d_%s(const SgWalk *w, const float *v, const float *s, float *acc) {\n"
+                "  sg_wtile_%dx%d(w, v, s, acc, %s);\n}\n",
                 lanes, j, suffix, lanes, j, step);
   text_printf(
       out,
       "SG_SHARED void sg_wgrad_%s(const int *c, const float *v, const float *s, float *acc, int64_t y0, int64_t y1,\n"
       "                           int64_t b0, int64_t b1, int64_t t0, int64_t t1) {\n"
-      "  typedef void Tile(const float *, const float *, float *, int64_t, int64_t, int64_t, int64_t, int64_t);\n"
+      "  typedef void Tile(const SgWalk *, const float *, const float *, float *);\n"
       "  static Tile *const tile[] = {",
       suffix);
   for (int j = 1; j <= vectors; j++) text_printf(out, "%ssg_wtile_%dx%d_%s", j > 1 ? ", " : "", lanes, j, suffix);
@@ -66,8 +75,10 @@ static void put_rows(const Target *target, Text *out, const char *suffix, int la
       "};\n"
       "  const int64_t h = c[0], w = c[1], ow = c[2], kh = c[3], kw = c[4], stride = c[5], pad = c[6], dil = c[7];\n"
       "  const int64_t vp = c[8], vrow = c[9], vb = c[10], sp = c[11], srow = c[12], sl = c[13], sb = c[14];\n"
-      "  const int64_t per_block = c[15], x_is_v = c[16], vstep = x_is_v ? vp * stride : vp;\n"
-      "  const int64_t sstep = x_is_v ? sp : sp * stride;\n"
+      "  const int64_t per_block = c[15], x_is_v = c[16], v_stride = x_is_v ? stride : 1, s_stride = x_is_v ? 1 : "
+      "stride;\n"
+      "  SgWalk walk = {.v_row = vrow * v_stride, .v_pixel = vp * v_stride, .vb = vb, .s_row = srow * s_stride,\n"
+      "                 .s_pixel = sp * s_stride, .sl = sl};\n"
       "  for (int64_t ky = 0; ky < kh; ky++)\n"
       "    for (int64_t kx = 0; kx < kw; kx++) {\n"
       "      // Outputs whose tap lies inside the picture.\n"
@@ -78,18 +89,16 @@ static void put_rows(const Target *target, Text *out, const char *suffix, int la
       "      if (top < y0) top = y0;\n"
       "      if (end > y1) end = y1;\n"
       "      // Rows that follow each other without a gap are one.\n"
-      "      const int64_t whole = stride == 1 && lo == 0 && hi == ow && ow == w;\n"
+      "      const int64_t whole = stride == 1 && lo == 0 && hi == ow && ow == w, some = top < end && lo < hi;\n"
+      "      walk.rows = whole ? 1 : end - top, walk.n = whole ? (end - top) * ow : hi - lo;\n"
+      "      const int64_t in_x = (top * stride + dy) * (x_is_v ? vrow : srow) + (lo * stride + dx) * (x_is_v ? vp : "
+      "sp);\n"
+      "      const int64_t in_g = top * (x_is_v ? srow : vrow) + lo * (x_is_v ? sp : vp);\n"
+      "      const float *vt = v + (x_is_v ? in_x : in_g), *st = s + (x_is_v ? in_g : in_x);\n"
       "      for (int64_t b = b0, j; b < b1; b += j) {\n"
       "        j = sg_wvectors(b1 - b);\n"
-      "        for (int64_t t = t0; t < t1; t++, acc += %d * j * SG_VL) {\n"
-      "          const float *vt = v + b * vb, *st = s + t / per_block * sb + t %% per_block * %d;\n"
-      "          for (int64_t y = top; y < end && lo < hi; y = whole ? end : y + 1) {\n"
-      "            const int64_t n = whole ? (end - top) * ow : hi - lo, ix = lo * stride + dx, iy = y * stride + dy;\n"
-      "            const float *vy = x_is_v ? vt + iy * vrow + ix * vp : vt + y * vrow + lo * vp;\n"
-      "            const float *sy = x_is_v ? st + y * srow + lo * sp : st + iy * srow + ix * sp;\n"
-      "            tile[j - 1](vy, sy, acc, n, vstep, vb, sstep, sl);\n"
-      "          }\n"
-      "        }\n"
+      "        for (int64_t t = t0; t < t1; t++, acc += %d * j * SG_VL)\n"
+      "          if (some) tile[j - 1](&walk, vt + b * vb, st + t / per_block * sb + t %% per_block * %d, acc);\n"
       "      }\n"
       "    }\n"
       "}\n",
@@ -208,6 +217,7 @@ static const char *const depthwise_store =
 
 void micro_grad(const Target *target, Text *out) {
   int lanes = micro_grad_lanes(target);
+  text_put(out, walk);
   text_printf(out,
               "// Vector blocks to sum at once when `left` are to come: no single one behind all that registers hold.\n"
               "SG_INLINE int64_t sg_wvectors(int64_t left) {\n"
@@ -223,9 +233,9 @@ void micro_grad(const Target *target, Text *out) {
   put_rows(target, out, "b", lanes, "1");
   char all[8];
   snprintf(all, sizeof all, "p%d", lanes);
-  put_rows(target, out, all, lanes, "sl");
-  put_rows(target, out, "p3", 3, "sl");
-  put_rows(target, out, "p1", 1, "sl");
+  put_rows(target, out, all, lanes, "w->sl");
+  put_rows(target, out, "p3", 3, "w->sl");
+  put_rows(target, out, "p1", 1, "w->sl");
   text_put(out, store);
   text_put(out, join);
   static const char *const names[] = {"3_1", "3_2", "5_1", "5_2"};
