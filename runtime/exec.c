@@ -6,6 +6,13 @@
 
 #include "runtime/base/random.h"
 
+// Where the values of a parameter or state are. Those of its Init are made when they are wanted: mostly others are set.
+typedef enum Values {
+  VALUES_INITIAL,
+  VALUES_HELD, // on the device
+  VALUES_GONE, // set once, used by the setup and written over
+} Values;
+
 struct Exec {
   const Program *program;
   Device *device;
@@ -13,9 +20,11 @@ struct Exec {
   void *module;
   float *region[2];    // persistent, slab
   float **address;     // of each buffer, on the device
+  Values *values;      // of each buffer that is a parameter or state
   float **host;        // of inputs and outputs: what the caller sees; the address itself on a device in host memory
   void *setup, *steps; // the sequences
   bool needs_setup;
+  uint64_t seed;
   int64_t bytes;
   Exec *base; // whose memory it is, or NULL
 };
@@ -35,9 +44,10 @@ static Status place_buffers(Exec *exec) {
   TRY(alloc_region(exec, 1, program->slab));
   exec->address = ARENA_ARRAY(exec->arena, float *, program->n_buffers + 1);
   exec->host = ARENA_ARRAY(exec->arena, float *, program->n_buffers + 1);
+  exec->values = ARENA_ARRAY(exec->arena, Values, program->n_buffers + 1);
   for (int i = 0; i < program->n_buffers; i++) {
     const Buffer *buffer = &program->buffers[i];
-    exec->address[i] = exec->region[buffer->kind == BUFFER_SLAB] + buffer->offset;
+    exec->address[i] = exec->region[buffer_in_slab(buffer)] + buffer->offset;
     if (buffer->kind != BUFFER_INPUT && buffer->kind != BUFFER_OUTPUT) continue;
     int64_t n = shape_elements(buffer->shape);
     if (exec->device->table->is_host) {
@@ -63,29 +73,22 @@ static void initial_values(const Buffer *buffer, uint64_t seed, float *out) {
   }
 }
 
-static Status fill_buffers(Exec *exec, uint64_t seed) {
+static Status send_constants(Exec *exec) {
   const Program *program = exec->program;
-  const DeviceTable *table = exec->device->table;
   for (int i = 0; i < program->n_buffers; i++) {
     const Buffer *buffer = &program->buffers[i];
+    if (buffer->kind != BUFFER_CONSTANT) continue;
     int64_t n = shape_elements(buffer->shape);
-    if (buffer->kind == BUFFER_CONSTANT) TRY(table->upload(exec->device, exec->address[i], buffer->data, n));
-    if (buffer->kind != BUFFER_PARAM) continue;
-    float *values = malloc((size_t)(n + 1) * sizeof *values);
-    if (!values) return status_make(EXIT_DEVICE, "no memory for the first values of '%s'", buffer->name);
-    initial_values(buffer, seed, values);
-    Status status = table->upload(exec->device, exec->address[i], values, n);
-    free(values);
-    if (status) return status;
+    TRY(exec->device->table->upload(exec->device, exec->address[i], buffer->data, n));
   }
   return STATUS_OK;
 }
 
-static Status open_parts(Exec *exec, uint64_t seed) {
+static Status open_parts(Exec *exec) {
   const Program *program = exec->program;
   TRY(exec->device->table->load(exec->device, program, &exec->module));
   TRY(place_buffers(exec));
-  TRY(fill_buffers(exec, seed));
+  TRY(send_constants(exec));
   const DeviceTable *table = exec->device->table;
   SequencePlan plan = {program, exec->module, program->setup, program->n_setup, exec->address, NULL};
   TRY(table->prepare(exec->device, &plan, &exec->setup));
@@ -98,8 +101,8 @@ static Status open_parts(Exec *exec, uint64_t seed) {
 Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **out) {
   Arena *arena = arena_new();
   Exec *exec = ARENA_ARRAY(arena, Exec, 1);
-  *exec = (Exec){.program = program, .device = device, .arena = arena, .needs_setup = true};
-  Status status = open_parts(exec, seed);
+  *exec = (Exec){.program = program, .device = device, .arena = arena, .needs_setup = true, .seed = seed};
+  Status status = open_parts(exec);
   if (status) {
     exec_close(exec);
     return status;
@@ -134,6 +137,7 @@ Status exec_open_on(const Program *program, Exec *base, Exec **out) {
                  .device = base->device,
                  .arena = arena,
                  .address = base->address,
+                 .values = base->values,
                  .host = base->host,
                  .base = base};
   const DeviceTable *table = exec->device->table;
@@ -188,10 +192,18 @@ static Status find_param(const Exec *exec, const char *name, int *out) {
   return status_make(EXIT_WEIGHTS, "the network has no parameter or state '%s'", name);
 }
 
+static Status gone(const Exec *exec, int i) {
+  return status_make(EXIT_WEIGHTS,
+                     "'%s' is gone: this program keeps weights only as its kernels read them; to go on with other "
+                     "weights set all of them",
+                     exec->program->buffers[i].name);
+}
+
 Status exec_set(Exec *exec, const char *name, const float *values) {
   int i;
   TRY(find_param(exec, name, &i));
   exec->needs_setup = true;
+  exec->values[i] = VALUES_HELD;
   return exec->device->table->upload(exec->device, exec->address[i], values,
                                      shape_elements(exec->program->buffers[i].shape));
 }
@@ -199,21 +211,54 @@ Status exec_set(Exec *exec, const char *name, const float *values) {
 Status exec_get(const Exec *exec, const char *name, float *values) {
   int i;
   TRY(find_param(exec, name, &i));
-  return exec->device->table->download(exec->device, values, exec->address[i],
-                                       shape_elements(exec->program->buffers[i].shape));
+  const Buffer *buffer = &exec->program->buffers[i];
+  if (exec->values[i] == VALUES_GONE) return gone(exec, i);
+  if (exec->values[i] == VALUES_HELD)
+    return exec->device->table->download(exec->device, values, exec->address[i], shape_elements(buffer->shape));
+  initial_values(buffer, exec->seed, values);
+  return STATUS_OK;
 }
 
 // ---- running --------------------------------------------------------------------------------------------------------
 
 Status exec_send(Exec *exec) { return exec->device->table->send(exec->device, exec->steps); }
 
-static Status start(Exec *exec, double *seconds) {
+// Puts the values of its Init into a parameter or state.
+static Status initialise(Exec *exec, int i) {
+  const Buffer *buffer = &exec->program->buffers[i];
   const DeviceTable *table = exec->device->table;
-  if (exec->needs_setup) {
-    TRY(table->run(exec->device, exec->setup, NULL));
-    exec->needs_setup = false;
+  if (table->is_host) {
+    initial_values(buffer, exec->seed, exec->address[i]);
+    return STATUS_OK;
   }
-  return table->run(exec->device, exec->steps, seconds);
+  int64_t n = shape_elements(buffer->shape);
+  float *values = malloc((size_t)(n + 1) * sizeof *values);
+  if (!values) return status_make(EXIT_DEVICE, "no memory for the first values of '%s'", buffer->name);
+  initial_values(buffer, exec->seed, values);
+  Status status = table->upload(exec->device, exec->address[i], values, n);
+  free(values);
+  return status;
+}
+
+static Status set_up(Exec *exec) {
+  const Program *program = exec->program;
+  for (int i = 0; i < program->n_buffers; i++) {
+    if (program->buffers[i].kind != BUFFER_PARAM) continue;
+    if (exec->values[i] == VALUES_GONE) return gone(exec, i);
+    if (exec->values[i] == VALUES_INITIAL) TRY(initialise(exec, i));
+  }
+  TRY(exec->device->table->run(exec->device, exec->setup, NULL));
+  for (int i = 0; i < program->n_buffers; i++) {
+    if (!program->buffers[i].is_brief) exec->values[i] = VALUES_HELD;
+    else if (exec->values[i] == VALUES_HELD) exec->values[i] = VALUES_GONE;
+  }
+  exec->needs_setup = false;
+  return STATUS_OK;
+}
+
+static Status start(Exec *exec, double *seconds) {
+  if (exec->needs_setup) TRY(set_up(exec));
+  return exec->device->table->run(exec->device, exec->steps, seconds);
 }
 
 Status exec_start(Exec *exec) { return start(exec, NULL); }

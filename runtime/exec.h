@@ -7,8 +7,9 @@
 
 typedef struct Exec Exec;
 
-// Loads the kernels (through the kernel cache), allocates the two regions, copies constants in, and gives parameters
-// and state the first values that their Init says (seeded by their names and `seed`). The program must outlive it.
+// Loads the kernels (through the kernel cache), allocates the two regions, and copies constants in. Parameters and
+// state have the values that their Init says (seeded by their names and `seed`) unless they are set before the first
+// run. The program must outlive it.
 Status exec_open(const Program *program, Device *device, uint64_t seed, Exec **out);
 // The same on the memory of `base`, which must have run once and outlive it: for a program that differs from base's in
 // its kernels alone. EXIT_DEVICE if it differs otherwise.
@@ -21,6 +22,9 @@ float *exec_input(Exec *exec, const char *name);
 const float *exec_output(const Exec *exec, const char *name);
 
 // Copies a parameter or state in or out, row-major f32. EXIT_WEIGHTS if there is none of that name.
+// A program without updates drops the plain values that were set once a run has begun, but for those that its steps
+// read (Buffer.is_brief): getting them is refused then (EXIT_WEIGHTS), and after one is set the next run is, until all
+// that were dropped have been set again.
 Status exec_set(Exec *exec, const char *name, const float *values);
 Status exec_get(const Exec *exec, const char *name, float *values);
 

@@ -48,7 +48,7 @@ static bool shape_fits(Shape shape, int64_t floats) {
 
 static bool verify_buffer(const Program *program, int i, Text *why) {
   const Buffer *buffer = &program->buffers[i];
-  int64_t region = buffer->kind == BUFFER_SLAB ? program->slab : program->persistent;
+  int64_t region = buffer_in_slab(buffer) ? program->slab : program->persistent;
   bool is_plain = buffer->kind != BUFFER_SLAB && buffer->kind != BUFFER_SETUP;
   if (buffer->size < 0 || buffer->offset < 0 || buffer->offset % PROGRAM_ALIGN || buffer->offset > region ||
       buffer->size > region - buffer->offset)
@@ -147,8 +147,8 @@ static void put_buffer(Text *out, const Buffer *buffer) {
   put_name(out, buffer->name);
   text_printf(out, " %s %" PRId64 " %" PRId64, shape_text(buffer->shape, shape), buffer->size, buffer->offset);
   if (buffer->kind == BUFFER_PARAM)
-    text_printf(out, " %d %d %d %a %a", buffer->is_state, buffer->stored_as_i64, buffer->init_kind, buffer->init_a,
-                buffer->init_b);
+    text_printf(out, " %d %d %d %d %a %a", buffer->is_state, buffer->stored_as_i64, buffer->is_brief, buffer->init_kind,
+                buffer->init_a, buffer->init_b);
   if (buffer->kind == BUFFER_CONSTANT) {
     for (int64_t i = 0, n = shape_elements(buffer->shape); i < n; i++) {
       uint32_t bits;

@@ -18,7 +18,8 @@ enum { PROGRAM_ALIGN = 64 };
 typedef enum BufferKind {
   BUFFER_INPUT,    // written by the caller before a run, plain layout
   BUFFER_OUTPUT,   // read by the caller after a run, plain layout
-  BUFFER_PARAM,    // a parameter or state leaf, plain layout as in weight files; kept between runs, written by updates
+  BUFFER_PARAM,    // a parameter or state leaf, plain layout as in weight files; kept between runs, written by updates,
+                   // unless is_brief
   BUFFER_CONSTANT, // values in the program
   BUFFER_SETUP,    // computed by the setup steps, kept between runs
   BUFFER_SLAB,     // temporary
@@ -29,14 +30,17 @@ typedef struct Buffer {
   const char *name;  // INPUT, OUTPUT, PARAM: its name
   Shape shape;       // logical
   int64_t size;      // floats, padding included
-  int64_t offset;    // floats from the start of the region of its kind (all but SLAB share one persistent region)
+  int64_t offset;    // floats from the start of its region: the slab if buffer_in_slab, else the persistent one
   const float *data; // CONSTANT: lent
   // PARAM:
   bool is_state;      // state rather than parameter
   bool stored_as_i64; // int64 in weight files
+  bool is_brief;      // nothing but the setup reads it: it lies in the slab, and is gone when the run begins
   int init_kind;      // InitKind of compiler/graph.h
   double init_a, init_b;
 } Buffer;
+
+static inline bool buffer_in_slab(const Buffer *buffer) { return buffer->kind == BUFFER_SLAB || buffer->is_brief; }
 
 typedef enum StepKind {
   STEP_KERNEL,     // a generated kernel, or a given function

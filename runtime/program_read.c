@@ -178,6 +178,7 @@ static void get_buffer(Reader *reader, Buffer *buffer) {
   if (kind == BUFFER_PARAM) {
     buffer->is_state = get_int(reader, 0, 1);
     buffer->stored_as_i64 = get_int(reader, 0, 1);
+    buffer->is_brief = get_int(reader, 0, 1);
     buffer->init_kind = (int)get_int(reader, 0, 2);
     buffer->init_a = get_double(reader);
     buffer->init_b = get_double(reader);

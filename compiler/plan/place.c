@@ -154,6 +154,7 @@ static void set_moments(const Plan *plan, MemoryItem *items, const QueueClock *c
         if (clocks[i].at[q] < begin->at[q]) begin->at[q] = clocks[i].at[q];
       }
       if (i > end->at[plan->queue[i]]) end->at[plan->queue[i]] = i;
+      for (int q = 0; q < ALL_QUEUES && plan->buffers[step->args[k].buffer].is_brief; q++) begin->at[q] = -1;
     }
   }
 }
@@ -177,14 +178,18 @@ static void place_slab(Plan *plan) {
       item->size = plan->buffers[step->args[k].buffer].size;
     }
   }
+  for (int b = 0; b < n; b++) { // set before all steps; what nobody reads may be written over at once
+    if (!plan->buffers[b].is_brief) continue;
+    items[b] = (MemoryItem){plan->buffers[b].size, .first = 0, .last = items[b].last > 0 ? items[b].last : 0};
+  }
   if (!has_one_queue(plan)) set_moments(plan, items, clocks, arena);
   for (int i = 0; i < plan->n_steps; i++) take_over(plan, i, items, parent, clocks);
   for (int b = 0; b < n; b++) {
-    if (plan->buffers[b].kind != BUFFER_SLAB) items[b] = (MemoryItem){.first = -1, .last = -1};
+    if (!buffer_in_slab(&plan->buffers[b])) items[b] = (MemoryItem){.first = -1, .last = -1};
   }
   plan->slab = memory_place(items, n, arena);
   for (int b = 0; b < n; b++) {
-    if (plan->buffers[b].kind == BUFFER_SLAB) plan->buffers[b].offset = items[find_root(parent, b)].offset;
+    if (buffer_in_slab(&plan->buffers[b])) plan->buffers[b].offset = items[find_root(parent, b)].offset;
   }
   arena_free(arena);
 }
@@ -201,7 +206,7 @@ void plan_memory(Plan *plan) {
   plan->persistent = 0;
   for (int b = 0; b < plan->n_buffers; b++) {
     Buffer *buffer = &plan->buffers[b];
-    if (buffer->kind == BUFFER_SLAB) continue;
+    if (buffer_in_slab(buffer)) continue;
     buffer->offset = plan->persistent;
     plan->persistent += memory_round(buffer->size);
   }

@@ -155,6 +155,17 @@ static void keep_setup_values(Plan *plan) {
   }
 }
 
+// Weights that the run does not read lie in the slab until setup has read them. Where there are updates the program
+// trains, and they all are to be saved.
+static void mark_brief_weights(Plan *plan) {
+  for (int b = 0; b < plan->n_buffers; b++)
+    plan->buffers[b].is_brief = plan->buffers[b].kind == BUFFER_PARAM && !plan->graph->n_updates;
+  for (int i = 0; i < plan->n_steps; i++) {
+    const PlanStep *step = &plan->steps[i];
+    for (int k = 0; k < step->n_args && !step->is_setup; k++) plan->buffers[step->args[k].buffer].is_brief = false;
+  }
+}
+
 // ---- results --------------------------------------------------------------------------------------------------------
 
 // Whether the value's buffer can be the output itself: computed by the run, holding this value and nothing else.
@@ -211,6 +222,7 @@ Plan *plan_build(const Graph *graph, const Group *groups, int n_groups, bool is_
   add_outputs(plan);
   plan_updates(plan);
   keep_setup_values(plan);
+  mark_brief_weights(plan);
   plan_rows(plan);
   plan_memory(plan);
   return plan;

@@ -123,14 +123,15 @@ int main(int argc, char **argv) {
     return EXIT_USAGE;
   }
   double started = clock_seconds();
-  Arena *arena = arena_new();
-  Graph *graph = load_graph(arena, argv[1], is_training, argv + 4, argc - 4);
+  Arena *arena = arena_new(), *text = arena_new();
+  Graph *graph = load_graph(text, argv[1], is_training, argv + 4, argc - 4);
   CompileOptions options = {.is_training = is_training};
   Program *program;
   Device *device = open_device(argv[3], &options.target);
   Exec *exec;
   WeightFile *file;
   must(compile(graph, &options, &program));
+  arena_free(text);
   must(exec_open(program, device, 0, &exec));
   must(weights_open(argv[2], &file));
   must(checkpoint_restore(file, exec, NULL));

@@ -225,6 +225,53 @@ static void test_life(const Target *target) {
   arena_free(arena);
 }
 
+// Weights that only the setup reads are gone after the first run, unless the program trains: getting one is refused,
+// and so is a run after some of them were set. First values come back by themselves.
+static void test_brief(const Target *target) {
+  enum { N = 3 };
+  static const char *const text = "graph g\n%x = input \"x\" : [3]\n%w = param \"w\" init=constant(2) : [3]\n%v = "
+                                  "param \"v\" init=constant(3) : [3]\n"
+                                  "%u = param \"u\" init=constant(5) : [3]\n%ww = mul(%w, %w)\n"
+                                  "%vw = mul(%ww, %v)\n%xu = mul(%x, %u)\n%y = mul(%xu, %vw)\noutput \"y\" = %y\n";
+  Arena *arena = arena_new();
+  Graph *graph = parse(arena, "brief", text);
+  Program *program = NULL;
+  Device *device = NULL;
+  Exec *exec = NULL;
+  Status status = compile(graph, &(CompileOptions){.target = target}, &program);
+  if (!status) status = open_device(target, 2, &device);
+  if (!status) status = exec_open(program, device, 1, &exec);
+  CHECK(!status, "%s", status_message(status));
+  if (!status) {
+    static const char *const names[] = {"w", "v", "u"};
+    for (int i = 0; i < 3; i++) {
+      bool is_brief = program->buffers[program_find(program, BUFFER_PARAM, names[i])].is_brief;
+      CHECK(is_brief == (i != 2), "%s is %sbrief", names[i], is_brief ? "" : "not ");
+    }
+    float *x = exec_input(exec, "x");
+    for (int i = 0; i < N; i++) x[i] = (float)i;
+    const float *y = exec_output(exec, "y");
+    float fours[N] = {4, 4, 4}, got[N];
+    CHECK(!exec_set(exec, "w", fours) && !exec_get(exec, "w", got) && got[2] == 4, "%g before the run", got[2]);
+    CHECK(!exec_run(exec) && y[1] == 16 * 3 * 5, "y = %g", y[1]);
+    CHECK(!exec_get(exec, "v", got) && got[2] == 3 && !exec_get(exec, "u", got) && got[2] == 5, "others changed");
+    CHECK(!exec_run(exec) && y[1] == 16 * 3 * 5, "y = %g the second time", y[1]);
+    CHECK(!exec_set(exec, "u", fours) && !exec_get(exec, "u", got) && got[2] == 4,
+          "a weight that the run reads is kept");
+    for (int turn = 0; turn < 2; turn++) {
+      status = turn ? exec_run(exec) : exec_get(exec, "w", got);
+      CHECK(status_code(status) == EXIT_WEIGHTS && strstr(status_message(status), "'w' is gone"), "turn %d: %s", turn,
+            status_message(status));
+      status_free(status);
+    }
+    CHECK(!exec_set(exec, "w", fours) && !exec_run(exec) && y[1] == 16 * 3 * 4, "y = %g in the end", y[1]);
+  }
+  exec_close(exec);
+  device_close(device);
+  program_free(program);
+  arena_free(arena);
+}
+
 // First values depend on name and seed, not on order or program.
 static void test_initial(void) {
   const char *texts[] = {
@@ -257,11 +304,13 @@ int main(int argc, char **argv) {
   (void)argc;
   test_cases(target_reference());
   test_life(target_reference());
+  test_brief(target_reference());
   test_initial();
   char *compiler = kernel_cache_compiler();
   if (compiler) {
     test_cases(target_host());
     test_life(target_host());
+    test_brief(target_host());
   } else {
     CHECK_SKIP("generated code: no C compiler");
   }
@@ -269,6 +318,7 @@ int main(int argc, char **argv) {
   if (gpu_find(argv[0])) {
     test_cases(target_cuda(80));
     test_life(target_cuda(80));
+    test_brief(target_cuda(80));
   }
   return check_report("exec");
 }

@@ -196,12 +196,20 @@ static int count_overwritten(const Program *program) {
   int *owner = malloc((size_t)(units + 1) * sizeof *owner), n_wrong = 0;
   bool *is_written = calloc((size_t)program->n_buffers + 1, sizeof *is_written);
   for (int64_t u = 0; u < units; u++) owner[u] = -1;
+  for (int b = 0; b < program->n_buffers; b++) {
+    const Buffer *buffer = &program->buffers[b];
+    for (int64_t u = buffer->offset / PROGRAM_ALIGN;
+         buffer->is_brief && u * PROGRAM_ALIGN < buffer->offset + buffer->size; u++) {
+      n_wrong += owner[u] >= 0; // all are set before the first step
+      owner[u] = b;
+    }
+  }
   for (int i = 0; i < program->n_setup + program->n_steps; i++) {
     const Step *step = i < program->n_setup ? &program->setup[i] : &program->steps[i - program->n_setup];
     for (int k = 0; k < step->n_args; k++) { // reads come first
       int b = step->arg_buffer[k];
       const Buffer *buffer = &program->buffers[b];
-      if (buffer->kind != BUFFER_SLAB) continue;
+      if (!buffer_in_slab(buffer)) continue;
       bool is_first = k >= step->n_read && !is_written[b];
       for (int64_t u = buffer->offset / PROGRAM_ALIGN; u * PROGRAM_ALIGN < buffer->offset + buffer->size; u++) {
         n_wrong += !is_first && owner[u] != b;
@@ -220,7 +228,7 @@ static int count_shared(const Program *program) { // pairs of kept buffers that 
   for (int a = 0; a < program->n_buffers; a++) {
     for (int b = 0; b < a; b++) {
       const Buffer *x = &program->buffers[a], *y = &program->buffers[b];
-      if (x->kind == BUFFER_SLAB || y->kind == BUFFER_SLAB) continue;
+      if (buffer_in_slab(x) || buffer_in_slab(y)) continue;
       n += x->offset < y->offset + y->size && y->offset < x->offset + x->size;
     }
   }

@@ -84,7 +84,7 @@ static const char *branches(Arena *arena, int n, int length) {
 static bool overlap(const Program *program, const Step *a, int k, const Step *b, int j) {
   if (a->arg_buffer[k] == b->arg_buffer[j]) return a->arg_offset[k] == b->arg_offset[j];
   const Buffer *x = &program->buffers[a->arg_buffer[k]], *y = &program->buffers[b->arg_buffer[j]];
-  if ((x->kind == BUFFER_SLAB) != (y->kind == BUFFER_SLAB)) return false;
+  if (buffer_in_slab(x) != buffer_in_slab(y)) return false;
   return x->offset < y->offset + y->size && y->offset < x->offset + x->size;
 }
 

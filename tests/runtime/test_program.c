@@ -20,6 +20,7 @@ static Program *make_program(void) {
        .offset = 128,
        .is_state = true,
        .stored_as_i64 = true,
+       .is_brief = true,
        .init_kind = 2,
        .init_a = 0.1,
        .init_b = -1e300},
@@ -89,7 +90,8 @@ static void test_round_trip(void) {
   CHECK(!memcmp(again->buffers[3].data, program->buffers[3].data, 20 * sizeof(float)), "constants");
   CHECK(again->buffers[2].init_b == -1e300 && again->buffers[2].init_a == 0.1, "init");
   const Gemm *read = again->steps[0].gemm, *written = program->steps[0].gemm;
-  CHECK(read && !again->steps[1].gemm && read->k == 4 && read->out_row == 5 && read->a_batch == 8 && read->b_first, "a product");
+  CHECK(read && !again->steps[1].gemm && read->k == 4 && read->out_row == 5 && read->a_batch == 8 && read->b_first,
+        "a product");
   CHECK(read && read->b_transposed && read->relu && !read->has_bias && read->precision == written->precision, "flags");
   CHECK(program_find(again, BUFFER_PARAM, "w") == 2 && program_find(again, BUFFER_INPUT, "w") == -1, "find");
 
