@@ -19,6 +19,10 @@ typedef struct TileCost {
 } TileCost;
 static const TileCost tile_costs[] = {{4, 240, 170}, {2, 64, 44}};
 static const double PAYS_BELOW = 0.75;
+// What an element of a weight that the program keeps costs, in multiply-adds, where tiles of 4x4 would make the weight
+// larger than the last cache: some eight of them for the way from memory, the rest for the room that it takes. Where
+// fewer than some thirty tiles share such a weight, tiles of 2x2 are taken, with less than half of it.
+static const double KEPT = 40;
 
 static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
 
@@ -48,12 +52,15 @@ static int64_t measured(const Target *target, const Node *node, const Node *x, c
 // The m that computes the convolution in the fewest operations, or 0 for the direct way.
 static int choose(const Target *target, const Node *conv) {
   double in = (double)conv->in[0]->shape.dim[1], out = (double)conv->shape.dim[1];
-  double least = PAYS_BELOW * (double)node_cost(conv).inside;
+  bool is_large = conv->in[1]->is_setup && target->l3 && 36 * in * out * sizeof(float) > (double)target->l3;
+  double kept = is_large ? KEPT * in * out : 0;
+  double least = PAYS_BELOW * ((double)node_cost(conv).inside + 9 * kept);
   int best = 0;
   for (size_t i = 0; i < sizeof tile_costs / sizeof *tile_costs; i++) {
     const TileCost *cost = &tile_costs[i];
     int t = cost->m + 2;
     double work = count_tiles(conv, conv, cost->m) * (t * t * in * out + cost->input * in + cost->output * out);
+    work += t * t * kept;
     if (work < least) least = work, best = cost->m;
   }
   return 2 * (int)measured(target, conv, conv->in[0], conv, best / 2, 2);

@@ -109,7 +109,29 @@ static void check_exact(void) {
   arena_free(arena);
 }
 
+// Kept weights that the last cache does not hold take smaller tiles where few share them.
+static void check_kept(void) {
+  static const struct {
+    int height, width, tile;
+    bool is_large;
+  } rows[] = {{15, 20, 4, false}, {15, 20, 2, true}, {30, 40, 4, true}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    Arena *arena = arena_new();
+    Case c = {"kept", rows[i].height, rows[i].width, 64, 64, 3, 1, 1, 1, 0};
+    Graph *graph = built(arena, &c);
+    Target target = plan_target;
+    target.l3 = 36 * 64 * 64 * 4 - rows[i].is_large;
+    PassContext context = {.target = &target};
+    pass_setup(&context, graph);
+    pass_layout(&context, graph);
+    pass_winograd(&context, graph);
+    CHECK(tile_in(graph) == rows[i].tile, "kept, row %zu: tiles of %d", i, tile_in(graph));
+    arena_free(arena);
+  }
+}
+
 int main(void) {
+  check_kept();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i]);
   check_gradient();
   check_exact();
