@@ -13,6 +13,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/cpu_pool.h"
+#include "runtime/kernel_parts.h"
 #include "runtime/program.h"
 
 extern char **environ;
@@ -147,18 +148,29 @@ static int count_parts(const char *source, const char *first) {
   return parts < 1 ? 1 : parts > MAX_PARTS ? MAX_PARTS : parts;
 }
 
-// Kernels are dealt out in turn, because neighbours take the compiler about as long as each other.
-static Status write_part(const char *path, const char *source, const char *first, int part, int parts) {
+// The kernels that part_of says belong to the part.
+static Status write_part(const char *path, const char *source, const char *first, int part, const int *part_of) {
   Text text = {0};
   text_write(&text, source, (size_t)(first - source));
   int k = 0;
   for (const char *at = first, *next; *at; at = next, k++) {
     next = next_kernel(at);
-    if (k % parts == part) text_write(&text, at, (size_t)(next - at));
+    if (part_of[k] == part) text_write(&text, at, (size_t)(next - at));
   }
   text_put(&text, "\n");
   Status status = file_write(path, text_get(&text), text.size);
   text_free(&text);
+  return status;
+}
+
+static Status write_parts(const char *source, const char *first, const char *directory, int parts) {
+  Arena *arena = arena_new();
+  int *part_of;
+  kernel_parts_deal(source, parts, arena, &part_of);
+  Status status = STATUS_OK;
+  for (int i = 0; i < parts && !status; i++)
+    status = write_part(arena_printf(arena, "%s/part%d.c", directory, i), source, first, i, part_of);
+  arena_free(arena);
   return status;
 }
 
@@ -195,13 +207,8 @@ Status kernel_build(const char *compiler, const char *flags, const char *source,
   const char *first = strstr(source, PROGRAM_KERNEL_MARK);
   if (!first) first = source + strlen(source);
   int parts = count_parts(source, first);
-  for (int i = 0; i < parts; i++) {
-    char *path;
-    if (asprintf(&path, "%s/part%d.c", directory, i) < 0) BUG("out of memory");
-    Status status = write_part(path, source, first, i, parts);
-    free(path);
-    if (status) return status;
-  }
+  Status status = write_parts(source, first, directory, parts);
+  if (status) return status;
   if (parts == 1) return link_parts(compiler, flags, directory, 1, ".c"); // one start of the compiler instead of two
 
   Run runs[MAX_PARTS];

@@ -134,6 +134,8 @@ bool program_is_step_state(const char *name);
 // Where one kernel's text begins in Program.source, so that the kernels can be shared out over several compilations;
 // what stands before the first one belongs to all.
 #define PROGRAM_KERNEL_MARK "\n//// kernel "
+// What a function before the first kernel begins with that is compiled once for all who call it in a file.
+#define PROGRAM_SHARED "SG_SHARED"
 
 // What is made a second time, in per cent of the multiply-adds that a run has without it.
 double program_again_percent(const Program *program);
