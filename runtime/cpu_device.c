@@ -27,8 +27,16 @@ typedef struct CpuDevice {
 enum { HEADER = 64 };
 static const size_t huge_page = (size_t)1 << 21;
 
+// The system clears memory when it is touched for the first time: all threads do that here, side by side, rather than
+// one of them while it copies weights.
+static void touch(void *context, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  char *memory = context; // refused: it is cleared later
+  madvise(memory + begin * (int64_t)huge_page, (size_t)(end - begin) * huge_page, MADV_POPULATE_WRITE);
+}
+
 static Status cpu_alloc(Device *device, int64_t floats, float **out) {
-  (void)device;
+  CpuDevice *cpu = (CpuDevice *)device;
   if (floats < 0 || (uint64_t)floats > (SIZE_MAX - 2 * huge_page) / sizeof(float))
     return status_make(EXIT_DEVICE, "cannot allocate %lld floats", (long long)floats);
   size_t bytes = (size_t)floats * sizeof(float) + HEADER;
@@ -36,7 +44,10 @@ static Status cpu_alloc(Device *device, int64_t floats, float **out) {
   char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     return status_make(EXIT_DEVICE, "cannot allocate %.1f MB of memory: %s", (double)bytes / 1e6, strerror(errno));
-  if (bytes >= huge_page) madvise(memory, bytes, MADV_HUGEPAGE); // refused: small pages do
+  if (bytes >= huge_page) {
+    madvise(memory, bytes, MADV_HUGEPAGE); // refused: small pages do
+    pool_run(cpu->pool, touch, memory, (int64_t)(bytes / huge_page));
+  }
   memcpy(memory, &bytes, sizeof bytes);
   *out = (float *)(void *)(memory + HEADER);
   return STATUS_OK;

@@ -95,6 +95,18 @@ const WeightTensor *weights_find(const WeightFile *file, const char *name) {
   return index ? &file->tensors[index - 1] : NULL;
 }
 
+const float *weights_in_place(const WeightTensor *tensor) {
+  bool is_float = tensor->type == WEIGHT_F32 && (uintptr_t)tensor->data % sizeof(float) == 0;
+  return is_float ? tensor->data : NULL;
+}
+
+void weights_let_go(const WeightFile *file, const WeightTensor *tensor) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), map = (uintptr_t)file->map, data = (uintptr_t)tensor->data;
+  if (data < map || data + (uintptr_t)tensor->bytes > map + (uintptr_t)file->size) return; // unpacked elsewhere
+  uintptr_t begin = (data + page - 1) / page * page, end = (data + (uintptr_t)tensor->bytes) / page * page;
+  if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED); // refused: it stays until the file is closed
+}
+
 static float half_to_float(uint16_t half) {
   uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, mantissa = half & 1023;
   if (exponent == 0) return (sign ? -1.0f : 1.0f) * (float)mantissa * 0x1p-24f;

@@ -52,6 +52,10 @@ const char *weights_format(const WeightFile *file); // "safetensors", "PyTorch z
 
 // Converts a tensor's elements to f32 (exact for f32, f16, bf16 and integers up to 2^24).
 void weights_to_f32(const WeightTensor *tensor, float *out);
+// The elements where they lie in the file, if they are f32 there and can be read as floats; else NULL.
+const float *weights_in_place(const WeightTensor *tensor);
+// Gives back the memory into which the tensor's part of the file was read. It is read anew when it is wanted again.
+void weights_let_go(const WeightFile *file, const WeightTensor *tensor);
 
 // ---- writing
 

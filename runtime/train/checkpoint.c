@@ -95,6 +95,17 @@ static void misfit(Misfits *misfits, const char *name, const char *what) {
   if (misfits->n++ < MAX_NAMED) text_printf(&misfits->names, "%s%s%s", misfits->n > 1 ? ", " : "", name, what);
 }
 
+static Status set_from(const WeightFile *file, const WeightTensor *tensor, Exec *exec, const char *name) {
+  const float *in_place = weights_in_place(tensor);
+  float *values = in_place ? NULL : malloc((size_t)shape_elements(tensor->shape) * sizeof *values + 1);
+  if (!in_place && !values) BUG("out of memory");
+  if (!in_place) weights_to_f32(tensor, values);
+  Status status = exec_set(exec, name, in_place ? in_place : values);
+  free(values);
+  weights_let_go(file, tensor);
+  return status;
+}
+
 Status checkpoint_restore(const WeightFile *file, Exec *exec, int *unused) {
   const Program *program = exec_program(exec);
   Misfits missing = {0}, shapes = {0};
@@ -115,11 +126,7 @@ Status checkpoint_restore(const WeightFile *file, Exec *exec, int *unused) {
       misfit(&shapes, buffer->name, both);
       continue;
     }
-    float *values = malloc((size_t)shape_elements(buffer->shape) * sizeof *values + 1);
-    if (!values) BUG("out of memory");
-    weights_to_f32(tensor, values);
-    status = exec_set(exec, buffer->name, values);
-    free(values);
+    status = set_from(file, tensor, exec, buffer->name);
     used++;
   }
   for (int i = 0; i < weights_count(file); i++) of_step += program_is_step_state(weights_at(file, i)->name);

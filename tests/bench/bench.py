@@ -43,6 +43,7 @@ def save_safetensors(path, tensors):
         blobs.append(blob)
         at += len(blob)
     text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # as safetensors does: floats can be read where they lie
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
