@@ -23,8 +23,12 @@ static bool can_cut(const bool *is_fixed, const Node *node) {
   return true;
 }
 
-// The operand that is a concat along the channels, made of computed values, that this node alone uses; or -1.
-static int concat_operand(const bool *is_fixed, const GroupIndex *index, const Node *node) {
+// The operand that is a concat along the channels, made of computed values, that this node alone uses; or -1. Others
+// know the first `n` nodes alone; what splitting one of these changes for another is nothing that is asked here.
+static int concat_operand(const bool *is_fixed, const GroupIndex *index, int n, const Node *node) {
+  for (int k = 0; k < node->n_in; k++) {
+    if (node->in[k]->id >= n) return -1;
+  }
   if (op_info(node->op)->cls != CLASS_ELEMENTWISE || node->shape.rank != 4 || is_fixed[node->id]) return -1;
   if (shape_elements(node->shape) < LARGE_ELEMENTS || !can_cut(is_fixed, node)) return -1;
   for (int k = 0; k < node->n_in; k++) {
@@ -74,15 +78,14 @@ bool pass_split(const PassContext *context, Graph *graph) {
     const GroupIndex *index = group_index(graph, scratch);
     const bool *is_fixed = find_fixed(graph, scratch);
     int n = graph->n_nodes;
-    for (int i = 0; i < n && !again; i++) {
+    for (int i = 0; i < n; i++) {
       Node *node = graph->nodes[i];
-      int which = concat_operand(is_fixed, index, node);
+      int which = concat_operand(is_fixed, index, n, node);
       if (which < 0) continue;
       graph_replace(graph, node, split(graph, node, which, scratch));
-      again = true; // the index knows nothing of the new nodes
+      again = true; // those who use the new concat are next
     }
     arena_free(scratch);
-    if (again) graph_sort(graph);
     changed |= again;
   }
   return changed;
