@@ -20,7 +20,7 @@ typedef struct TileCost {
 static const TileCost tile_costs[] = {{4, 240, 170}, {2, 64, 44}};
 static const double PAYS_BELOW = 0.75;
 // What an element of a weight that the program keeps costs, in multiply-adds, where tiles of 4x4 would make the weight
-// larger than the last cache: some eight of them for the way from memory, the rest for the room that it takes. Where
+// half as large again as the last cache, or larger: some eight of them for the way from memory, the rest for the room that it takes. Where
 // fewer than some thirty tiles share such a weight, tiles of 2x2 are taken, with less than half of it.
 static const double KEPT = 40;
 
@@ -52,7 +52,7 @@ static int64_t measured(const Target *target, const Node *node, const Node *x, c
 // The m that computes the convolution in the fewest operations, or 0 for the direct way.
 static int choose(const Target *target, const Node *conv) {
   double in = (double)conv->in[0]->shape.dim[1], out = (double)conv->shape.dim[1];
-  bool is_large = conv->in[1]->is_setup && target->l3 && 36 * in * out * sizeof(float) > (double)target->l3;
+  bool is_large = conv->in[1]->is_setup && target->l3 && 36 * in * out * sizeof(float) > 1.5 * (double)target->l3;
   double kept = is_large ? KEPT * in * out : 0;
   double least = PAYS_BELOW * ((double)node_cost(conv).inside + 9 * kept);
   int best = 0;
