@@ -194,7 +194,7 @@ Status team_spread(Team *team, Exec *const *execs) {
     size_t size = (size_t)shape_elements(buffer->shape) * sizeof(float);
     float *values = malloc(size + 1);
     if (!values) BUG("out of memory");
-    status = exec_get(execs[0], buffer->name, values);
+    if (team_is_first(team)) status = exec_get(execs[0], buffer->name, values); // elsewhere it may be gone
     if (!status) status = world_broadcast(team->world, values, size);
     for (int d = team_is_first(team) ? 1 : 0; d < team->n && !status; d++)
       status = exec_set(execs[d], buffer->name, values);
