@@ -1,4 +1,5 @@
 // Accuracy of the vector functions in generated kernels, over floats of every exponent and at special places.
+#define CASE_LEVEL "-O2"
 #include "tests/compiler/kernel_case.h"
 
 typedef struct MathCase {
