@@ -147,6 +147,11 @@ static const struct {
      "%v = param \"v\" init=normal(0, 1) : [5, 3, 1, 1]\n%a = conv2d(%x, %w) padding=1\n%b = relu(%a)\n"
      "%ey = exp(%y)\n%d = conv2d(%x, %v)\n%c = concat(%b, %ey, %z, %d) axis=1\n%o = conv2d(%c, %p) padding=1\n"
      "output \"o\" = %o\n"},
+    {"enlarged rows, blended behind much padding",
+     "graph g\n%x = input \"x\" : [1, 20, 30, 40]\n%v = param \"v\" init=normal(0, 1) : [20, 20, 1, 1]\n"
+     "%w = param \"w\" init=normal(0, 1) : [20, 1, 3, 3]\n%a = conv2d(%x, %v)\n"
+     "%u = resize(%a) size=[60, 80] mode=bilinear align_corners=true\n%d = conv2d(%u, %w) padding=40 groups=20\n"
+     "output \"d\" = %d\n"},
     {"concat of a concat",
      "graph g\n%x = input \"x\" : [2, 3, 12, 10]\n%w = param \"w\" init=normal(0, 1) : [16, 3, 3, 3]\n"
      "%p = param \"p\" init=normal(0, 1) : [8, 24, 1, 1]\n%q = param \"q\" init=normal(0, 1) : [5, 32, 1, 1]\n"
