@@ -117,7 +117,8 @@ static bool has_same_plan(const Program *a, const Program *b) {
     return false;
   for (int i = 0; i < a->n_buffers; i++) {
     const Buffer *x = &a->buffers[i], *y = &b->buffers[i];
-    if (x->kind != y->kind || x->size != y->size || x->offset != y->offset) return false;
+    if (x->kind != y->kind || x->is_brief != y->is_brief) return false;
+    if (x->size != y->size || x->offset != y->offset) return false;
   }
   for (int i = 0; i < a->n_steps; i++) {
     const Step *x = &a->steps[i], *y = &b->steps[i];
