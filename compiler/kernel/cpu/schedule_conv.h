@@ -94,6 +94,9 @@ typedef struct Parts {
 } Parts;
 // At least `wanted` parts if units of all images are enough for them, `least` units each.
 Parts parts_of(int64_t images, int64_t units, int64_t wanted, int64_t least);
+// The most parts, up to `wanted`, that may be asked of parts_of for `groups` sums of `size` floats each: as many groups
+// as there are counters, and no more than programs may share (runtime/program.c).
+int64_t parts_most(int64_t groups, int64_t size, int64_t wanted);
 void part_range(Ir *ir, const Parts *parts, IrExpr *part, int64_t images, int64_t units, IrExpr *range[4]);
 // Appends what leaves the task's part of `size` floats with those of its group; returns the block in which `sums` hold
 // the whole. That is the task's itself if there is but one part.

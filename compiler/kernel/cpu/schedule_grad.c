@@ -109,13 +109,13 @@ void schedule_grad_dense(Schedule *schedule) {
   int64_t v_part = ceil_div(groups, v_parts) * micro_grad_vectors(target), s_part = ceil_div(o.s_tiles, s_parts);
   if (v_part > o.v_blocks) v_part = o.v_blocks;
   v_parts = ceil_div(o.v_blocks, v_part), s_parts = ceil_div(o.s_tiles, s_part);
-  int64_t share = tuning_knob(ir, "parts", ceil_div(wanted, v_parts * s_parts), 1, 4 * wanted);
+  int64_t size = taps * s_part * o.lanes * v_part * vl, most_parts = parts_most(v_parts * s_parts, size, 4 * wanted);
+  int64_t share = tuning_knob(ir, "parts", least(most_parts, ceil_div(wanted, v_parts * s_parts)), 1, most_parts);
   Parts parts = parts_of(images, height, share, rows_of_part(g));
   IrExpr *index[3], *b0, *b1, *t0, *t1;
   ir_tasks(ir, 3, (int64_t[]){v_parts, s_parts, parts.n}, (const char *const[]){"v_part", "s_part", "part"}, index);
   piece(ir, index[0], v_part, o.v_blocks, &b0, &b1);
   piece(ir, index[1], s_part, o.s_tiles, &t0, &t1);
-  int64_t size = taps * s_part * o.lanes * v_part * vl;
   IrExpr *sums = ir_address(ir, ir_scratch(ir, "sums", IR_FLOAT, size), ir_int(ir, 0));
   ir_do(ir, schedule->body, "sg_zero", 2, (IrExpr *[]){sums, ir_int(ir, size)});
   // Rows of both values that stay in the cache while all tiles of the task pass over them.

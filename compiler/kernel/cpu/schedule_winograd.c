@@ -156,7 +156,9 @@ void schedule_grad_winograd(Schedule *schedule) {
   x_part = tuning_knob(ir, "x_part", x_part, 1, x_blocks);
   g_part = tuning_knob(ir, "g_part", g_part, 1, g_blocks);
   int64_t x_parts = ceil_div(x_blocks, x_part), g_parts = ceil_div(g_blocks, g_part);
-  int64_t share = tuning_knob(ir, "parts", ceil_div(tasks, x_parts * g_parts), 1, 4 * tasks);
+  int64_t size = x_part * vl * g_part * vl, most_parts = parts_most(x_parts * g_parts, 36 * size, 4 * tasks);
+  int64_t model = ceil_div(tasks, x_parts * g_parts);
+  int64_t share = tuning_knob(ir, "parts", model < most_parts ? model : most_parts, 1, most_parts);
   Parts parts = parts_of(images, tiles, share, TILES_OF_PART);
   // Each round reads and writes all sums: the more tiles, the fewer rounds. Both stay in the cache.
   int64_t left = target->l2 * 3 / 4 - 4 * 36 * vl * vl * x_part * g_part;
@@ -192,7 +194,6 @@ void schedule_grad_winograd(Schedule *schedule) {
   piece(ir, index[0], x_part, x_blocks, &x0, &x1);
   piece(ir, index[1], g_part, g_blocks, &g0, &g1);
   IrExpr *n_x = ir_sub(ir, x1, x0), *n_g = ir_sub(ir, g1, g0);
-  int64_t size = x_part * vl * g_part * vl;
   IrExpr *sums = ir_address(ir, ir_scratch(ir, "sums", IR_FLOAT, 36 * size), ir_int(ir, 0));
   IrExpr *scratch = ir_address(ir, ir_scratch(ir, "tiles", IR_FLOAT, 36 * (x_pitch + g_pitch)), ir_int(ir, 0));
   ir_do(ir, schedule->body, "sg_zero", 2, (IrExpr *[]){sums, ir_int(ir, 36 * size)});
