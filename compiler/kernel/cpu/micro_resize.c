@@ -4,8 +4,8 @@
 #include "compiler/kernel/cpu/micro.h"
 
 static const char *const rows =
-    "// Source rows r0 .. r1 of x, `row` floats apart, with `width` pixels. xt holds two source columns for each, xw the\n"
-    "// weight of the second, or is NULL where that is 0.\n"
+    "// Source rows r0 .. r1 of x, `row` floats apart, with `width` pixels. xt holds two source columns for each,\n"
+    "// xw the weight of the second, or is NULL where that is 0.\n"
     "SG_SHARED void sg_stretch(const int *xt, const float *xw, const float *x, float *wide, int64_t row,\n"
     "                          int64_t width, int64_t r0, int64_t r1) {\n"
     "  for (int64_t r = r0; r <= r1; r++, wide += width * SG_VL) {\n"
@@ -22,8 +22,8 @@ static const char *const rows =
     "    }\n"
     "  }\n"
     "}\n"
-    "// Rows y0 .. y1 - 1 of the picture; yt and yw are to rows what xt and xw are to columns. `wide` takes the source\n"
-    "// rows, stretched.\n"
+    "// Rows y0 .. y1 - 1 of the picture; yt and yw are to rows what xt and xw are to columns. `wide` takes the\n"
+    "// source rows, stretched.\n"
     "SG_SHARED void sg_resize(const int *xt, const float *xw, const int *yt, const float *yw,\n"
     "                         const float *x, float *wide,\n"
     "                         float *y, int64_t row, int64_t width, int64_t y0, int64_t y1) {\n"
