@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "compiler/graph_summary.h"
+#include "compiler/ops/build.h"
 
 static const char SMALL[] = "<BR/><FONT POINT-SIZE=\"8\" COLOR=\"#6B6F76\">";
 
@@ -123,7 +124,7 @@ static void put_details(Text *out, const Node *node) {
   }
   case OP_resize:
   case OP_resize_grad: {
-    bool is_nearest = node_attr(node, "mode").i == 1, is_aligned = node_attr(node, "align_corners").i == 1;
+    bool is_nearest = resize_is_nearest(node), is_aligned = node_attr(node, "align_corners").i == 1;
     text_put(out, is_nearest ? "nearest" : is_aligned ? "bilinear, corners aligned" : "bilinear");
     break;
   }

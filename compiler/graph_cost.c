@@ -1,5 +1,6 @@
 // Costs of nodes and graphs: parameters, multiply-adds, floating-point operations, bytes.
 #include "compiler/graph.h"
+#include "compiler/ops/build.h"
 #include "compiler/ops/winograd.h"
 
 // Winograd's tiles of m x m results in a picture; each costs one product for each of its elements, besides the
@@ -90,7 +91,7 @@ static int64_t count_flops(const Node *node, int64_t inside) {
   case CLASS_ELEMENTWISE: return n_out;
   case CLASS_REDUCE: return n_in;
   case CLASS_SPATIAL: {
-    bool is_nearest = node_attr(node, "mode").i == 1;
+    bool is_nearest = resize_is_nearest(node);
     int64_t n_large = node->op == OP_resize ? n_out : n_in;                  // where the interpolation happens
     return is_nearest ? (node->op == OP_resize ? 0 : n_large) : 6 * n_large; // three lerps of a difference and an FMA
   }

@@ -1,5 +1,6 @@
 // What resize and its gradient compute: taps from tables, one for each row and column.
 #include "compiler/kernel/compute.h"
+#include "compiler/ops/build.h"
 #include "compiler/ops/rules.h"
 
 typedef struct ResizeAxis {
@@ -7,9 +8,8 @@ typedef struct ResizeAxis {
   IrExpr *low, *high, *weight;
 } ResizeAxis;
 
-static bool is_nearest(const Node *node) { return node_attr(node, "mode").i == 1; }
 static ResizeTap tap_of(const Node *node, int64_t in, int64_t out, int64_t i) {
-  return resize_tap(is_nearest(node), node_attr(node, "align_corners").i == 1, in, out, i);
+  return resize_tap(resize_is_nearest(node), node_attr(node, "align_corners").i == 1, in, out, i);
 }
 
 static ResizeAxis resize_axis(Lower *lower, const Node *node, int axis, IrExpr *i) {
@@ -26,7 +26,7 @@ static ResizeAxis resize_axis(Lower *lower, const Node *node, int axis, IrExpr *
   }
   bool is_y = axis == 2;
   ResizeAxis r = {.low = ir_lookup(ir, ir_table(ir, is_y ? "top" : "left", IR_INDEX, out, low), i, 0, in - 1)};
-  if (is_nearest(node)) {
+  if (resize_is_nearest(node)) {
     r.is_same = true;
     return r;
   }

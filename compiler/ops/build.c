@@ -18,6 +18,8 @@ static void set_conv(AttrValue *attrs, Op op, ConvAttrs conv) {
   set_int(attrs, op, "groups", conv.groups);
 }
 
+bool resize_is_nearest(const Node *resize) { return node_attr(resize, "mode").i == 1; }
+
 ConvAttrs conv_attrs(const Node *conv) {
   return (ConvAttrs){.stride = node_attr(conv, "stride").i,
                      .padding = node_attr(conv, "padding").i,

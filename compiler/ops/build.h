@@ -12,6 +12,8 @@ typedef struct ConvAttrs {
 
 // Of a conv2d, conv2d_dx or conv2d_dw node.
 ConvAttrs conv_attrs(const Node *conv);
+// Whether a resize or its gradient takes the nearest place, so that values are repeated and not blended.
+bool resize_is_nearest(const Node *resize);
 // Whether the node is a conv2d that multiplies the channels at each place by one matrix; padding may stand around.
 bool conv_is_pointwise(const Node *node);
 

@@ -1,4 +1,5 @@
 // Reference evaluators of interpolation and its gradient.
+#include "compiler/ops/build.h"
 #include "compiler/ops/rules.h"
 
 // The taps of both axes for resizing a small or large map `from` to `to`.
@@ -8,7 +9,7 @@ typedef struct Grid {
 } Grid;
 
 static Grid grid_new(Arena *arena, const Node *node, Shape from, Shape to) {
-  bool is_nearest = node_attr(node, "mode").i == 1, is_aligned = node_attr(node, "align_corners").i == 1;
+  bool is_nearest = resize_is_nearest(node), is_aligned = node_attr(node, "align_corners").i == 1;
   Grid grid = {
       .planes = from.dim[0] * from.dim[1],
       .in_h = from.dim[2],

@@ -85,8 +85,6 @@ static Node *move_bias(const Users *users, Graph *graph, Node *node) {
   return resize_as(graph, resize, apply(graph, node, k, resize->in[0]));
 }
 
-static bool is_repeated(const Node *node) { return node->op == OP_resize && node_attr(node, "mode").i == 1; }
-
 // An element-wise op on a picture whose places are repeated, and on what is the same everywhere.
 static Node *move_elementwise(const Users *users, Graph *graph, Node *node) {
   if (!is_elementwise(node)) return NULL;
@@ -94,7 +92,7 @@ static Node *move_elementwise(const Users *users, Graph *graph, Node *node) {
   for (int k = 0; k < node->n_in; k++) {
     const Node *in = node->in[k];
     if (is_flat(in) && in->shape.rank <= node->shape.rank) continue;
-    if (resize || !is_repeated(in) || !shape_equal(in->shape, node->shape)) return NULL;
+    if (resize || in->op != OP_resize || !resize_is_nearest(in) || !shape_equal(in->shape, node->shape)) return NULL;
     resize = in;
   }
   if (!resize || !is_only_for(users, resize, node) || !enlarges(resize)) return NULL;

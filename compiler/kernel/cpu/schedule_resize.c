@@ -1,17 +1,16 @@
 // Interpolation in front of a convolution: its tables, and in front of a depthwise one only the rows that a tile reads,
 // one block at a time.
 #include "compiler/kernel/cpu/schedule_conv.h"
+#include "compiler/ops/build.h"
 #include "compiler/ops/rules.h"
 
 struct Resizer {
   const IrBuffer *wide, *rows; // source rows, stretched; rows of the result, or NULL where the convolution blends them
 };
 
-static bool is_nearest(const Node *resize) { return node_attr(resize, "mode").i == 1; }
-
 static ResizeTap tap_of(const Node *resize, int axis, int64_t i) {
   bool is_aligned = node_attr(resize, "align_corners").i == 1;
-  return resize_tap(is_nearest(resize), is_aligned, resize->in[0]->shape.dim[axis], resize->shape.dim[axis], i);
+  return resize_tap(resize_is_nearest(resize), is_aligned, resize->in[0]->shape.dim[axis], resize->shape.dim[axis], i);
 }
 
 // Whether three rows of the picture are sums of three source rows at most, and the convolution sees no more.
@@ -69,7 +68,7 @@ bool resizer_blends(const Resizer *resizer) { return !resizer->rows; }
 void blend_args(Schedule *schedule, const Resizer *resizer, const FrontPart *part, IrExpr *from, IrExpr **out) {
   Ir *ir = schedule->ir;
   resize_tables(schedule, part->resize, 3, &out[0], &out[1]);
-  if (is_nearest(part->resize)) out[1] = no_address(schedule);
+  if (resize_is_nearest(part->resize)) out[1] = no_address(schedule);
   resize_tables(schedule, part->resize, 2, &out[2], &out[3]);
   out[4] = from;
   out[5] = ir_address(ir, resizer->wide, ir_int(ir, 0));
