@@ -62,6 +62,15 @@ static Status open_device(const Target *target, int threads, Device **out) {
   return target->kind == TARGET_CUDA ? device_open_cuda(0, out) : device_open_cpu(threads, out);
 }
 
+// The graph, compiled and ready to run; what was opened is there even after an error.
+static Status open_graph(Graph *graph, const Target *target, int threads, Program **program, Device **device,
+                         Exec **exec) {
+  Status status = compile(graph, &(CompileOptions){.target = target}, program);
+  if (!status) status = open_device(target, threads, device);
+  if (!status) status = exec_open(*program, *device, 1, exec);
+  return status;
+}
+
 // Everything that a run leaves behind: outputs, parameters and state, one after another.
 static float *collect(Exec *exec, int64_t *out_n) {
   const Program *program = exec_program(exec);
@@ -89,10 +98,7 @@ static float *check_run(const char *name, const char *text, const Target *target
   Program *program = NULL;
   Device *device = NULL;
   Exec *exec = NULL;
-  CompileOptions options = {.target = target};
-  Status status = compile(graph, &options, &program);
-  if (!status) status = open_device(target, threads, &device);
-  if (!status) status = exec_open(program, device, 1, &exec);
+  Status status = open_graph(graph, target, threads, &program, &device, &exec);
   CHECK(!status, "%s: %s", name, status_message(status));
   float *all = NULL;
   if (!status) {
@@ -202,9 +208,7 @@ static void test_life(const Target *target) {
   Program *program = NULL;
   Device *device = NULL;
   Exec *exec = NULL;
-  Status status = compile(graph, &(CompileOptions){.target = target}, &program);
-  if (!status) status = open_device(target, 2, &device);
-  if (!status) status = exec_open(program, device, 1, &exec);
+  Status status = open_graph(graph, target, 2, &program, &device, &exec);
   CHECK(!status, "%s", status_message(status));
   if (!status) {
     CHECK(program->n_setup >= 1, "no setup step for the square of a weight");
@@ -243,9 +247,7 @@ static void test_brief(const Target *target) {
   Program *program = NULL;
   Device *device = NULL;
   Exec *exec = NULL;
-  Status status = compile(graph, &(CompileOptions){.target = target}, &program);
-  if (!status) status = open_device(target, 2, &device);
-  if (!status) status = exec_open(program, device, 1, &exec);
+  Status status = open_graph(graph, target, 2, &program, &device, &exec);
   CHECK(!status, "%s", status_message(status));
   if (!status) {
     static const char *const names[] = {"w", "v", "u"};

@@ -1,18 +1,8 @@
 // What makes compiled networks fast, held in the networks themselves: which values are never stored, and how often maps
-// are read. Sizes are those of the target below, whatever machine the test runs on.
+// are read. Sizes are those of plan_target, whatever machine the test runs on.
 #include "compiler/compiler.h"
-#include "compiler/kernel/group.h"
 #include "lang/lang.h"
-#include "tests/check.h"
-
-static const Target target = {.kind = TARGET_CPU,
-                              .name = "cpu-test-8",
-                              .vector = 8,
-                              .queues = 1,
-                              .registers = 16,
-                              .l1 = 32 << 10,
-                              .l2 = 512 << 10,
-                              .cc_flags = ""};
+#include "tests/compiler/plan_case.h"
 
 enum { LARGE = 1 << 17 }; // elements that no cache near a core holds
 
@@ -42,7 +32,7 @@ static Net compiled(const char *name, int n, int h, int w, bool is_training) {
   bool is_good = net.graph && (!is_training || step_build(net.graph, &step, diag));
   CHECK(is_good, "%s does not build", name);
   if (!is_good) return net;
-  Status status = compile_passes(net.graph, &(CompileOptions){.target = &target, .is_training = is_training});
+  Status status = compile_passes(net.graph, &(CompileOptions){.target = &plan_target, .is_training = is_training});
   CHECK(!status, "%s: %s", name, status_message(status));
   status_free(status);
   net.groups = group_collect(net.graph, arena, &net.n_groups);
