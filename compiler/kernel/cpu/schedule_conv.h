@@ -108,7 +108,8 @@ IrStmt *join_parts(Schedule *schedule, const Parts *parts, IrExpr *group, int64_
 void put_depthwise(Schedule *schedule, const ContractStage *stage, IrExpr *bias, const Region *region,
                    const IrBuffer *to, IrExpr *at, int64_t pitch);
 
-// Tables of one axis of a resize: two source positions for each position, and the weight of the second.
+// Tables of one axis of a resize: two source positions for each position, and, if `out_weights` is given, the weight of
+// the second.
 void resize_tables(Schedule *schedule, const Node *resize, int axis, IrExpr **out_taps, IrExpr **out_weights);
 // Resized parts of a depthwise stage's operand: scratch for the rows that a region reads of one block.
 typedef struct Resizer Resizer;

@@ -59,6 +59,7 @@ void resize_tables(Schedule *schedule, const Node *resize, int axis, IrExpr **ou
     weights[i] = tap.weight;
   }
   *out_taps = numbers(schedule, axis == 2 ? "row_of" : "column_of", taps, 2 * n);
+  if (!out_weights) return;
   *out_weights =
       ir_address(ir, ir_table(ir, axis == 2 ? "row_weight" : "column_weight", IR_FLOAT, n, weights), ir_int(ir, 0));
 }
@@ -67,8 +68,9 @@ bool resizer_blends(const Resizer *resizer) { return !resizer->rows; }
 
 void blend_args(Schedule *schedule, const Resizer *resizer, const FrontPart *part, IrExpr *from, IrExpr **out) {
   Ir *ir = schedule->ir;
-  resize_tables(schedule, part->resize, 3, &out[0], &out[1]);
-  if (resize_is_nearest(part->resize)) out[1] = no_address(schedule);
+  bool has_weights = !resize_is_nearest(part->resize);
+  resize_tables(schedule, part->resize, 3, &out[0], has_weights ? &out[1] : NULL);
+  if (!has_weights) out[1] = no_address(schedule);
   resize_tables(schedule, part->resize, 2, &out[2], &out[3]);
   out[4] = from;
   out[5] = ir_address(ir, resizer->wide, ir_int(ir, 0));
