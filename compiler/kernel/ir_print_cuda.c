@@ -78,7 +78,9 @@ void print_cuda_head(Printer *p, const char *symbol) {
 
 void print_cuda_shared(Printer *p, const IrBuffer *b) {
   const char *type = b->type == IR_INDEX ? "int" : p->spell->type[b->type], *name = print_buffer_name(p, b);
+  // An array in either case: templates count its elements.
   if (ir_dynamic_shared(p->ir->function))
-    text_printf(p->out, "%s *%s = (%s *)(shared_memory + %lld);\n", type, name, type, (long long)b->offset);
+    text_printf(p->out, "%s(&%s)[%lld] = *(%s(*)[%lld])(shared_memory + %lld);\n", type, name, (long long)b->size, type,
+                (long long)b->size, (long long)b->offset);
   else text_printf(p->out, "__shared__ __align__(16) %s %s[%lld];\n", type, name, (long long)b->size);
 }
