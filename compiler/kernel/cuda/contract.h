@@ -67,6 +67,8 @@ CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, c
 IrStmt *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k);
 // Appends the local function `name`(params...) whose value is e.
 IrStmt *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params);
+// The same, but where e is a place in memory its address, or a null pointer where e is zero for another reason.
+IrStmt *cuda_put_source(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params);
 // Appends the local function `name`(params..., sum) that stores every result of the group that stands at `index` of
 // the core's value, where `is_valid`.
 IrStmt *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Node *core, int n_params,

@@ -15,6 +15,7 @@ static const char forward[] =
     "{\n"
     "  constexpr int TW = Window::TW, GROUPS = Window::TH / R;\n"
     "  Window::template bring<THREADS>(memory, source, weight, plane, end, y0, x0);\n"
+    "  sg_wait_async();\n"
     "  __syncthreads();\n"
     "  for (int i = threadIdx.x; i < Window::TP * GROUPS * TW; i += THREADS) {\n"
     "    const int x = i % TW, y = i / TW % GROUPS * R, p = i / (TW * GROUPS), c = (plane + p) % C, n = (plane + p) / "

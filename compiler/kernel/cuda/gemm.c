@@ -29,13 +29,18 @@ static const char operands[] =
     "}\n";
 
 static const char tile[] =
-    // One or four floats on their way to shared memory, without registers.
+    // One or four floats on their way to shared memory, without registers where the GPU can; from nowhere, zeros.
     "template <int N> INLINE void sg_copy_async(float *to, const float *from) {\n"
     "#if __CUDA_ARCH__ >= 800\n"
-    "  const unsigned at = (unsigned)__cvta_generic_to_shared(to);\n"
-    "  if constexpr (N == 4) asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" ::\"r\"(at), \"l\"(from) : "
+    "  const unsigned at = (unsigned)__cvta_generic_to_shared(to), bytes = from ? 4 * N : 0;\n"
+    "  if constexpr (N == 4)\n"
+    "    asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16, %2;\" ::\"r\"(at), \"l\"(from), \"r\"(bytes) : "
     "\"memory\");\n"
-    "  else asm volatile(\"cp.async.ca.shared.global [%0], [%1], 4;\" ::\"r\"(at), \"l\"(from) : \"memory\");\n"
+    "  else\n"
+    "    asm volatile(\"cp.async.ca.shared.global [%0], [%1], 4, %2;\" ::\"r\"(at), \"l\"(from), \"r\"(bytes) : "
+    "\"memory\");\n"
+    "#else\n"
+    "  for (int i = 0; i < N; i++) to[i] = from ? from[i] : 0.0f;\n"
     "#endif\n"
     "}\n"
     "INLINE void sg_wait_async() {\n"
@@ -140,11 +145,7 @@ static const char stage[] =
     "    if (PIECES % T::THREADS != 0 && piece >= PIECES) return;\n"
     "    const bool is_here = (C % TILE == 0 || c < C) && (K % BK == 0 || k < K);\n"
     "    const float *from = is_here ? operand.at(c, k) : nullptr;\n"
-    "    float *at = to + depth(piece) * STRIDE + column(piece);\n"
-    "    if (from) sg_copy_async<V>(at, from);\n"
-    "#pragma unroll\n"
-    "    for (int i = 0; i < V; i++)\n"
-    "      if (!from) at[i] = 0.0f;\n"
+    "    sg_copy_async<V>(to + depth(piece) * STRIDE + column(piece), from);\n"
     "  }\n"
     // Begins to bring the step from k0 on to registers, or to shared memory itself.
     "  SG_METHOD void load(const O &operand, int c0, int k0, typename T::Word *to) {\n"

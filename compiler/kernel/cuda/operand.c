@@ -169,22 +169,31 @@ IrStmt *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, 
   return lambda;
 }
 
-IrStmt *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k) {
+// Appends the local function for the place's address, nowhere where its guard fails.
+static IrStmt *put_place(Lower *lower, IrStmt *body, const char *name, const Place *place, int n_params,
+                         IrVar *const *params) {
   Ir *ir = lower->ir;
-  IrVar *params[] = {c, k};
-  Place place;
-  if (read == CUDA_READ_VALUE || read == CUDA_READ_COSTLY || !find_place(e, &place))
-    return cuda_put_value(lower, body, name, e, 2, params);
-  IrStmt *lambda = ir_lambda(ir, body, name, 2, params);
+  IrStmt *lambda = ir_lambda(ir, body, name, n_params, params);
   Emit emit;
   emit_begin(&emit, lower, lambda->body[0]);
-  emit_expect(&emit, place.index);
-  if (place.guard) emit_expect(&emit, place.guard);
-  IrExpr *guard = place.guard ? emit_value(&emit, place.guard) : NULL;
-  IrExpr *address = ir_address(ir, place.buffer, emit_value(&emit, place.index));
-  IrExpr *nowhere = ir_call(ir, IR_POINTER, "sg_nowhere", 0, NULL);
-  lambda->value = guard ? ir_select(ir, guard, address, nowhere) : address;
+  emit_expect(&emit, place->index);
+  if (place->guard) emit_expect(&emit, place->guard);
+  IrExpr *guard = place->guard ? emit_value(&emit, place->guard) : NULL;
+  IrExpr *address = ir_address(ir, place->buffer, emit_value(&emit, place->index));
+  lambda->value = guard ? ir_select(ir, guard, address, ir_call(ir, IR_POINTER, "sg_nowhere", 0, NULL)) : address;
   return lambda;
+}
+
+IrStmt *cuda_put_source(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params) {
+  Place place;
+  if (find_place(e, &place)) return put_place(lower, body, name, &place, n_params, params);
+  return cuda_put_value(lower, body, name, e, n_params, params);
+}
+
+IrStmt *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k) {
+  IrVar *params[] = {c, k};
+  if (read == CUDA_READ_VALUE || read == CUDA_READ_COSTLY) return cuda_put_value(lower, body, name, e, 2, params);
+  return cuda_put_source(lower, body, name, e, 2, params);
 }
 
 IrStmt *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Node *core, int n_params,

@@ -28,9 +28,12 @@ static const char patch[] =
     "  static constexpr int STRIDE = TILE + T::PAD, KP = T::KP, TW = Window::TW, GROUPS = Window::TH / R;\n"
     "  static constexpr int IDLE = TILE - Window::TH * TW, DEEP = T::BK / KP;\n"
     "  static_assert(Window::TP == T::BK && IDLE >= 0, \"no such patch\");\n"
-    "  SG_METHOD void load(const O &, int, int, typename T::Word *) {}\n"
-    "  SG_METHOD void store(const O &o, int, int k0, typename T::Word *to) {\n"
+    // The window of the step before is done with.
+    "  SG_METHOD void load(const O &o, int, int k0, typename T::Word *) {\n"
     "    Window::template bring<T::THREADS>(o.memory, o.source, o.weight, o.plane + k0, o.plane + K, o.y, o.x);\n"
+    "  }\n"
+    "  SG_METHOD void store(const O &o, int, int k0, typename T::Word *to) {\n"
+    "    sg_wait_async();\n"
     "    __syncthreads();\n"
     "#pragma unroll 1\n"
     "    for (int i = threadIdx.x; i < DEEP * GROUPS * TW; i += T::THREADS) {\n"
@@ -129,7 +132,7 @@ IrExpr *cuda_put_patch(Lower *lower, const CudaPatch *patch, IrExpr *thread, IrE
   const CudaWindow *window = &patch->window;
   const Node *conv = window->conv;
   int64_t channels = conv->shape.dim[1];
-  IrStmt *source = cuda_put_picture(lower, "source", conv->in[0]), *weight = cuda_put_taps(lower, conv->in[1]);
+  IrStmt *source = cuda_put_window_source(lower, conv->in[0]), *weight = cuda_put_taps(lower, conv->in[1]);
   IrStmt *value = put_value(lower, patch);
   IrVar *k0 = ir_var(ir, IR_INDEX, "k0", 0, channels - 1);
   IrExpr *plane = ir_scale(ir, patch->image, channels), *all = ir_offset(ir, plane, channels);

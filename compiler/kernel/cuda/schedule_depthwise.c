@@ -121,8 +121,7 @@ static void schedule_forward(Depthwise *d, const CudaWindow *window) {
            (const char *[]){"planes", "row", "column"}, at);
   CudaCorner corner = {ir_scale(ir, at[0], window->tp), ir_int(ir, planes), ir_scale(ir, at[1], window->th),
                        ir_scale(ir, at[2], window->tw)};
-  IrStmt *source = cuda_put_picture(d->lower, "source", x), *weight = cuda_put_taps(d->lower, w),
-         *finish = put_results(d);
+  IrStmt *source = cuda_put_window_source(d->lower, x), *weight = cuda_put_taps(d->lower, w), *finish = put_results(d);
   cuda_window_count(ir, source, weight, window, &corner, NULL, thread);
   int64_t groups = window->th / window->rows, items = window->tp * groups * window->tw;
   IrVar *item = ir_var(ir, IR_INDEX, "item", 0, items - 1);

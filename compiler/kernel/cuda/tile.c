@@ -5,6 +5,7 @@
 // cache delivers, and a constant for starting a wave, for finishing a tile and for meeting at a split sum. It ranks
 // tiles; it does not predict times.
 #include "compiler/kernel/cuda/contract.h"
+#include "compiler/kernel/schedule_map.h"
 #include "runtime/kernel_abi.h"
 
 enum {
@@ -14,6 +15,7 @@ enum {
   START = 1500,         // cycles until a wave's first operands are there
   MMA = 8,              // cycles of a scheduler for an instruction of its tensor core
   FINISH = 10,          // instructions for a result
+  STALL = 2,            // cycles that a warp takes for an instruction that waits for the one before
   MEET = 3000,          // cycles for the last block to find the others' parts
   REGISTERS = 64 << 10, // of a multiprocessor
   MAX_SPLITS = 64,
@@ -95,10 +97,13 @@ static bool has_room(const CudaOperand *a, const CudaOperand *b, const CudaTile 
   return cuda_tile_threads(tile) > 128 ? of_a + of_b == 0 : of_a + of_b <= ROOM;
 }
 
-// The columns' tiles, and what an element of the operand costs in one, where it is made by patches.
-static int64_t patches(const CudaTile *tile, CudaOperand *b) {
+// The columns' tiles, what an element of the operand costs in one, and a step's trips to memory, where it is made by
+// patches. What is copied arrives while the step before is multiplied; what is computed a few elements at a time.
+static int64_t patches(const Target *target, const CudaTile *tile, CudaOperand *b, int64_t *trips) {
   Shape shape = b->patch->shape;
   CudaWindow window = cuda_choose_patch(b->patch, tile->bn, tile->bk, cuda_tile_threads(tile));
+  bool is_copied = target->compute >= 80 && b->price <= COST_LOAD;
+  if (!is_copied) *trips += cuda_window_trips(&window);
   b->price = cuda_window_price(&window, b->price);
   return shape.dim[0] * ceil_div(shape.dim[2], window.th) * ceil_div(shape.dim[3], window.tw);
 }
@@ -107,7 +112,7 @@ static double time_of(const Target *target, const CudaTile *tile, const CudaProd
                       const CudaOperand *right) {
   int threads = cuda_tile_threads(tile), count = tile->tm * tile->tn;
   CudaOperand of_tile = *right, *b = &of_tile;
-  int64_t columns = b->patch ? patches(tile, b) : ceil_div(p->n, tile->bn);
+  int64_t trips = 0, columns = b->patch ? patches(target, tile, b, &trips) : ceil_div(p->n, tile->bn);
   int64_t blocks = p->batches * ceil_div(p->m, tile->bm) * columns * tile->splits;
   double steps = (double)ceil_div(ceil_div(p->k, tile->bk), tile->splits);
   // Of all threads together, in instructions of warps.
@@ -117,7 +122,10 @@ static double time_of(const Target *target, const CudaTile *tile, const CudaProd
     double issued = MMA * (tile->tm / 4.0) * tile->tn + 4 * (tile->tm / 4.0) + 2 * tile->tn;
     inner = issued * tile->bk / factors * threads;
   }
-  double step = (inner + staging(a, tile->bm, tile->bk) + staging(b, tile->bn, tile->bk) + 12.0 * threads) / 32;
+  // A warp alone: what it brings is a chain of addresses and waits.
+  double bring = staging(a, tile->bm, tile->bk) + staging(b, tile->bn, tile->bk);
+  double serial = inner / threads + STALL * bring / threads + (double)(LATENCY * trips);
+  double step = (inner + bring + 12.0 * threads) / 32;
   double finish = FINISH * (double)tile->bm * tile->bn / 32;
   double bytes = 4.0 * tile->bk * (tile->bm + tile->bn);
   int registers = 40 + count + (tile->bm + tile->bn) * tile->bk / threads + tile->tm + tile->tn;
@@ -132,6 +140,7 @@ static double time_of(const Target *target, const CudaTile *tile, const CudaProd
   double issue = step * (double)resident / ISSUE, traffic = bytes * (double)resident / BYTES_A_CYCLE;
   double turn = issue > traffic ? issue : traffic;
   if (turn < LATENCY) turn = LATENCY;
+  if (turn < serial) turn = serial;
   double time = (double)waves * (START + turn * steps + finish * (double)resident / ISSUE);
   if (tile->splits > 1) time += MEET + 4.0 * tile->splits * tile->bm * tile->bn / BYTES_A_CYCLE * 2;
   return time;

@@ -29,6 +29,9 @@ static const char walk[] =
     "}\n";
 
 static const char window[] =
+    // A value, or what lies at an address, on its way to shared memory.
+    "INLINE void sg_place(float *to, float value) { *to = value; }\n"
+    "INLINE void sg_place(float *to, const float *from) { sg_copy_async<1>(to, from); }\n"
     // What TH x TW results of each of TP planes of C x H x W read. Columns that are S apart are neighbours in shared
     // memory, where a warp then meets no bank twice. Warps walk rows from whole sectors on where rows begin at such.
     "template <int C, int H, int W, int KH, int KW, int S, int P, int D, int TP_, int TH_, int TW_> struct SgWindow {\n"
@@ -40,19 +43,25 @@ static const char window[] =
     "  static constexpr int LINE = IS_ALIGNED ? (LEAD + COLUMNS + 7) / 8 * 8 : COLUMNS;\n"
     "  static SG_METHOD int at(int p, int y, int x) { return (p * ROWS + y) * PITCH + x % S * SHARE + x / S; }\n"
     "  static constexpr int TAPS = KH * KW, FLOATS = TP * ROWS * PITCH;\n"
-    // From the result (y0, x0) of the plane on, of planes below `end`; source(n, c, y, x) is an element, weight(c, k)
-    // tap k of a channel. Taps stand behind the window.
+    // From the result (y0, x0) of the plane on, of planes below `end`; source(n, c, y, x) is an element or its address,
+    // weight(c, k) tap k of a channel. Taps stand behind the window. All is there after sg_wait_async and a barrier. A
+    // thread keeps its places in the picture and goes through the planes: what depends on the place is computed once.
     "  template <int THREADS, class Source, class Weight>\n"
     "  static SG_METHOD void bring(float *to, Source source, Weight weight, int plane, int end, int y0, int x0) {\n"
     "    for (int i = threadIdx.x; i < TP * TAPS; i += THREADS)\n"
     "      to[FLOATS + i] = plane + i / TAPS < end ? weight((plane + i / TAPS) % C, i % TAPS) : 0.0f;\n"
-    "#pragma unroll 2\n"
-    "    for (int i = threadIdx.x; i < TP * ROWS * LINE; i += THREADS) {\n"
-    "      const int x = i % LINE - LEAD, y = i / LINE % ROWS, p = i / (LINE * ROWS);\n"
-    "      const int iy = y0 * S - P + y, ix = x0 * S - P + x;\n"
-    "      const bool is_inside = iy >= 0 && iy < H && ix >= 0 && ix < W && plane + p < end;\n"
-    "      if (!IS_ALIGNED || (x >= 0 && x < COLUMNS))\n"
-    "        to[at(p, y, x)] = is_inside ? source((plane + p) / C, (plane + p) % C, iy, ix) : 0.0f;\n"
+    "    for (int i = threadIdx.x; i < ROWS * LINE; i += THREADS) {\n"
+    "      const int x = i % LINE - LEAD, y = i / LINE, iy = y0 * S - P + y, ix = x0 * S - P + x;\n"
+    "      if (IS_ALIGNED && (x < 0 || x >= COLUMNS)) continue;\n"
+    "      const bool is_inside = iy >= 0 && iy < H && ix >= 0 && ix < W;\n"
+    "      int n = plane / C, c = plane % C;\n"
+    "#pragma unroll 4\n"
+    "      for (int p = 0; p < TP; p++) {\n"
+    "        decltype(source(0, 0, 0, 0)) element = 0;\n"
+    "        if (is_inside && plane + p < end) element = source(n, c, iy, ix);\n"
+    "        sg_place(&to[at(p, y, x)], element);\n"
+    "        if (++c == C) c = 0, n++;\n"
+    "      }\n"
     "    }\n"
     "  }\n"
     // R results of a column, from (y, x) of plane p on.
@@ -140,6 +149,7 @@ enum {
   BUSY = 1024, // threads that keep a multiprocessor busy
   START = 32,  // instructions of a thread until it has begun
   BRING = 6,   // ... for an element of a window
+  AT_ONCE = 4, // elements that a thread loads before it needs the first: the loop in SgWindow is unrolled so far
 };
 
 // Instructions of a thread for `rows` results of a column.
@@ -162,13 +172,18 @@ int64_t cuda_window_price(const CudaWindow *window, int64_t price) {
   return e.rows * e.columns * (BRING + price) / (window->th * window->tw) + work_of(&g, window->rows) / window->rows;
 }
 
+int64_t cuda_window_trips(const CudaWindow *window) {
+  Extent e = extent_of(window);
+  return ceil_div(window->tp * ceil_div(e.rows * e.line, window->threads), AT_ONCE);
+}
+
 static double time_of(const Target *target, const CudaWindow *window, int64_t price) {
   Geometry g = geometry_of(window->conv);
   Extent e = extent_of(window);
   int64_t threads = window->threads, items = (int64_t)window->tp * (window->th / window->rows) * window->tw;
   int64_t blocks = ceil_div(g.y.dim[0] * g.y.dim[1], window->tp) * ceil_div(g.y.dim[2], window->th) *
                    ceil_div(g.y.dim[3], window->tw);
-  int64_t bring = ceil_div(window->tp * e.rows * e.line, threads) * (BRING + price);
+  int64_t bring = window->tp * ceil_div(e.rows * e.line, threads) * (BRING + price);
   double work = (double)(START + bring + ceil_div(items, threads) * work_of(&g, window->rows)) * (double)threads;
   double all = (double)cuda_multiprocessors(target), busy = (double)(blocks * threads) / (all * BUSY);
   double room = (double)target->l1 / (4.0 * cuda_window_floats(window) + 1024) * (double)threads / BUSY;
@@ -218,7 +233,7 @@ CudaWindow cuda_choose_patch(const Node *conv, int pixels, int tp, int threads) 
       CudaWindow window = {conv, tp, most / rows * rows, tw, rows, threads};
       Extent e = extent_of(&window);
       int64_t tiles = ceil_div(height, window.th) * ceil_div(width, tw);
-      int64_t bring = ceil_div(tp * e.rows * e.line, threads) * BRING;
+      int64_t bring = tp * ceil_div(e.rows * e.line, threads) * BRING;
       int64_t add_up = ceil_div((int64_t)tp * (window.th / rows) * tw, threads) * work_of(&g, rows);
       int64_t multiply = (int64_t)pixels * tp / 4;
       int64_t work = tiles * (bring + add_up + multiply);
@@ -233,15 +248,26 @@ CudaWindow cuda_choose_patch(const Node *conv, int pixels, int tp, int threads) 
 
 // ---- local functions, and what they touch
 
+// Variables for a place in a picture.
+static void put_point(Lower *lower, const Node *node, IrVar **at, IrExpr **index) {
+  for (int i = 0; i < 4; i++) {
+    at[i] = ir_var(lower->ir, IR_INDEX, lower_axis_name(4, i), 0, node->shape.dim[i] - 1);
+    index[i] = ir_ref(lower->ir, at[i]);
+  }
+}
+
 IrStmt *cuda_put_picture(Lower *lower, const char *name, const Node *node) {
-  Ir *ir = lower->ir;
   IrVar *at[4];
   IrExpr *index[4];
-  for (int i = 0; i < 4; i++) {
-    at[i] = ir_var(ir, IR_INDEX, lower_axis_name(4, i), 0, node->shape.dim[i] - 1);
-    index[i] = ir_ref(ir, at[i]);
-  }
-  return cuda_put_value(lower, ir->function->body, name, lower_value(lower, node, index), 4, at);
+  put_point(lower, node, at, index);
+  return cuda_put_value(lower, lower->ir->function->body, name, lower_value(lower, node, index), 4, at);
+}
+
+IrStmt *cuda_put_window_source(Lower *lower, const Node *node) {
+  IrVar *at[4];
+  IrExpr *index[4];
+  put_point(lower, node, at, index);
+  return cuda_put_source(lower, lower->ir->function->body, "source", lower_value(lower, node, index), 4, at);
 }
 
 IrStmt *cuda_put_taps(Lower *lower, const Node *weight) {
@@ -258,21 +284,22 @@ void cuda_window_count(Ir *ir, IrStmt *source, IrStmt *weight, const CudaWindow 
                        const CudaSteps *steps, IrExpr *thread) {
   Geometry g = geometry_of(window->conv);
   Extent e = extent_of(window);
-  int64_t taps = g.w.dim[2] * g.w.dim[3], elements[] = {window->tp * taps, window->tp * e.rows * e.line};
+  int64_t taps = g.w.dim[2] * g.w.dim[3], items[] = {window->tp * taps, e.rows * e.line};
   for (int k = 0; k < 2; k++) {
     IrStmt *block = cuda_calls(ir, k ? source : weight);
     if (steps) block = ir_for(ir, block, steps->var, steps->begin, steps->end, window->tp, IR_SERIAL);
-    IrVar *item = ir_var(ir, IR_INDEX, "item", 0, elements[k] - 1);
-    block = ir_for(ir, block, item, thread, ir_int(ir, elements[k]), window->threads, IR_SERIAL);
-    IrExpr *i = ir_ref(ir, item), *line = ir_div(ir, i, e.line),
-           *column = ir_offset(ir, ir_mod(ir, i, e.line), -e.lead);
-    IrExpr *plane = ir_add(ir, corner->plane, k ? ir_div(ir, line, e.rows) : ir_div(ir, i, taps));
-    IrExpr *c = ir_mod(ir, plane, g.x.dim[1]), *is_here = ir_less(ir, plane, corner->end);
+    IrVar *item = ir_var(ir, IR_INDEX, "item", 0, items[k] - 1);
+    block = ir_for(ir, block, item, thread, ir_int(ir, items[k]), window->threads, IR_SERIAL);
+    IrExpr *i = ir_ref(ir, item), *p = ir_div(ir, i, taps);
+    if (k) block = ir_count(ir, block, "p", window->tp, &p);
+    IrExpr *plane = ir_add(ir, corner->plane, p), *c = ir_mod(ir, plane, g.x.dim[1]);
+    IrExpr *is_here = ir_less(ir, plane, corner->end);
     if (k == 0) {
       cuda_call(ir, cuda_where(ir, block, is_here), weight, (IrExpr *[]){c, ir_mod(ir, i, taps)}, false);
       continue;
     }
-    IrExpr *y = ir_offset(ir, ir_add(ir, ir_scale(ir, corner->y, g.stride), ir_mod(ir, line, e.rows)), -g.padding);
+    IrExpr *column = ir_offset(ir, ir_mod(ir, i, e.line), -e.lead);
+    IrExpr *y = ir_offset(ir, ir_add(ir, ir_scale(ir, corner->y, g.stride), ir_div(ir, i, e.line)), -g.padding);
     IrExpr *x = ir_offset(ir, ir_add(ir, ir_scale(ir, corner->x, g.stride), column), -g.padding);
     is_here = ir_and(ir, is_here, ir_and(ir, ir_inside(ir, y, g.x.dim[2]), ir_inside(ir, x, g.x.dim[3])));
     is_here = ir_and(ir, is_here, ir_inside(ir, column, e.columns));

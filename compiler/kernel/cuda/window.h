@@ -24,6 +24,8 @@ const char *cuda_window_name(const CudaWindow *window, Arena *arena);
 int cuda_window_floats(const CudaWindow *window);
 // Operations for a result where bringing an element takes `price`.
 int64_t cuda_window_price(const CudaWindow *window, int64_t price);
+// How often a thread waits for memory while a window is brought by values.
+int64_t cuda_window_trips(const CudaWindow *window);
 // How often each element of the operand that is needed at all is brought to shared memory.
 double cuda_window_overlap(const CudaWindow *window);
 
@@ -39,9 +41,11 @@ typedef struct CudaSteps {
 // Says of source(n, c, y, x) and weight(c, tap) how they are called; steps NULL: once.
 void cuda_window_count(Ir *ir, IrStmt *source, IrStmt *weight, const CudaWindow *window, const CudaCorner *corner,
                        const CudaSteps *steps, IrExpr *thread);
-// Appends to the kernel's body the local function `name`(n, c, y, x) for the value of a node, and weight(c, tap) for
-// that of the convolution's weight, its taps numbered row by row.
+// Append to the kernel's body the local function `name`(n, c, y, x) for the value of a node;
 IrStmt *cuda_put_picture(Lower *lower, const char *name, const Node *node);
+// source(n, c, y, x) as windows bring it: an address where the node's values are in memory, else the value.
+IrStmt *cuda_put_window_source(Lower *lower, const Node *node);
+// and weight(c, tap) for that of the convolution's weight, its taps numbered row by row.
 IrStmt *cuda_put_taps(Lower *lower, const Node *weight);
 void cuda_preamble_window(Text *out);
 
