@@ -1,6 +1,7 @@
 // CUDA contractions: which groups are taken, and the way to their schedules.
 #include "compiler/kernel/cuda/contract.h"
 
+#include "compiler/kernel/cuda/gather.h"
 #include "compiler/kernel/cuda/patch.h"
 #include "compiler/kernel/cuda/resize_grad.h"
 #include "compiler/kernel/group.h"
@@ -239,6 +240,7 @@ void cuda_contract_preamble(const Target *target, Text *source) {
   cuda_preamble_mma(target->precision, source);
   cuda_preamble_depthwise(source);
   cuda_preamble_patch(source);
+  cuda_preamble_gather(source);
   cuda_preamble_resize_grad(source);
   cuda_attention_preamble(source);
 }

@@ -47,13 +47,20 @@ typedef struct CudaProduct {
   int64_t m, n, k, batches;
   IrVar *m_var, *n_var, *k_var, *batch_var;
   IrExpr *a, *b, *index[MAX_RANK], *is_valid;
+  int64_t taps; // of a convolution whose pixels are columns: the depth is channels by taps; else 0
 } CudaProduct;
 CudaProduct cuda_product(Lower *lower, const Node *core);
 
 // ---- operands and results
 
 // How a template reads an operand; the numbers are those of SgOperand in gemm.c.
-typedef enum CudaRead { CUDA_READ_VALUE = 0, CUDA_READ_ONE = 1, CUDA_READ_COSTLY = 2, CUDA_READ_FOUR = 4 } CudaRead;
+typedef enum CudaRead {
+  CUDA_READ_VALUE = 0,
+  CUDA_READ_ONE = 1,
+  CUDA_READ_COSTLY = 2,
+  CUDA_READ_GATHER = 3, // by SgGather (gather.h)
+  CUDA_READ_FOUR = 4
+} CudaRead;
 typedef struct CudaOperand {
   CudaRead read;
   bool along_k;  // neighbours in k, not in c, are neighbours in memory
@@ -63,6 +70,8 @@ typedef struct CudaOperand {
 } CudaOperand;
 // How the operand with value e at (c, k) is best read; c < n_c, k < n_k.
 CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, const IrVar *k, int64_t n_k);
+// Whether the value is an element of a buffer, or zero where `guard` (NULL: none) does not hold.
+bool cuda_find_place(IrExpr *e, const IrBuffer **buffer, IrExpr **index, IrExpr **guard);
 // Appends the local function `name`(c, k) for it.
 IrStmt *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k);
 // Appends the local function `name`(params...) whose value is e.

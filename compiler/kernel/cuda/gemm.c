@@ -147,6 +147,7 @@ static const char stage[] =
     "    const float *from = is_here ? operand.at(c, k) : nullptr;\n"
     "    sg_copy_async<V>(to + depth(piece) * STRIDE + column(piece), from);\n"
     "  }\n"
+    "  SG_METHOD void begin(const O &, int, int) {}\n"
     // Begins to bring the step from k0 on to registers, or to shared memory itself.
     "  SG_METHOD void load(const O &operand, int c0, int k0, typename T::Word *to) {\n"
     "    if constexpr (IS_ASYNC) {\n"
@@ -195,6 +196,8 @@ static const char product[] =
     "    const int begin = SPLITS == 1 ? 0 : split * PART, end = SPLITS == 1 || begin + PART > K ? K : begin + PART;\n"
     "    StageA stage_a;\n"
     "    StageB stage_b;\n"
+    "    stage_a.begin(a, m0, begin);\n"
+    "    stage_b.begin(b, n0, begin);\n"
     "    stage_a.load(a, m0, begin, shared);\n"
     "    stage_b.load(b, n0, begin, shared + A_WORDS);\n"
     "    stage_a.store(a, m0, begin, shared);\n"

@@ -35,6 +35,13 @@ static const IrExpr *any_load(const IrExpr *e, const IrVar *c, const IrVar *k) {
   return NULL;
 }
 
+bool cuda_find_place(IrExpr *e, const IrBuffer **buffer, IrExpr **index, IrExpr **guard) {
+  Place place;
+  if (!find_place(e, &place)) return false;
+  *buffer = place.buffer, *index = place.index, *guard = place.guard;
+  return true;
+}
+
 // ---- directions
 
 typedef struct Point {

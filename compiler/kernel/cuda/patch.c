@@ -28,6 +28,7 @@ static const char patch[] =
     "  static constexpr int STRIDE = TILE + T::PAD, KP = T::KP, TW = Window::TW, GROUPS = Window::TH / R;\n"
     "  static constexpr int IDLE = TILE - Window::TH * TW, DEEP = T::BK / KP;\n"
     "  static_assert(Window::TP == T::BK && IDLE >= 0, \"no such patch\");\n"
+    "  SG_METHOD void begin(const O &, int, int) {}\n"
     // The window of the step before is done with.
     "  SG_METHOD void load(const O &o, int, int k0, typename T::Word *) {\n"
     "    Window::template bring<T::THREADS>(o.memory, o.source, o.weight, o.plane + k0, o.plane + K, o.y, o.x);\n"

@@ -67,6 +67,7 @@ static void conv2d(Lower *lower, const Node *node, CudaProduct *p) {
   Shape w = node->in[1]->shape, y = node->shape;
   int64_t groups = node_attr(node, "groups").i, rows = w.dim[0] / groups;
   set_sizes(ir, p, groups, rows, y.dim[0] * y.dim[2] * y.dim[3], w.dim[1] * w.dim[2] * w.dim[3]);
+  p->taps = w.dim[2] * w.dim[3];
   IrExpr *pixel[3], *tap[3];
   split_index(ir, ir_ref(ir, p->n_var), 3, (int64_t[]){y.dim[0], y.dim[2], y.dim[3]}, pixel);
   split_index(ir, ir_ref(ir, p->k_var), 3, w.dim + 1, tap);
@@ -84,6 +85,7 @@ static void conv2d_dx(Lower *lower, const Node *node, CudaProduct *p) {
   Shape w = node->in[1]->shape, x = node->shape;
   int64_t groups = node_attr(node, "groups").i, outputs = w.dim[0] / groups;
   set_sizes(ir, p, groups, w.dim[1], x.dim[0] * x.dim[2] * x.dim[3], outputs * w.dim[2] * w.dim[3]);
+  p->taps = w.dim[2] * w.dim[3];
   IrExpr *pixel[3], *tap[3];
   split_index(ir, ir_ref(ir, p->n_var), 3, (int64_t[]){x.dim[0], x.dim[2], x.dim[3]}, pixel);
   split_index(ir, ir_ref(ir, p->k_var), 3, (int64_t[]){outputs, w.dim[2], w.dim[3]}, tap);
@@ -111,6 +113,7 @@ static void conv2d_dx_strided(Lower *lower, const Node *node, CudaProduct *p) {
   int64_t channels = w.dim[1] * s * s, pixels = x.dim[0] * count[0] * count[1];
   bool is_turned = s >= 4;
   set_sizes(ir, p, groups, is_turned ? pixels : channels, is_turned ? channels : pixels, outputs * taps[0] * taps[1]);
+  if (!is_turned) p->taps = taps[0] * taps[1];
   IrExpr *pixel[3], *channel[3], *depth[3], *tap[3];
   split_index(ir, ir_ref(ir, is_turned ? p->m_var : p->n_var), 3, (int64_t[]){x.dim[0], count[0], count[1]}, pixel);
   split_index(ir, ir_ref(ir, is_turned ? p->n_var : p->m_var), 3, (int64_t[]){w.dim[1], s, s}, channel);

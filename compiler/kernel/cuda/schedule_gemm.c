@@ -1,4 +1,5 @@
 // Schedule of matrix products on CUDA: a block makes a tile, or a part of its sums.
+#include "compiler/kernel/cuda/gather.h"
 #include "compiler/kernel/cuda/patch.h"
 #include "compiler/kernel/ir_build.h"
 
@@ -64,20 +65,41 @@ static void count_parts(Product *s, int64_t tiles) {
   s->ir->function->ideal_sectors += 4 * requests;
 }
 
+static CudaSpan span_of(const Product *s, bool is_left) {
+  const CudaProduct *p = &s->p;
+  return (CudaSpan){is_left ? s->m0 : s->n0,
+                    is_left ? p->m : p->n,
+                    is_left ? s->tile.bm : s->tile.bn,
+                    p->k,
+                    part_begin(s),
+                    part_end(s)};
+}
+
+static IrStmt *put_operand(Product *s, IrStmt *body, const char *name, const CudaOperand *how, bool is_left) {
+  const CudaProduct *p = &s->p;
+  return cuda_put_operand(s->lower, body, name, how->read, is_left ? p->a : p->b, is_left ? p->m_var : p->n_var,
+                          p->k_var);
+}
+
 static IrExpr *operand(Product *s, const char *name, const CudaOperand *how, bool is_left) {
   Ir *ir = s->ir;
-  const CudaProduct *p = &s->p;
-  IrStmt *lambda = cuda_put_operand(s->lower, ir->function->body, name, how->read, is_left ? p->a : p->b,
-                                    is_left ? p->m_var : p->n_var, p->k_var);
-  CudaSpan span = {is_left ? s->m0 : s->n0,
-                   is_left ? p->m : p->n,
-                   is_left ? s->tile.bm : s->tile.bn,
-                   p->k,
-                   part_begin(s),
-                   part_end(s)};
+  IrStmt *lambda = put_operand(s, ir->function->body, name, how, is_left);
+  CudaSpan span = span_of(s, is_left);
   cuda_count_operand(ir, cuda_calls(ir, lambda), lambda, &s->tile, how, &span, s->thread);
   const char *call = arena_printf(ir->arena, "sg_operand<%d, %s>", how->read, how->along_k ? "true" : "false");
   return ir_call(ir, IR_INDEX, call, 1, (IrExpr *[]){ir_ref(ir, lambda->var)});
+}
+
+// What it touches is what the operand would as one function, which is not part of the kernel.
+static IrExpr *gathered(Product *s, const CudaGather *gather) {
+  static const CudaOperand whole = {.read = CUDA_READ_ONE};
+  IrStmt *first, *aside = ARENA_ARRAY(s->ir->arena, IrStmt, 1);
+  aside->kind = IR_BLOCK;
+  IrExpr *call = cuda_put_gather(s->lower, &s->p, gather, &first);
+  IrStmt *lambda = put_operand(s, aside, "right", &whole, false);
+  CudaSpan span = span_of(s, false);
+  cuda_count_operand(s->ir, cuda_calls(s->ir, first), lambda, &s->tile, &whole, &span, s->thread);
+  return call;
 }
 
 void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
@@ -89,7 +111,11 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
   CudaOperand b = cuda_operand(lower, p->b, p->n_var, p->n, p->k_var, p->k);
   const CudaTile *tile = &s.tile;
   CudaPatch patch;
+  CudaGather gather;
+  enum { GATHER = 4 }; // operations for an element
   if (contract->patch) b = (CudaOperand){CUDA_READ_COSTLY, false, contract->price, contract->patch};
+  else if (b.read == CUDA_READ_ONE && !b.along_k && cuda_gather(lower, p, &gather))
+    b = (CudaOperand){CUDA_READ_GATHER, false, GATHER, NULL};
   s.tile = cuda_choose_tile(contract->target, p, &a, &b);
   if (contract->patch) patch = cuda_patch(lower, contract->core, contract->patch, tile, &s.p);
   int64_t rows = ceil_div(p->m, tile->bm), columns = ceil_div(p->n, tile->bn), tiles = p->batches * rows * columns;
@@ -113,7 +139,7 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
   if (contract->patch) cuda_patch_open(lower, &patch, at[2], &s.p);
   IrExpr *left = operand(&s, "left", &a, true), *right;
   if (contract->patch) right = cuda_put_patch(lower, &patch, s.thread, part_begin(&s), part_end(&s));
-  else right = operand(&s, "right", &b, false);
+  else right = b.read == CUDA_READ_GATHER ? gathered(&s, &gather) : operand(&s, "right", &b, false);
   IrStmt *finish = cuda_put_results(lower, body, "finish", contract->core, 2, (IrVar *[]){p->m_var, p->n_var}, p->index,
                                     p->is_valid);
   cuda_count_results(ir, cuda_where(ir, cuda_calls(ir, finish), s.is_last), finish, tile, p, s.m0, s.n0, s.thread);

@@ -83,15 +83,16 @@ static double staging(const CudaOperand *operand, int c, int bk) {
 }
 
 // Addresses or values that a thread has in registers for its share of an operand's tile, where it takes one for each.
-static int singles(const CudaOperand *operand, int c, const CudaTile *tile) {
-  bool has_few = operand->read == CUDA_READ_FOUR || operand->read == CUDA_READ_COSTLY;
+static int singles(const Target *target, const CudaOperand *operand, int c, const CudaTile *tile) {
+  bool has_few = operand->read == CUDA_READ_FOUR || operand->read == CUDA_READ_COSTLY ||
+                 (operand->read == CUDA_READ_GATHER && target->compute >= 80 && !tile->pack);
   return has_few ? 0 : c * tile->bk / cuda_tile_threads(tile);
 }
 
 // Whether these fit beside the sums, of which large blocks leave each thread the least room for anything else.
-static bool has_room(const CudaOperand *a, const CudaOperand *b, const CudaTile *tile) {
+static bool has_room(const Target *target, const CudaOperand *a, const CudaOperand *b, const CudaTile *tile) {
   enum { ROOM = 8, LARGE = 64 };
-  int of_a = singles(a, tile->bm, tile), of_b = singles(b, tile->bn, tile);
+  int of_a = singles(target, a, tile->bm, tile), of_b = singles(target, b, tile->bn, tile);
   if (of_a > ROOM || of_b > ROOM) return false;
   if (tile->tm * tile->tn < LARGE) return true;
   return cuda_tile_threads(tile) > 128 ? of_a + of_b == 0 : of_a + of_b <= ROOM;
@@ -154,7 +155,7 @@ static void choose(const Target *target, const CudaProduct *product, const CudaO
       tile.pack = 2;
       if (tile.tm * tile.tn < 64) tile.bk *= 2; // else the operands' share of registers would be too large
     }
-    if (!has_room(a, b, &tile)) continue;
+    if (!has_room(target, a, b, &tile)) continue;
     int64_t results = product->batches * ceil_div(product->m, tile.bm) * ceil_div(product->n, tile.bn);
     for (tile.splits = 1; tile.splits <= MAX_SPLITS; tile.splits *= 2) {
       if (tile.splits > 1 && (results > SG_COUNTERS || product->k < (int64_t)tile.splits * tile.bk * 4)) break;
