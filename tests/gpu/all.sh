@@ -1,7 +1,8 @@
 #!/bin/sh
 # The CUDA back end on a GPU, a real one or the simulated one: all.sh BUILD_DIR quick|whole. Sums go to $TALLY.
 #
-# quick  golden operations and a network's inference and gradient on sm_80; counters of one network; planted faults
+# quick  golden operations and a network's inference and gradient on sm_80; contractions on sm_75 and sm_90; counters of
+#        one network; planted faults
 # whole  all golden cases on sm_80; on the other architectures operations, evaluations, a gradient and a training step,
 #        with blocks and threads in varied order; races looked for; a training step of every network on one and on four
 #        GPUs; all networks' counters; more faults
@@ -48,6 +49,17 @@ for architecture in $architectures; do
     *) golden "$architecture" "$setting SIMGPU_ORDER=shuffled SIMGPU_SEED=$architecture" ops _eval_64x96 \
       meta_rgbd_gradeval_64x96_b2_a meta_rgbd_train_64x96_b2 ;;
   esac
+done
+# What is chosen for an architecture must compile there and be right.
+for architecture in $architectures; do
+  case $part-$architecture in
+    whole-80 | *-real) continue ;; # as the test program does by itself
+    quick-80) others="75 90" ;;
+    *) others=$architecture ;;
+  esac
+  for other in $others; do
+    SIMGPU_COMPUTE=$other sh tests/counted.sh "gpu-contract-$other" "$build/tests/compiler/test_cuda_contract"
+  done
 done
 if [ "$part" = whole ]; then
   [ "$architectures" = real ] || golden races "SIMGPU_RACES=1" ops

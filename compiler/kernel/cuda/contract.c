@@ -241,6 +241,7 @@ void cuda_contract_preamble(const Target *target, Text *source) {
   cuda_preamble_depthwise(source);
   cuda_preamble_patch(source);
   cuda_preamble_gather(source);
+  cuda_preamble_dot(source);
   cuda_preamble_resize_grad(source);
   cuda_attention_preamble(source);
 }

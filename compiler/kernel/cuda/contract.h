@@ -126,8 +126,12 @@ void cuda_count_results(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *t
 // ---- schedules
 
 void cuda_schedule_gemm(Lower *lower, const CudaContract *contract);
+// Whether a product has so few columns that each result is made by itself, and that.
+bool cuda_is_dot(const CudaProduct *product);
+void cuda_schedule_dot(Lower *lower, const CudaContract *contract, const CudaProduct *product);
 void cuda_schedule_depthwise(Lower *lower, const CudaContract *contract);
 void cuda_schedule_depthwise_dw(Lower *lower, const CudaContract *contract);
+void cuda_preamble_dot(Text *out);
 void cuda_preamble_gemm(Text *out);
 void cuda_preamble_mma(Precision precision, Text *out);
 void cuda_preamble_depthwise(Text *out);
