@@ -167,12 +167,16 @@ CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, c
 
 // ---- functions
 
-IrStmt *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params) {
-  IrStmt *lambda = ir_lambda(lower->ir, body, name, n_params, params);
+static void put_lambda_value(Lower *lower, IrStmt *lambda, IrExpr *e) {
   Emit emit;
   emit_begin(&emit, lower, lambda->body[0]);
   emit_expect(&emit, e);
   lambda->value = emit_value(&emit, e);
+}
+
+IrStmt *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params) {
+  IrStmt *lambda = ir_lambda(lower->ir, body, name, n_params, params);
+  put_lambda_value(lower, lambda, e);
   return lambda;
 }
 
@@ -191,10 +195,19 @@ static IrStmt *put_place(Lower *lower, IrStmt *body, const char *name, const Pla
   return lambda;
 }
 
+// A variable for each element of a constant table, in front of any branch.
+static IrExpr *table_leaf(void *context, Ir *ir, IrExpr *e) {
+  if (e->kind != IR_LOAD || e->buffer->kind != IR_BUFFER_TABLE) return NULL;
+  return ir_ref(ir, ir_let(ir, context, e->buffer->name, e));
+}
+
 IrStmt *cuda_put_source(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params) {
   Place place;
   if (find_place(e, &place)) return put_place(lower, body, name, &place, n_params, params);
-  return cuda_put_value(lower, body, name, e, n_params, params);
+  IrStmt *lambda = ir_lambda(lower->ir, body, name, n_params, params);
+  e = ir_rewrite(lower->ir, e, table_leaf, ir_block(lower->ir, lambda->body[0]));
+  put_lambda_value(lower, lambda, e);
+  return lambda;
 }
 
 IrStmt *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k) {

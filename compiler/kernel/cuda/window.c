@@ -45,7 +45,8 @@ static const char window[] =
     "  static constexpr int TAPS = KH * KW, FLOATS = TP * ROWS * PITCH;\n"
     // From the result (y0, x0) of the plane on, of planes below `end`; source(n, c, y, x) is an element or its address,
     // weight(c, k) tap k of a channel. Taps stand behind the window. All is there after sg_wait_async and a barrier. A
-    // thread keeps its places in the picture and goes through the planes: what depends on the place is computed once.
+    // thread keeps its places in the picture and goes through the planes: what depends on the place is computed once,
+    // of places outside as of the nearest inside, as no branch may stand in front of it.
     "  template <int THREADS, class Source, class Weight>\n"
     "  static SG_METHOD void bring(float *to, Source source, Weight weight, int plane, int end, int y0, int x0) {\n"
     "    for (int i = threadIdx.x; i < TP * TAPS; i += THREADS)\n"
@@ -54,13 +55,14 @@ static const char window[] =
     "      const int x = i % LINE - LEAD, y = i / LINE, iy = y0 * S - P + y, ix = x0 * S - P + x;\n"
     "      if (IS_ALIGNED && (x < 0 || x >= COLUMNS)) continue;\n"
     "      const bool is_inside = iy >= 0 && iy < H && ix >= 0 && ix < W;\n"
+    "      const int cy = iy < 0 ? 0 : iy < H ? iy : H - 1, cx = ix < 0 ? 0 : ix < W ? ix : W - 1;\n"
     "      int n = plane / C, c = plane % C;\n"
     "#pragma unroll 4\n"
     "      for (int p = 0; p < TP; p++) {\n"
-    "        decltype(source(0, 0, 0, 0)) element = 0;\n"
-    "        if (is_inside && plane + p < end) element = source(n, c, iy, ix);\n"
+    "        auto element = source(n, c, cy, cx);\n"
+    "        if (!is_inside || plane + p >= end) element = 0;\n"
     "        sg_place(&to[at(p, y, x)], element);\n"
-    "        if (++c == C) c = 0, n++;\n"
+    "        if (plane + p + 1 < end && ++c == C) c = 0, n++;\n"
     "      }\n"
     "    }\n"
     "  }\n"
