@@ -175,7 +175,9 @@ static void emit_kernel(Emitter *emitter, const PlanStep *from, Step *step) {
                  .gemm = info.gemm ? arena_memdup(arena, info.gemm, sizeof *info.gemm) : NULL,
                  .flops = info.flops,
                  .bytes = info.bytes,
-                 .rows = from->n_rows};
+                 .rows = from->n_rows,
+                 .n_numbers = info.n_numbers,
+                 .numbers = arena_memdup(arena, info.numbers, sizeof *info.numbers * (size_t)info.n_numbers)};
   int64_t *row_floats = ARENA_ARRAY(arena, int64_t, from->n_rows + 1);
   for (int r = 0; r < from->n_rows; r++) add_row(emitter, from->row[r], r, step, row_floats);
   step->row_floats = row_floats;

@@ -168,8 +168,10 @@ typedef struct CpuSequence {
 } CpuSequence;
 
 static Status make_launch(Arena *arena, const SequencePlan *plan, const Step *step, Launch *out) {
-  *out =
-      (Launch){.function = step->function, .context = step->context, .n_args = step->n_args, .n_tasks = step->n_tasks};
+  *out = (Launch){.function = step->function,
+                  .context = step->function ? step->context : step->numbers,
+                  .n_args = step->n_args,
+                  .n_tasks = step->n_tasks};
   if (step->rows) return status_make(EXIT_DEVICE, "'%s' is a kernel with rows, which the CPU has not", step->symbol);
   if (step->kind == STEP_ALL_REDUCE) out->is_max = !strcmp(step->symbol, "max");
   else if (!out->function && plan->module) out->function = kernel_module_find(plan->module, step->symbol);

@@ -5,13 +5,20 @@
 #include <stdint.h>
 
 // Computes tasks begin .. end-1 of a kernel. `arg` are the kernel's buffers, inputs first, then outputs; `scratch` is
-// the worker's own memory, 64-byte aligned. `context` is NULL for generated code; the reference evaluator's step
-// finds its node there. Tasks are independent: any split over workers gives the same bits.
+// the worker's own memory, 64-byte aligned. `context` are the step's numbers (SgNumber), for generated code that takes
+// some; the reference evaluator's step finds its node there. Tasks are independent: any split over workers gives the
+// same bits.
 //
 // Kernels whose tasks share sums find, behind their arguments, memory of the launch (Step.shared bytes): SG_COUNTERS
 // 32-bit words, zero before and after every launch, and room. Tasks leave their parts there and count themselves; the
 // last one adds the parts up, in the order of the tasks.
 typedef void SgKernel(const void *context, float *const *arg, int64_t begin, int64_t end, float *scratch);
+
+// A size or constant that is not in a kernel's text but comes with the step, so that steps share a kernel.
+typedef union SgNumber {
+  int64_t i;
+  float f; // the other bits are zero
+} SgNumber;
 
 // CUDA kernels take one pointer for each argument, inputs first, then outputs, and last, where the step has any, the
 // scratch memory of the launch:

@@ -185,6 +185,8 @@ static void put_steps(Text *out, const char *list, const Step *steps, int n) {
     for (int j = 0; j < step->n_waits; j++) text_printf(out, " %d", step->waits[j]);
     text_printf(out, " %d", step->gemm != NULL);
     if (step->gemm) put_gemm(out, step->gemm);
+    text_printf(out, " %d", step->n_numbers);
+    for (int j = 0; j < step->n_numbers; j++) text_printf(out, " %" PRId64, step->numbers[j].i);
     text_put(out, "\n");
   }
 }

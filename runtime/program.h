@@ -86,6 +86,9 @@ typedef struct Step {
   int queue, n_waits;
   const int *waits;
   const Gemm *gemm; // what the kernel computes, if it is that; else NULL
+  // What a CPU kernel finds in its context.
+  int n_numbers;
+  const SgNumber *numbers;
 } Step;
 
 // Lanes of the collective operations: large sums that nothing waits for soon, and small ones that the computation waits

@@ -197,7 +197,7 @@ static const Gemm *get_gemm(Reader *reader) {
   return gemm;
 }
 
-// What CUDA and queues add.
+// What CUDA, queues and numbers add.
 static void get_launch(Reader *reader, Step *step) {
   step->kind = (StepKind)get_int(reader, 0, STEP_ALL_REDUCE);
   step->block = (int)get_int(reader, 0, INT32_MAX);
@@ -215,6 +215,10 @@ static void get_launch(Reader *reader, Step *step) {
   for (int i = 0; i < step->n_waits; i++) waits[i] = (int)get_int(reader, 0, INT32_MAX);
   step->waits = waits;
   if (get_int(reader, 0, 1)) step->gemm = get_gemm(reader);
+  step->n_numbers = get_count(reader, "", 2);
+  SgNumber *numbers = ARENA_ARRAY(reader->arena, SgNumber, step->n_numbers + 1);
+  for (int i = 0; i < step->n_numbers; i++) numbers[i].i = get_int(reader, INT64_MIN, INT64_MAX);
+  step->numbers = numbers;
 }
 
 static void get_step(Reader *reader, Step *step) {

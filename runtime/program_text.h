@@ -4,7 +4,7 @@
 
 #include "runtime/program.h"
 
-#define PROGRAM_MAGIC "sgprogram 6"
+#define PROGRAM_MAGIC "sgprogram 7"
 enum { BUFFER_KINDS = BUFFER_SLAB + 1, GEMM_SIZES = 10 };
 // By BufferKind.
 extern const char *const buffer_kind_names[BUFFER_KINDS];

@@ -11,6 +11,7 @@
 #include "compiler/target.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/text.h"
+#include "runtime/kernel_abi.h"
 
 typedef enum IrType {
   IR_INDEX,   // a 64-bit integer; conditions are 0 or 1
@@ -153,6 +154,11 @@ typedef struct IrFunction {
   // CUDA: what functions of the preamble that the body calls add to the counts of cuda/access.h; the schedule that uses
   // them says it.
   double requests, sectors, ideal_sectors;
+  // CPU: whether integers beyond 1 and constants come with the step rather than stand in the text, where the schedule
+  // leaves them to it; and those that the printed text takes.
+  bool takes_numbers;
+  SgNumber *numbers;
+  int n_numbers, cap_numbers;
   IrStmt *body;
 } IrFunction;
 
@@ -261,7 +267,7 @@ int ir_dynamic_shared(const IrFunction *function);
 bool ir_fits_int(Ir *ir);
 
 // Appends the function's text and returns its symbol (in the arena). Functions that differ in comments and names of
-// variables only get the same symbol.
+// variables, and in numbers that they take, only get the same symbol.
 const char *ir_print(Ir *ir, Text *out);
 // The expression alone, as it would be printed, for messages and tests.
 void ir_print_expr(const Ir *ir, const IrExpr *e, Text *out);

@@ -44,10 +44,12 @@ static void put_for(Printer *p, const IrStmt *s) {
     text_put(p->out, p->spell->unroll);
     print_indent(p);
   }
+  p->as_written += s->loop == IR_UNROLLED;
   text_printf(p->out, "for (%s %s = ", p->spell->type[IR_INDEX], name);
   print_expr(p, s->begin, P_TERNARY);
   text_printf(p->out, "; %s < ", name);
   print_expr(p, s->end, P_SUM);
+  p->as_written -= s->loop == IR_UNROLLED;
   if (s->step == 1) text_printf(p->out, "; %s++) ", name);
   else text_printf(p->out, "; %s += %lld) ", name, (long long)s->step);
   put_braced(p, s->body[0]);
@@ -167,7 +169,10 @@ static void put_args(Printer *p) {
     print_indent(p);
     text_printf(p->out, b->kind == IR_BUFFER_OUT ? p->spell->result : p->spell->argument,
                 f->may_alias ? "" : p->spell->apart, print_buffer_name(p, b), k);
-    if (b->offset) text_printf(p->out, " + %lld", (long long)b->offset);
+    if (b->offset) {
+      text_put(p->out, " + ");
+      print_int(p, b->offset);
+    }
     text_put(p->out, ";\n");
   }
 }
@@ -185,25 +190,28 @@ static void put_local(Printer *p, const IrBuffer *b) {
   else if (b->kind == IR_BUFFER_STACK) text_printf(p->out, p->spell->stack, name, (long long)b->size);
   else if (b->type == IR_DOUBLE)
     text_printf(p->out, "%s *%s = (%s *)(scratch + %lld);\n", type, name, type, (long long)b->offset);
-  else text_printf(p->out, "%s *%s = scratch + %lld;\n", type, name, (long long)b->offset);
+  else {
+    text_printf(p->out, "%s *%s = scratch + ", type, name);
+    print_int(p, b->offset);
+    text_put(p->out, ";\n");
+  }
 }
 
-// The function from its head, if `symbol` is given, to its end.
-static void put_function(Printer *p, const char *symbol) {
+// The numbers that the function takes from its step, each by a name.
+static void put_numbers(Printer *p) {
+  for (int is_float = 0; is_float < 2; is_float++) {
+    if (p->numbers[is_float].size)
+      text_printf(p->out, "  const %s %s;\n", p->spell->type[is_float ? IR_FLOAT : IR_INDEX],
+                  text_get(&p->numbers[is_float]));
+    text_free(&p->numbers[is_float]);
+  }
+}
+
+// What stands between the head of a function for the CPU and its end.
+static void put_body(Printer *p) {
   const IrFunction *f = p->ir->function;
-  p->indent = 1;
-  if (p->spell->is_cuda) {
-    print_cuda_head(p, symbol);
-  } else {
-    if (symbol) text_printf(p->out, p->spell->open, symbol);
-    put_args(p);
-  }
+  put_args(p);
   for (int k = 0; k < f->n_locals; k++) put_local(p, f->locals[k]);
-  if (p->spell->is_cuda) {
-    put_block(p, f->body);
-    text_put(p->out, "}\n\n");
-    return;
-  }
   print_indent(p);
   const char *task = print_var_name(p, f->task);
   if (f->flat)
@@ -212,7 +220,30 @@ static void put_function(Printer *p, const char *symbol) {
   else text_printf(p->out, p->spell->task_loop, task, task, task);
   p->indent++;
   put_block(p, f->body);
-  text_put(p->out, "  }\n}\n\n");
+  text_put(p->out, "  }\n");
+}
+
+// The function from its head, if `symbol` is given, to its end.
+static void put_function(Printer *p, const char *symbol) {
+  IrFunction *f = p->ir->function;
+  p->indent = 1;
+  if (p->spell->is_cuda) {
+    print_cuda_head(p, symbol);
+    for (int k = 0; k < f->n_locals; k++) put_local(p, f->locals[k]);
+    put_block(p, f->body);
+    text_put(p->out, "}\n\n");
+    return;
+  }
+  if (symbol) text_printf(p->out, p->spell->open, symbol);
+  Text body = {0}, *out = p->out;
+  f->n_numbers = 0;
+  p->out = &body;
+  put_body(p);
+  p->out = out;
+  put_numbers(p);
+  text_write(out, text_get(&body), body.size);
+  text_free(&body);
+  text_put(out, "}\n\n");
 }
 
 static Printer printer_new(const Ir *ir, bool is_canonical, Text *out) {

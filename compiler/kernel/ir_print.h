@@ -27,7 +27,9 @@ typedef struct Printer {
   Text *out;
   bool is_canonical; // names are v0, v1, ... in order of appearance: the text that equal kernels share
   int indent;
-  StrMap *taken; // names in use
+  int as_written;  // if not 0, integers stand in the text
+  Text numbers[2]; // of a function that takes numbers: what says them, integers and floats
+  StrMap *taken;   // names in use
   const char **var_name;
   StrMap *buffer_names; // by address
   int n_canonical;
@@ -41,6 +43,8 @@ const char *print_buffer_name(Printer *p, const IrBuffer *buffer);
 // In parentheses if its own operator binds less than `level`.
 void print_expr(Printer *p, const IrExpr *e, int level);
 void print_number(Printer *p, double value);
+// An integer as it is, or, where the function takes numbers, the name of the one that it becomes.
+void print_int(Printer *p, int64_t value);
 void print_call(Printer *p, const char *name, int n, IrExpr *const *arg);
 // buffer + index, or just the buffer.
 void print_address(Printer *p, const IrBuffer *buffer, const IrExpr *index, int level);

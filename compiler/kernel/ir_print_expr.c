@@ -104,6 +104,43 @@ void print_number(Printer *p, double value) {
   text_put(p->out, "f");
 }
 
+// Remembers a number that the function takes, and returns its place.
+static int add_number(Printer *p, SgNumber number, bool is_float) {
+  IrFunction *f = p->ir->function;
+  int place = f->n_numbers;
+  ARENA_PUSH(p->ir->arena, f->numbers, f->n_numbers, f->cap_numbers, number);
+  text_printf(&p->numbers[is_float], "%s%c%d = NUMBER(%d).%c", p->numbers[is_float].size ? ", " : "", "NF"[is_float],
+              place, place, "if"[is_float]);
+  return place;
+}
+
+void print_int(Printer *p, int64_t value) {
+  if (!p->ir->function->takes_numbers || p->as_written || value <= 1) text_printf(p->out, "%lld", (long long)value);
+  else text_printf(p->out, "N%d", add_number(p, (SgNumber){.i = value}, false));
+}
+
+// A constant: 0, 1 and what is not finite say more than a number would.
+static void put_constant(Printer *p, double value, int level) {
+  float f = (float)value;
+  if (p->ir->function->takes_numbers && isfinite(f) && f != 0 && fabsf(f) != 1) {
+    SgNumber number = {0};
+    number.f = f;
+    text_printf(p->out, "F%d", add_number(p, number, true));
+    return;
+  }
+  int own = signbit(value) ? P_UNARY : P_PRIMARY;
+  open_paren(p, own, level);
+  print_number(p, value);
+  close_paren(p, own, level);
+}
+
+// How many lanes: a whole vector is one whatever is in it.
+static void put_lanes(Printer *p, const IrExpr *n) {
+  p->as_written += n->kind == IR_INT;
+  print_expr(p, n, P_TERNARY);
+  p->as_written -= n->kind == IR_INT;
+}
+
 static void put_sum(Printer *p, const IrExpr *e, int level) {
   bool is_single = e->n_args == 1 && e->i == 0;
   int own = is_single ? P_PRODUCT : P_SUM;
@@ -118,13 +155,18 @@ static void put_sum(Printer *p, const IrExpr *e, int level) {
       is_first = false;
       bool is_scaled = c != 1 && c != -1;
       print_expr(p, e->arg[k], is_scaled || sign < 0 ? P_PRODUCT : P_SUM);
-      if (is_scaled) text_printf(p->out, " * %lld", (long long)(c < 0 ? -c : c));
+      if (!is_scaled) continue;
+      text_put(p->out, " * ");
+      print_int(p, c < 0 ? -c : c);
     }
     if (sign > 0 && e->i > 0) {
-      text_printf(p->out, is_first ? "%lld" : " + %lld", (long long)e->i);
+      text_put(p->out, is_first ? "" : " + ");
+      print_int(p, e->i);
       is_first = false;
     }
-    if (sign < 0 && e->i < 0) text_printf(p->out, " - %lld", (long long)-e->i);
+    if (sign > 0 || e->i >= 0) continue;
+    text_put(p->out, " - ");
+    print_int(p, -e->i);
   }
   close_paren(p, own, level);
 }
@@ -212,10 +254,13 @@ void print_address(Printer *p, const IrBuffer *buffer, const IrExpr *index, int 
 static void put_memory(Printer *p, const char *function, const IrExpr *e) {
   text_printf(p->out, "%s(", function);
   print_address(p, e->buffer, e->arg[0], P_TERNARY);
-  if (e->kind == IR_GATHER) text_printf(p->out, ", %lld", (long long)e->i);
+  if (e->kind == IR_GATHER) {
+    text_put(p->out, ", ");
+    print_int(p, e->i);
+  }
   if (e->n_args > 1) {
     text_put(p->out, ", ");
-    print_expr(p, e->arg[1], P_TERNARY);
+    put_lanes(p, e->arg[1]);
   }
   text_put(p->out, ")");
 }
@@ -225,12 +270,15 @@ static void put_divided(Printer *p, const IrExpr *e, int level) {
   if (e->arg[0]->lo < 0) {
     text_put(p->out, is_div ? "floor_div(" : "floor_mod(");
     print_expr(p, e->arg[0], P_TERNARY);
-    text_printf(p->out, ", %lld)", (long long)e->i);
+    text_put(p->out, ", ");
+    print_int(p, e->i);
+    text_put(p->out, ")");
     return;
   }
   open_paren(p, P_PRODUCT, level);
   print_expr(p, e->arg[0], P_PRODUCT);
-  text_printf(p->out, is_div ? " / %lld" : " %% %lld", (long long)e->i);
+  text_put(p->out, is_div ? " / " : " % ");
+  print_int(p, e->i);
   close_paren(p, P_PRODUCT, level);
 }
 
@@ -238,16 +286,10 @@ void print_expr(Printer *p, const IrExpr *e, int level) {
   switch (e->kind) {
   case IR_INT:
     open_paren(p, e->i < 0 ? P_UNARY : P_PRIMARY, level);
-    text_printf(p->out, "%lld", (long long)e->i);
+    print_int(p, e->i);
     close_paren(p, e->i < 0 ? P_UNARY : P_PRIMARY, level);
     return;
-  case IR_NUMBER: {
-    int own = signbit(e->f) ? P_UNARY : P_PRIMARY;
-    open_paren(p, own, level);
-    print_number(p, e->f);
-    close_paren(p, own, level);
-    return;
-  }
+  case IR_NUMBER: put_constant(p, e->f, level); return;
   case IR_REF: text_put(p->out, print_var_name(p, e->var)); return;
   case IR_SUM: put_sum(p, e, level); return;
   case IR_PRODUCT: put_infix(p, e->arg[0], " * ", e->arg[1], P_PRODUCT, level); return;
@@ -296,7 +338,11 @@ void print_expr(Printer *p, const IrExpr *e, int level) {
     close_paren(p, P_UNARY, level);
     return;
   case IR_LANES:
-    print_call(p, e->op == OP_add ? (e->type == IR_DOUBLE ? "dlanes_sum" : "lanes_sum") : "lanes_max", 2, e->arg);
+    text_put(p->out, e->op != OP_add ? "lanes_max(" : e->type == IR_DOUBLE ? "dlanes_sum(" : "lanes_sum(");
+    print_expr(p, e->arg[0], P_TERNARY);
+    text_put(p->out, ", ");
+    put_lanes(p, e->arg[1]);
+    text_put(p->out, ")");
     return;
   case IR_LANE_ID: text_put(p->out, "lane_id"); return;
   case IR_CALL: print_call(p, e->name, e->n_args, e->arg); return;

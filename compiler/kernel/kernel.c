@@ -181,6 +181,19 @@ static void schedule(const Target *target, Lower *lower, int64_t *out_row_floats
   map_put(&map, function->body, ir_ref(lower->ir, function->task));
 }
 
+// Whether it runs once after loading and is made by the loops of the generic schedule alone, which need not know their
+// numbers: compiling one kernel for each of its shapes would take longer than all else that it takes. Sums know theirs:
+// whether cc fuses a multiplication into one depends on whether it unrolls the loop.
+static bool takes_numbers(const Target *target, const Group *group) {
+  if (target->kind != TARGET_CPU || contract_is_in(group)) return false;
+  for (int k = 0; k < group->n_nodes; k++) {
+    const Node *node = group->nodes[k];
+    if (!(node->is_setup || op_is_leaf(node->op)) || special_is(node->op) || op_info(node->op)->cls == CLASS_REDUCE)
+      return false;
+  }
+  return true;
+}
+
 static void emit(const Target *target, const Group *group, Knobs *knobs, Arena *arena, Text *source, KernelInfo *info) {
   Arena *scratch = arena_new();
   *info = (KernelInfo){0};
@@ -188,13 +201,16 @@ static void emit(const Target *target, const Group *group, Knobs *knobs, Arena *
   Ir *ir = ir_new(scratch, target);
   ir->knobs = knobs;
   Lower *lower = lower_new(ir, group);
-  ir->function->name = kernel_name(scratch, group, true);
+  ir->function->takes_numbers = takes_numbers(target, group);
+  ir->function->name = kernel_name(scratch, group, !ir->function->takes_numbers);
   ir->function->about = kernel_about(scratch, group, info);
   ir->function->may_alias = group_is_pointwise(group);
   schedule(target, lower, &info->row_floats);
   if (info->row_floats) ir->function->name = kernel_name(scratch, group, false);
   info->symbol = arena_strdup(arena, ir_print(ir, source));
   info->n_tasks = ir->function->n_tasks;
+  info->n_numbers = ir->function->n_numbers;
+  info->numbers = arena_memdup(arena, ir->function->numbers, sizeof *info->numbers * (size_t)info->n_numbers);
   info->scratch = ir->function->scratch;
   info->block = target->kind == TARGET_CUDA ? ir->function->block : 0;
   info->shared = target->kind == TARGET_CUDA ? ir_dynamic_shared(ir->function) : (int)ir->function->shared;
@@ -231,7 +247,7 @@ static void emit_tuned(const Target *target, const Group *group, Arena *arena, T
 }
 
 void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info) {
-  if (target->tuning) emit_tuned(target, group, arena, source, info);
+  if (target->tuning && !takes_numbers(target, group)) emit_tuned(target, group, arena, source, info);
   else emit(target, group, NULL, arena, source, info);
 }
 

@@ -26,8 +26,10 @@ typedef struct KernelInfo {
   int block, shared;  // CUDA: threads a block, bytes of dynamic shared memory; CPU: 0, bytes that tasks share
   // CUDA: loads and stores of whole warps, the 32-byte sectors that they touch, and how many would do (cuda/access.h).
   double requests, sectors, ideal_sectors;
-  const Gemm *gemm;   // CUDA: the product that the kernel computes, as a library may do in its place; else NULL
-  int64_t row_floats; // CUDA: of a kernel that takes rows, the floats of this one; else 0
+  const Gemm *gemm;        // CUDA: the product that the kernel computes, as a library may do in its place; else NULL
+  int64_t row_floats;      // CUDA: of a kernel that takes rows, the floats of this one; else 0
+  const SgNumber *numbers; // CPU: what the kernel finds in its context (runtime/kernel_abi.h)
+  int n_numbers;
   // For the comment, `sgc explain` and the bench: operations as node_cost counts them; the least traffic, each element
   // (and lane) of memory that is read once, and each that is written once.
   int64_t flops, bytes;
@@ -37,11 +39,12 @@ typedef struct KernelInfo {
 // and `why` is given, appends the reason in a few words. The fuse pass asks this; it decides, the generator enables.
 bool kernel_can_fuse(const Target *target, const Group *group, Text *why);
 
-// Appends the C text of the group's function to `source`; `arena` holds info->symbol. Arguments of the function are
-// pointers to the first element of each of ins, then outs, in their order (see runtime/kernel_abi.h). Buffers hold a
-// multiple of PROGRAM_ALIGN floats: kernels over whole buffers read and write up to there. A group that is
-// equal to an earlier one but for its buffers, its names and its place yields the same symbol: its text is then not
-// needed again.
+// Appends the C text of the group's function to `source`; `arena` holds info->symbol and numbers. Arguments of the
+// function are pointers to the first element of each of ins, then outs, in their order (see runtime/kernel_abi.h).
+// Buffers hold a multiple of PROGRAM_ALIGN floats: kernels over whole buffers read and write up to there. A group that
+// is equal to an earlier one but for its buffers, its names and its place yields the same symbol: its text is then not
+// needed again. What runs once after loading takes its sizes and constants as numbers, so that there it may differ in
+// them too: such kernels take longer to compile than to run.
 void kernel_emit(const Target *target, const Group *group, Arena *arena, Text *source, KernelInfo *info);
 
 // Text common to all kernels of a target: vector types, vector mathematics, micro-kernels.

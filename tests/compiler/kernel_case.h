@@ -164,9 +164,9 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
   args[c->group.n_ins + c->group.n_outs] = shared;
   // Two ranges, the later one first: tasks are independent. A second time, as counters that they share begin anew.
   int64_t middle = c->info.n_tasks / 2;
-  function(NULL, args, middle, c->info.n_tasks, scratch);
-  function(NULL, args, 0, middle, scratch);
-  function(NULL, args, 0, c->info.n_tasks, scratch);
+  function(c->info.numbers, args, middle, c->info.n_tasks, scratch);
+  function(c->info.numbers, args, 0, middle, scratch);
+  function(c->info.numbers, args, 0, c->info.n_tasks, scratch);
   for (int i = 0; i < c->group.n_outs; i++) {
     const Node *out = c->group.outs[i];
     int64_t n = shape_elements(out->shape);

@@ -50,14 +50,16 @@ static Graph *parse(Arena *arena, const TextCase *item) {
   return graph;
 }
 
-static void add_text_case(KernelCases *cases, const TextCase *item, bool *is_named) {
+// With `is_setup` as what runs once after loading, whose kernels take numbers.
+static void add_text_case(KernelCases *cases, const TextCase *item, bool is_setup, bool *is_named) {
   for (int variant = 0; variant < N_VARIANTS; variant++) {
     Graph *graph = parse(cases->arena, item);
     if (!graph) return;
     for (int i = 0; i < graph->n_nodes; i++) is_named[graph->nodes[i]->op] = true;
     if (!set_layouts(graph, cases->target->vector, (Variant)variant)) continue;
+    for (int i = 0; is_setup && i < graph->n_nodes; i++) graph->nodes[i]->is_setup = !op_is_leaf(graph->nodes[i]->op);
     char name[128];
-    snprintf(name, sizeof name, "%s, %s", item->name, variant_names[variant]);
+    snprintf(name, sizeof name, "%s, %s%s", item->name, variant_names[variant], is_setup ? ", once" : "");
     // Apart where they may not be fused; the group of the last nodes is what the case is about.
     // Sums of numbers of both signs may nearly vanish.
     cases_add(cases, graph, name, strstr(item->name, "sum of") ? 1e-4 : 1e-5);
@@ -90,7 +92,10 @@ static void test_width(int width) {
   KernelCases cases;
   cases_begin(&cases, &target);
   bool is_named[OP_COUNT] = {false};
-  for (size_t i = 0; i < sizeof text_cases / sizeof *text_cases; i++) add_text_case(&cases, &text_cases[i], is_named);
+  for (size_t i = 0; i < sizeof text_cases / sizeof *text_cases; i++) {
+    add_text_case(&cases, &text_cases[i], false, is_named);
+    if (width == target_host()->vector) add_text_case(&cases, &text_cases[i], true, is_named);
+  }
   add_weight_cases(&cases);
   for (int op = 0; op < OP_COUNT; op++) {
     OpClass cls = op_info((Op)op)->cls;
@@ -99,6 +104,42 @@ static void test_width(int width) {
           "no kernel test of op %s", op_info((Op)op)->name);
   }
   cases_run(&cases);
+}
+
+// What runs once after loading: one kernel for several shapes and constants, with numbers; in every run, or where it
+// sums up, one for each.
+static void test_numbers(void) {
+  static const char *const texts[2][2] = {
+      {"graph a\n%x = input \"x\" : [24, 5, 3, 3]\n%c = constant {0.25} : []\n%m = mul(%x, %c)\n"
+       "%r = relayout(%m)\noutput \"r\" = %r\n",
+       "graph b\n%x = input \"x\" : [48, 7, 3, 3]\n%c = constant {3} : []\n%m = mul(%x, %c)\n"
+       "%r = relayout(%m)\noutput \"r\" = %r\n"},
+      {"graph a\n%x = input \"x\" : [24, 15]\n%s = sum(%x) axes=[1] keep=true\noutput \"s\" = %s\n",
+       "graph b\n%x = input \"x\" : [48, 17]\n%s = sum(%x) axes=[1] keep=true\noutput \"s\" = %s\n"}};
+  for (int is_setup = 0; is_setup < 2; is_setup++) {
+    for (int k = 0; k < 2; k++) {
+      KernelCases cases;
+      cases_begin(&cases, target_host());
+      for (int i = 0; i < 2; i++) {
+        Graph *graph = parse(cases.arena, &(TextCase){"numbers", texts[k][i]});
+        for (int j = 0; graph && j < graph->n_nodes; j++) {
+          Node *node = graph->nodes[j];
+          node->is_setup = is_setup && !op_is_leaf(node->op);
+          int channels = (int)node->shape.dim[0];
+          if (node->op == OP_relayout)
+            node->layout = case_layout(cases.arena, LAYOUT_WEIGHT, target_host()->vector, 1, &channels);
+        }
+        if (graph) cases_add(&cases, graph, k ? "sums" : "weights", 1e-5);
+      }
+      CHECK(cases.n == 2, "%d kernels", cases.n);
+      if (cases.n < 2) continue;
+      bool is_one = !strcmp(cases.list[0].info.symbol, cases.list[1].info.symbol);
+      CHECK(is_one == (is_setup && k == 0), "%s and %s, setup %d", cases.list[0].info.symbol, cases.list[1].info.symbol,
+            is_setup);
+      CHECK((cases.list[1].info.n_numbers > 0) == is_one, "%d numbers", cases.list[1].info.n_numbers);
+      cases_run(&cases);
+    }
+  }
 }
 
 // Whatever the user calls a value, the kernel compiles: every word of the preamble as the name of an argument.
@@ -138,6 +179,7 @@ static void test_names(void) {
 
 int main(void) {
   test_names();
+  test_numbers();
   const int widths[] = {4, 8, 16};
   for (int i = 0; i < 3; i++) test_width(widths[i]);
   return check_report("kernel");

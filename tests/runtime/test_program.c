@@ -42,9 +42,12 @@ static Program *make_program(void) {
                             .relu = true,
                             .b_first = true,
                             .precision = GEMM_TF32};
+  static const SgNumber numbers[2] = {{.i = -5}, {.f = -0.5f}};
   const Step steps[] = {
       {.symbol = "conv_1",
        .gemm = &gemm,
+       .n_numbers = 2,
+       .numbers = numbers,
        .n_args = 3,
        .n_read = 2,
        .arg_buffer = args,
@@ -93,6 +96,9 @@ static void test_round_trip(void) {
   CHECK(read && !again->steps[1].gemm && read->k == 4 && read->out_row == 5 && read->a_batch == 8 && read->b_first,
         "a product");
   CHECK(read && read->b_transposed && read->relu && !read->has_bias && read->precision == written->precision, "flags");
+  CHECK(again->steps[0].n_numbers == 2 && again->steps[0].numbers[0].i == -5 && again->steps[0].numbers[1].f == -0.5f &&
+            !again->steps[1].n_numbers,
+        "numbers");
   CHECK(program_find(again, BUFFER_PARAM, "w") == 2 && program_find(again, BUFFER_INPUT, "w") == -1, "find");
 
   char path[] = "/tmp/sgc-test-program.XXXXXX";
