@@ -16,7 +16,7 @@ static const char reserved[] =
     "auto break case char const continue default do double else enum extern float for goto if inline int "
     "long register restrict return short signed sizeof static struct switch typedef union unsigned void "
     "volatile while asm typeof bool true false context arg begin end scratch i64 vf vd vi vl vload vload_n "
-    "vstore vstore_n vgather vgather_n vpick vpick_n dload dstore vsplat dsplat vsel vkeep lanes_sum "
+    "vstore vstore_n vgather vgather_n vpick vpick_n vpick_1 vpick_2 dload dstore vsplat dsplat vsel vkeep lanes_sum "
     "lanes_max lane_id imin imax floor_div floor_mod nearest_row scatter_add_row random_run philox key_word "
     "dlanes_sum to_double to_float unix linux i386 and or not xor bitand bitor compl and_eq or_eq not_eq "
     "xor_eq alignas alignof catch class concept requires constexpr decltype delete dynamic_cast explicit "

@@ -66,10 +66,33 @@ bool nest_lane_stride(Ir *ir, IrExpr *offset, const Lanes *lanes, IrExpr **out_b
   return true;
 }
 
+// Whether as many neighbours in the table as a vector has lanes, wherever they begin, ascend by less than `span`.
+static bool is_within(const IrBuffer *table, int64_t lanes, int64_t span) {
+  for (int64_t i = 0; i + 1 < table->size; i++) {
+    int64_t last = i + lanes <= table->size ? i + lanes - 1 : table->size - 1;
+    if (table->values[i + 1] < table->values[i] || table->values[last] - table->values[i] >= (double)span) return false;
+  }
+  return true;
+}
+
+// The function that takes the lanes out of one or two vectors side by side, at less cost than a load for each of them;
+// NULL where they do not lie so near. What it reads lies between elements that the table names, `out_end` behind them.
+static const char *pick_near(const Ir *ir, const IrBuffer *table, int64_t *out_end) {
+  static const char *const name[] = {"vpick_1", "vpick_2"};
+  int64_t lanes = ir->target->vector;
+  if (table->kind != IR_BUFFER_TABLE) return NULL;
+  *out_end = (int64_t)table->values[table->size - 1] + 1;
+  for (int k = 0; k < 2; k++) {
+    int64_t span = (k + 1) * lanes;
+    if (*out_end - (int64_t)table->values[0] >= span && is_within(table, lanes, span)) return name[k];
+  }
+  return NULL;
+}
+
 // A load whose index takes one term from a table of integers, at neighbouring places for the lanes; NULL otherwise.
 static IrExpr *pick(Ir *ir, IrExpr *e, const Lanes *lanes) {
   IrExpr *index = e->arg[0], *chosen = NULL, *place;
-  int64_t coef = 1, stride;
+  int64_t coef = 1, stride, end;
   bool is_partial;
   if (index->kind != IR_SUM) chosen = index;
   for (int k = 0; index->kind == IR_SUM && k < index->n_args; k++) {
@@ -81,9 +104,11 @@ static IrExpr *pick(Ir *ir, IrExpr *e, const Lanes *lanes) {
   if (!chosen || chosen->kind != IR_LOAD ||
       !nest_lane_stride(ir, chosen->arg[0], lanes, &place, &stride, &is_partial) || stride != 1)
     return NULL;
+  const char *near = coef == 1 && !is_partial ? pick_near(ir, chosen->buffer, &end) : NULL;
   IrExpr *base = ir_sub(ir, index, ir_scale(ir, chosen, coef));
-  IrExpr *args[] = {ir_address(ir, e->buffer, base), ir_address(ir, chosen->buffer, place), ir_int(ir, coef),
-                    lanes->n_valid};
+  IrExpr *args[] = {ir_address(ir, e->buffer, base), ir_address(ir, chosen->buffer, place),
+                    ir_int(ir, near ? end : coef), lanes->n_valid};
+  if (near) return ir_call(ir, IR_VECTOR, near, 3, args);
   return is_partial ? ir_call(ir, IR_VECTOR, "vpick_n", 4, args) : ir_call(ir, IR_VECTOR, "vpick", 3, args);
 }
 

@@ -8,6 +8,7 @@ typedef struct TextCase {
 } TextCase;
 
 #define X    "%x = input \"x\" : [2, 13, 5, 7]\n"
+#define WIDE "%x = input \"x\" : [2, 13, 4, 45]\n"
 #define X2   X "%y = input \"y\" : [2, 13, 5, 7]\n"
 #define FLAT "%x = input \"x\" : [3, 37]\n%y = input \"y\" : [3, 37]\n"
 #define R    "output \"r\" = %r\n"
@@ -122,6 +123,11 @@ static const TextCase text_cases[] = {
     {"resize to nearest", X "%r = resize(%x) size=[8, 21] mode=nearest\n" R},
     {"resize and add", X "%y = input \"y\" : [2, 13, 10, 14]\n"
                          "%a = resize(%x) size=[10, 14] mode=bilinear align_corners=false\n%r = add(%a, %y)\n" R},
+    {"resize of wide rows", WIDE "%r = resize(%x) size=[7, 90] mode=bilinear align_corners=false\n" R},
+    {"resize of wide rows by 1.4", WIDE "%r = resize(%x) size=[4, 63] mode=bilinear align_corners=true\n" R},
+    {"resize of wide rows to half", WIDE "%r = resize(%x) size=[2, 22] mode=bilinear align_corners=false\n" R},
+    {"resize of wide rows to a fifth", WIDE "%r = resize(%x) size=[4, 9] mode=bilinear align_corners=false\n" R},
+    {"resize of wide rows to nearest", WIDE "%r = resize(%x) size=[5, 75] mode=nearest\n" R},
     {"resize_grad", X "%r = resize_grad(%x) size=[3, 4] mode=bilinear align_corners=true\n" R},
     {"resize_grad of half pixels", X "%r = resize_grad(%x) size=[2, 3] mode=bilinear align_corners=false\n" R},
     {"resize_grad to larger", X "%r = resize_grad(%x) size=[9, 11] mode=bilinear align_corners=false\n" R},
