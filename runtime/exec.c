@@ -1,6 +1,7 @@
 // Exec: a program's memory on a device, and the running of its steps.
 #include "runtime/exec.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,13 +201,21 @@ static Status gone(const Exec *exec, int i) {
                      exec->program->buffers[i].name);
 }
 
+Status exec_set_part(Exec *exec, const char *name, int64_t begin, int64_t n, const float *values) {
+  int i;
+  TRY(find_param(exec, name, &i));
+  int64_t size = shape_elements(exec->program->buffers[i].shape);
+  if (begin < 0 || n < 0 || begin > size - n)
+    BUG("elements %" PRId64 " of '%s', which has %" PRId64, begin, name, size);
+  exec->needs_setup = true;
+  exec->values[i] = VALUES_HELD;
+  return exec->device->table->upload(exec->device, exec->address[i] + begin, values, n);
+}
+
 Status exec_set(Exec *exec, const char *name, const float *values) {
   int i;
   TRY(find_param(exec, name, &i));
-  exec->needs_setup = true;
-  exec->values[i] = VALUES_HELD;
-  return exec->device->table->upload(exec->device, exec->address[i], values,
-                                     shape_elements(exec->program->buffers[i].shape));
+  return exec_set_part(exec, name, 0, shape_elements(exec->program->buffers[i].shape), values);
 }
 
 Status exec_get(const Exec *exec, const char *name, float *values) {

@@ -26,6 +26,8 @@ const float *exec_output(const Exec *exec, const char *name);
 // read (Buffer.is_brief): getting them is refused then (EXIT_WEIGHTS), and after one is set the next run is, until all
 // that were dropped have been set again.
 Status exec_set(Exec *exec, const char *name, const float *values);
+// n elements of one from `begin` on; the others are to be set as well before a run.
+Status exec_set_part(Exec *exec, const char *name, int64_t begin, int64_t n, const float *values);
 Status exec_get(const Exec *exec, const char *name, float *values);
 
 // Runs the setup steps if weights were set since the last time, then the steps. Updates are written back in place.

@@ -100,10 +100,10 @@ const float *weights_in_place(const WeightTensor *tensor) {
   return is_float ? tensor->data : NULL;
 }
 
-void weights_let_go(const WeightFile *file, const WeightTensor *tensor) {
-  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), map = (uintptr_t)file->map, data = (uintptr_t)tensor->data;
-  if (data < map || data + (uintptr_t)tensor->bytes > map + (uintptr_t)file->size) return; // unpacked elsewhere
-  uintptr_t begin = (data + page - 1) / page * page, end = (data + (uintptr_t)tensor->bytes) / page * page;
+void weights_let_go(const WeightFile *file, const void *data, int64_t bytes) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), map = (uintptr_t)file->map, at = (uintptr_t)data;
+  if (at < map || at + (uintptr_t)bytes > map + (uintptr_t)file->size) return; // unpacked elsewhere
+  uintptr_t begin = at / page * page, end = (at + (uintptr_t)bytes) / page * page;
   if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED); // refused: it stays until the file is closed
 }
 

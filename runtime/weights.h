@@ -54,8 +54,9 @@ const char *weights_format(const WeightFile *file); // "safetensors", "PyTorch z
 void weights_to_f32(const WeightTensor *tensor, float *out);
 // The elements where they lie in the file, if they are f32 there and can be read as floats; else NULL.
 const float *weights_in_place(const WeightTensor *tensor);
-// Gives back the memory into which the tensor's part of the file was read. It is read anew when it is wanted again.
-void weights_let_go(const WeightFile *file, const WeightTensor *tensor);
+// Gives back the memory into which that part of the file was read: some bytes of a tensor's data. They are read anew
+// when they are wanted again.
+void weights_let_go(const WeightFile *file, const void *data, int64_t bytes);
 
 // ---- writing
 

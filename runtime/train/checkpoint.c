@@ -76,6 +76,7 @@ Status checkpoint_verify(const WeightFile *file) {
     weights_to_f32(tensor, values);
     hash = hash_tensor(hash, tensor->name, tensor->shape, values);
     free(values);
+    weights_let_go(file, tensor->data, tensor->bytes);
   }
   char got[HASH_TEXT];
   hash_text(hash, got);
@@ -95,14 +96,28 @@ static void misfit(Misfits *misfits, const char *name, const char *what) {
   if (misfits->n++ < MAX_NAMED) text_printf(&misfits->names, "%s%s%s", misfits->n > 1 ? ", " : "", name, what);
 }
 
+// All memory of the program is there by now, so that what the file takes comes on top: a piece of it at a time.
+static Status set_in_place(const WeightFile *file, const float *values, int64_t n, Exec *exec, const char *name) {
+  enum { PIECE = 1 << 18 };
+  Status status = STATUS_OK;
+  for (int64_t i = 0; i < n && !status; i += PIECE) {
+    int64_t piece = n - i < PIECE ? n - i : PIECE;
+    status = exec_set_part(exec, name, i, piece, values + i);
+    weights_let_go(file, values + i, piece * (int64_t)sizeof *values);
+  }
+  return status;
+}
+
 static Status set_from(const WeightFile *file, const WeightTensor *tensor, Exec *exec, const char *name) {
   const float *in_place = weights_in_place(tensor);
-  float *values = in_place ? NULL : malloc((size_t)shape_elements(tensor->shape) * sizeof *values + 1);
-  if (!in_place && !values) BUG("out of memory");
-  if (!in_place) weights_to_f32(tensor, values);
-  Status status = exec_set(exec, name, in_place ? in_place : values);
+  int64_t n = shape_elements(tensor->shape);
+  if (in_place) return set_in_place(file, in_place, n, exec, name);
+  float *values = malloc((size_t)n * sizeof *values + 1);
+  if (!values) BUG("out of memory");
+  weights_to_f32(tensor, values);
+  Status status = exec_set(exec, name, values);
   free(values);
-  weights_let_go(file, tensor);
+  weights_let_go(file, tensor->data, tensor->bytes);
   return status;
 }
 

@@ -1,10 +1,13 @@
-// From graph text to numbers: the reference target and generated code against the evaluator, updates, setup, threads.
+// From graph text to numbers: the reference target and generated code against the evaluator, updates, setup, threads,
+// weights from files.
 #include "compiler/compiler.h"
 #include "compiler/ops/eval.h"
 #include "runtime/base/random.h"
 #include "runtime/exec.h"
 #include "runtime/kernel_cache.h"
+#include "runtime/train/checkpoint.h"
 #include "tests/gpu.h"
+#include "tests/runtime/scratch.h"
 
 static Graph *parse(Arena *arena, const char *name, const char *text) {
   Diag *diag = diag_new(arena, 5);
@@ -307,12 +310,62 @@ static void test_initial(void) {
   for (int i = 0; i < 9; i++) CHECK(v[0][i] >= 1 && v[0][i] <= 3, "uniform(1, 3) gives %g", v[0][i]);
 }
 
+// The most memory that the process has held since it was last asked, in kB; -1 where the system does not tell.
+static long most_memory(void) {
+  char line[256];
+  long kilobytes = -1;
+  FILE *status = fopen("/proc/self/status", "r"), *reset = fopen("/proc/self/clear_refs", "w");
+  while (status && fgets(line, sizeof line, status)) sscanf(line, "VmHWM: %ld", &kilobytes);
+  if (status) fclose(status);
+  if (!reset) return -1;
+  fputs("5", reset);
+  return fclose(reset) ? -1 : kilobytes;
+}
+
+// Weights go into a program from a file of which little is in memory at a time.
+static void test_restore(void) {
+  enum { N = 5 << 20 };
+  Arena *arena = arena_new();
+  Graph *graph = parse(arena, "restore",
+                       "graph g\n%x = input \"x\" : [1]\n%w = param \"w\" init=constant(2) : [5242880]\n"
+                       "%y = mul(%x, %w)\noutput \"y\" = %y\n");
+  Program *program = NULL;
+  Device *device = NULL;
+  Exec *exec = NULL;
+  WeightFile *file = NULL;
+  float *values = malloc(sizeof(float) * N), *got = malloc(sizeof(float) * N);
+  random_values("w", values, N);
+  memset(got, 0, sizeof(float) * N);
+  WeightWriter *writer = weight_writer_new();
+  weight_writer_add(writer, "w", WEIGHT_F32, SHAPE(N), values);
+  Status status = weight_writer_save(writer, scratch_path("w.safetensors"));
+  if (!status) status = open_graph(graph, target_reference(), 1, &program, &device, &exec);
+  if (!status) status = weights_open(scratch_path("w.safetensors"), &file);
+  most_memory();
+  long before = most_memory();
+  if (!status) status = checkpoint_restore(file, exec, NULL);
+  long after = most_memory();
+  CHECK(!status, "%s", status_message(status));
+  if (before < 0) CHECK_SKIP("memory of a restoration: the system does not tell");
+  else CHECK(after - before < 4096, "restoring 20 MB takes %ld kB on top", after - before);
+  CHECK(!exec_get(exec, "w", got) && !memcmp(got, values, sizeof(float) * N), "other values come back");
+  status_free(status);
+  weights_close(file);
+  exec_close(exec);
+  device_close(device);
+  program_free(program);
+  free(values);
+  free(got);
+  arena_free(arena);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   test_cases(target_reference());
   test_life(target_reference());
   test_brief(target_reference());
   test_initial();
+  test_restore();
   char *compiler = kernel_cache_compiler();
   if (compiler) {
     test_cases(target_host());
