@@ -23,7 +23,8 @@ typedef struct CpuDevice {
 
 // ---- memory ---------------------------------------------------------------------------------------------------------
 
-// Large regions come straight from the system, on huge pages where it has them; the size stands before the floats.
+// Regions come straight from the system, the large ones on huge pages where it has them, but for their ends; the size
+// stands before the floats.
 enum { HEADER = 64 };
 static const size_t huge_page = (size_t)1 << 21;
 
@@ -31,8 +32,10 @@ static const size_t huge_page = (size_t)1 << 21;
 // one of them while it copies weights.
 static void touch(void *context, int worker, int64_t begin, int64_t end) {
   (void)worker;
-  char *memory = context; // refused: it is cleared later
-  madvise(memory + begin * (int64_t)huge_page, (size_t)(end - begin) * huge_page, MADV_POPULATE_WRITE);
+  char *memory = context;
+  size_t bytes, from = (size_t)begin * huge_page, to = (size_t)end * huge_page;
+  memcpy(&bytes, memory, sizeof bytes);
+  madvise(memory + from, (to < bytes ? to : bytes) - from, MADV_POPULATE_WRITE); // refused: it is cleared later
 }
 
 static Status cpu_alloc(Device *device, int64_t floats, float **out) {
@@ -40,15 +43,12 @@ static Status cpu_alloc(Device *device, int64_t floats, float **out) {
   if (floats < 0 || (uint64_t)floats > (SIZE_MAX - 2 * huge_page) / sizeof(float))
     return status_make(EXIT_DEVICE, "cannot allocate %lld floats", (long long)floats);
   size_t bytes = (size_t)floats * sizeof(float) + HEADER;
-  if (bytes >= huge_page) bytes = (bytes + huge_page - 1) & ~(huge_page - 1);
   char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     return status_make(EXIT_DEVICE, "cannot allocate %.1f MB of memory: %s", (double)bytes / 1e6, strerror(errno));
-  if (bytes >= huge_page) {
-    madvise(memory, bytes, MADV_HUGEPAGE); // refused: small pages do
-    pool_run(cpu->pool, touch, memory, (int64_t)(bytes / huge_page));
-  }
+  if (bytes >= huge_page) madvise(memory, bytes, MADV_HUGEPAGE); // refused: small pages do
   memcpy(memory, &bytes, sizeof bytes);
+  if (bytes >= huge_page) pool_run(cpu->pool, touch, memory, (int64_t)((bytes + huge_page - 1) / huge_page));
   *out = (float *)(void *)(memory + HEADER);
   return STATUS_OK;
 }
