@@ -20,10 +20,8 @@ typedef struct TileCost {
 static const TileCost tile_costs[] = {{4, 240, 170}, {2, 64, 44}};
 static const double PAYS_BELOW = 0.75;
 // What an element of a weight that the program keeps costs, in multiply-adds, where tiles of 4x4 would make the weight
-// half as large again as the last cache, or larger: some eight of them for the way from memory, the rest for the room
-// that it takes. Where fewer than some thirty tiles share such a weight, tiles of 2x2 are taken, with less than half of
-// it.
-static const double KEPT = 40;
+// half as large again as the last cache, or larger: its way from memory.
+static const double KEPT = 8;
 
 static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
 

@@ -114,7 +114,7 @@ static void check_kept(void) {
   static const struct {
     int height, width, tile;
     bool is_large;
-  } rows[] = {{15, 20, 4, false}, {15, 20, 2, true}, {30, 40, 4, true}};
+  } rows[] = {{8, 10, 4, false}, {8, 10, 2, true}, {15, 20, 4, true}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     Arena *arena = arena_new();
     Case c = {"kept", rows[i].height, rows[i].width, 64, 64, 3, 1, 1, 1, 0};

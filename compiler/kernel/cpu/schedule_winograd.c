@@ -76,6 +76,7 @@ void schedule_winograd(Schedule *schedule) {
   int64_t size = ceil_div(most, grid.tx);
   if (size > rows) size = rows;
   size = even_pieces(rows, tuning_knob(ir, "rows", size, 1, rows));
+  if (most > size * grid.tx) most = size * grid.tx;
   int64_t pieces = ceil_div(rows, size), parts = ceil_div(TASKS, images * pieces);
   if (parts > ceil_div(blocks, 2)) parts = ceil_div(blocks, 2);
   parts = tuning_knob(ir, "parts", parts, 1, blocks);
