@@ -45,10 +45,10 @@ enum {
 // sg_conv_X(c, x, w, y, bias, residual, slope, y0, y1, g0, g1, list): rows y0 .. y1 - 1; `list` has room for
 // 3 * kh * kw * segments ints (3 * kh * inputs, if x is plain). X: b1, b2 (blocked x, stride 1 or 2), p1, p2
 // (plain), any, pany (plain).
-// sg_conv_deep(c, x, w, y, bias, slope, y0, y1, g0, g1, columns, packed, blocks, pitch, pack, list): the same for
-// blocked x and y without padding, a few columns of the kernel at a time, whose x is packed for more at once. Offsets
-// of its segments are those where blocks are `pitch` floats apart, as in `pack`, which has room for packed * blocks *
-// pitch floats, `list` for 3 * columns * segments.
+// sg_conv_deep(c, x, w, y, bias, slope, q0, q1, g0, g1, columns, packed, blocks, pitch, pack, list): the same for
+// blocked x and y without padding and pixels q0 .. q1 - 1, counted through the rows; a few columns of the kernel at a
+// time, whose x is packed for more at once. Offsets of its segments are those where blocks are `pitch` floats apart, as
+// in `pack`, which has room for packed * blocks * pitch floats, `list` for 3 * columns * segments.
 enum {
   MICRO_H = 8,
   MICRO_W,

@@ -239,13 +239,18 @@ static void schedule_deep(Schedule *schedule, int64_t columns) {
   Ir *ir = schedule->ir;
   const Contract *contract = &schedule->contract;
   const Node *y = contract->core.node, *x = y->in[0];
-  int64_t images = y->shape.dim[0], height = height_of(y), rows = ceil_div(height, ceil_div(PIECES, images));
-  rows = tuning_knob(ir, "rows", rows, 1, height);
-  IrExpr *index[2], *y0, *y1;
-  ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
-  piece(ir, index[1], rows, height, &y0, &y1);
+  int64_t images = y->shape.dim[0], pixels = height_of(y) * width_of(y);
+  // Whole tiles of pixels, as evenly as these can be shared out.
+  int64_t unit = micro_tile_pixels(contract->target, micro_max_vectors(contract->target)),
+          tiles = ceil_div(pixels, unit);
+  int64_t pieces = tuning_knob(ir, "pieces", least(tiles, ceil_div(PIECES, images)), 1, least(tiles, 64));
+  IrExpr *index[2];
+  ir_tasks(ir, 2, (int64_t[]){images, pieces}, (const char *const[]){"n", "piece"}, index);
+  IrExpr *q0 = ir_scale(ir, ir_div(ir, ir_scale(ir, index[1], tiles), pieces), unit);
+  IrExpr *q1 = ir_scale(ir, ir_div(ir, ir_scale(ir, ir_offset(ir, index[1], 1), tiles), pieces), unit);
+  q1 = ir_min(ir, q1, ir_int(ir, pixels));
   // A vector between blocks keeps these from falling on the same lines of the cache.
-  int64_t blocks = blocks_of(schedule, x), pitch = (rows * width_of(y) + 1) * schedule->vl;
+  int64_t blocks = blocks_of(schedule, x), pitch = (ceil_div(tiles, pieces) * unit + 1) * schedule->vl;
   int64_t room = contract->target->l2 * 3 / 4 / (4 * blocks * pitch) / columns * columns;
   int64_t packed = least(most(columns, room), y->in[1]->shape.dim[3]);
   const IrBuffer *pack = ir_scratch(ir, "pack", IR_FLOAT, packed * blocks * pitch);
@@ -256,8 +261,8 @@ static void schedule_deep(Schedule *schedule, int64_t columns) {
                     image_of(schedule, contract->result, index[0], NULL),
                     bias_of(schedule, &contract->core),
                     ir_number(ir, contract->core.slope),
-                    y0,
-                    y1,
+                    q0,
+                    q1,
                     ir_int(ir, 0),
                     ir_int(ir, blocks_of(schedule, y)),
                     ir_int(ir, columns),
