@@ -174,6 +174,7 @@ static const Grad grads[] = {
     {.name = "dW pointwise 24->72", .images = 2, .height = 12, .width = 10, .in = 24, .out = 72, .kernel = 1},
     {.name = "dW pointwise 21->23", .images = 3, .height = 5, .width = 7, .in = 21, .out = 23, .kernel = 1},
     {.name = "dW pointwise many pixels", .images = 2, .height = 60, .width = 82, .in = 16, .out = 8, .kernel = 1},
+    {.name = "dW pointwise, sums in groups", .images = 3, .height = 111, .width = 140, .in = 13, .out = 3, .kernel = 1},
     {.name = "dW pointwise large", .images = 1, .height = 15, .width = 20, .in = 160, .out = 250, .kernel = 1},
     {.name = "dW of one pixel", .images = 4, .height = 1, .width = 1, .in = 72, .out = 20, .kernel = 1},
     {.name = "dW bridge", .images = 2, .height = 4, .width = 6, .in = 20, .out = 40, .kernel = 1, .padding = 1},

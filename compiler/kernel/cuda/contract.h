@@ -85,6 +85,10 @@ IrStmt *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Nod
 
 // ---- tiles
 
+// So many parts of a sum meet at once; more meet in groups, and then the groups (sg_group in gemm.c).
+enum { CUDA_FEW_SPLITS = 64 };
+// The groups of so many; 0: they meet at once.
+int cuda_split_groups(int splits);
 typedef struct CudaTile {
   int bm, bn, bk, tm, tn; // block's tile; a thread's part of it, of the warp's 4 tm x 8 tn
   int pack;               // 0: by multiply-adds; else by tensor cores, with 1 or 2 factors in a word

@@ -174,6 +174,50 @@ static const char stage[] =
     "};\n";
 
 static const char product[] =
+    // Of so many parts of a sum, how many are added up at a time: all of few, else about the root.
+    "INLINE constexpr int sg_group(int splits) {\n"
+    "  int group = 1;\n"
+    "  while (group * group < splits) group *= 2;\n"
+    "  return splits <= SG_FEW_SPLITS ? splits : group;\n"
+    "}\n"
+    // The sums of N threads of the block are part `split` of SPLITS of those of tile number `tile` of TILES. In the
+    // block that comes last they become the whole sums, added up in the same order always; false in others.
+    "template <int N, int SPLITS, int TILES, int COUNT> INLINE bool sg_meet(float (&sum)[COUNT], float *partial, int "
+    "tile, int split) {\n"
+    "  if constexpr (SPLITS == 1) return true;\n"
+    "  constexpr int ALL = TILES * N * COUNT, GROUP = sg_group(SPLITS), GROUPS = (SPLITS + GROUP - 1) / GROUP;\n"
+    "  float *part = partial + tile * (N * COUNT) + threadIdx.x, *counters = partial - SG_COUNTERS;\n"
+    "  const bool is_mine = threadIdx.x < N;\n"
+    "  const auto put = [&](int at) {\n"
+    "#pragma unroll\n"
+    "    for (int i = 0; i < COUNT; i++)\n"
+    "      if (is_mine) part[at * ALL + i * N] = sum[i];\n"
+    "  };\n"
+    "  const auto add_up = [&](int from, int step, int n) {\n"
+    "#pragma unroll\n"
+    "    for (int i = 0; i < COUNT; i++) sum[i] = 0.0f;\n"
+    "    if (!is_mine) return;\n"
+    "#pragma unroll(COUNT > 8 ? 1 : 4)\n"
+    "    for (int s = 0; s < n; s++) {\n"
+    "#pragma unroll\n"
+    "      for (int i = 0; i < COUNT; i++) sum[i] += __ldcg(part + (from + s * step) * ALL + i * N);\n"
+    "    }\n"
+    "  };\n"
+    "  put(split);\n"
+    "  if constexpr (GROUP == SPLITS) {\n"
+    "    if (!is_last_block(counters, tile, SPLITS)) return false;\n"
+    "    add_up(0, 1, SPLITS);\n"
+    "  } else {\n"
+    // The last block of each group puts the group's sum where the group's first part was.
+    "    const int group = split / GROUP, n = group < GROUPS - 1 ? GROUP : SPLITS - (GROUPS - 1) * GROUP;\n"
+    "    if (!is_last_block(counters, TILES + tile * GROUPS + group, n)) return false;\n"
+    "    add_up(group * GROUP, 1, n);\n"
+    "    put(group * GROUP);\n"
+    "    if (!is_last_block(counters, tile, GROUPS)) return false;\n"
+    "    add_up(0, GROUP, GROUPS);\n"
+    "  }\n"
+    "  return true;\n"
+    "}\n"
     // The tile of M x N results at (m0, n0), number `tile` of TILES, from the part `split` of SPLITS of its sums over
     // K. out(m, n, value) takes a result; neighbouring threads have neighbouring n.
     "template <class T, int M, int N, int K, int SPLITS, int TILES, class A, class B, class Out, int WORDS>\n"
@@ -222,20 +266,7 @@ static const char product[] =
     "      next = free;\n"
     "    }\n"
     "  }\n"
-    "  if constexpr (SPLITS > 1) {\n"
-    "    float *part = partial + tile * (T::THREADS * T::COUNT) + threadIdx.x;\n"
-    "    constexpr int ALL = TILES * T::THREADS * T::COUNT;\n"
-    "#pragma unroll\n"
-    "    for (int i = 0; i < T::COUNT; i++) part[split * ALL + i * T::THREADS] = sum[i];\n"
-    "    if (!is_last_block(partial - SG_COUNTERS, tile, SPLITS)) return;\n"
-    "#pragma unroll\n"
-    "    for (int i = 0; i < T::COUNT; i++) sum[i] = 0.0f;\n"
-    "#pragma unroll 1\n"
-    "    for (int s = 0; s < SPLITS; s++) {\n"
-    "#pragma unroll\n"
-    "      for (int i = 0; i < T::COUNT; i++) sum[i] += __ldcg(part + s * ALL + i * T::THREADS);\n"
-    "    }\n"
-    "  }\n"
+    "  if (!sg_meet<T::THREADS, SPLITS, TILES>(sum, partial, tile, split)) return;\n"
     "  __syncthreads();\n"
     "  float *lines = memory + warp * (T::ROWS * T::LINE);\n"
     "#pragma unroll\n"
@@ -254,7 +285,7 @@ static const char product[] =
     "}\n";
 
 void cuda_preamble_gemm(Text *out) {
-  text_printf(out, "#define SG_COUNTERS %d\n", SG_COUNTERS);
+  text_printf(out, "#define SG_COUNTERS %d\n#define SG_FEW_SPLITS %d\n", SG_COUNTERS, CUDA_FEW_SPLITS);
   text_put(out, operands);
   text_put(out, tile);
   text_put(out, stage);

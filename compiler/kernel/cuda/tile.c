@@ -18,7 +18,8 @@ enum {
   STALL = 2,            // cycles that a warp takes for an instruction that waits for the one before
   MEET = 3000,          // cycles for the last block to find the others' parts
   REGISTERS = 64 << 10, // of a multiprocessor
-  MAX_SPLITS = 64,
+  MAX_SPLITS = 4096,
+  DEEP = 1 << 15, // terms of a sum that come from memory, whatever the cache holds
 };
 
 static const CudaTile tiles[] = {
@@ -27,6 +28,12 @@ static const CudaTile tiles[] = {
     {32, 32, 16, 4, 4, 0, 1},  {16, 128, 16, 4, 4, 0, 1}, {16, 64, 16, 4, 4, 0, 1}, {64, 16, 16, 4, 2, 0, 1},
     {32, 16, 16, 4, 2, 0, 1},  {8, 128, 16, 2, 4, 0, 1},  {8, 64, 16, 2, 4, 0, 1},  {16, 128, 8, 4, 4, 0, 1},
     {16, 64, 8, 4, 4, 0, 1},   {8, 128, 8, 2, 4, 0, 1},   {8, 64, 8, 2, 4, 0, 1},
+};
+// For gradients by the weight of few channels, whose sums go over so many pixels that splits alone fill the device: a
+// block is a warp.
+static const CudaTile deep_tiles[] = {
+    {4, 16, 32, 1, 2, 0, 1},  {4, 32, 32, 1, 4, 0, 1},  {8, 16, 32, 2, 2, 0, 1},  {8, 32, 16, 2, 4, 0, 1},
+    {16, 16, 16, 4, 2, 0, 1}, {16, 32, 16, 4, 4, 0, 1}, {32, 32, 16, 8, 4, 0, 1}, {16, 64, 16, 4, 8, 0, 1},
 };
 // A word of shared memory holds two factors of half the size: these are then twice as deep.
 static const CudaTile mma_tiles[] = {
@@ -109,6 +116,19 @@ static int64_t patches(const Target *target, const CudaTile *tile, CudaOperand *
   return shape.dim[0] * ceil_div(shape.dim[2], window.th) * ceil_div(shape.dim[3], window.tw);
 }
 
+int cuda_split_groups(int splits) {
+  int group = 1;
+  while (group * group < splits) group *= 2;
+  return splits <= CUDA_FEW_SPLITS ? 0 : (int)ceil_div(splits, group);
+}
+
+static double meeting(const CudaTile *tile) {
+  if (tile->splits == 1) return 0;
+  int groups = cuda_split_groups(tile->splits),
+      added = groups ? (int)ceil_div(tile->splits, groups) + groups : tile->splits;
+  return MEET * (groups ? 2 : 1) + 4.0 * added * tile->bm * tile->bn / BYTES_A_CYCLE * 2;
+}
+
 static double time_of(const Target *target, const CudaTile *tile, const CudaProduct *p, const CudaOperand *a,
                       const CudaOperand *right) {
   int threads = cuda_tile_threads(tile), count = tile->tm * tile->tn;
@@ -143,12 +163,37 @@ static double time_of(const Target *target, const CudaTile *tile, const CudaProd
   if (turn < LATENCY) turn = LATENCY;
   if (turn < serial) turn = serial;
   double time = (double)waves * (START + turn * steps + finish * (double)resident / ISSUE);
-  if (tile->splits > 1) time += MEET + 4.0 * tile->splits * tile->bm * tile->bn / BYTES_A_CYCLE * 2;
-  return time;
+  return time + meeting(tile);
 }
 
-static void choose(const Target *target, const CudaProduct *product, const CudaOperand *a, const CudaOperand *b, int n,
-                   const CudaTile *list, CudaTile *best, double *best_time) {
+// The same of a sum so long that its start and end are nothing: operands come from memory, and a block of few warps
+// waits for its own instructions, so what counts is how many blocks wait side by side. By multiply-adds alone.
+static double time_of_deep(const Target *target, const CudaTile *tile, const CudaProduct *p, const CudaOperand *a,
+                           const CudaOperand *b) {
+  enum { FAR = 1000, STALL = 2, MOST = 16 }; // LATENCY from memory; cycles for a warp's instruction; blocks
+  int threads = cuda_tile_threads(tile), count = tile->tm * tile->tn;
+  int64_t tiles = p->batches * ceil_div(p->m, tile->bm) * ceil_div(p->n, tile->bn);
+  double each = (double)ceil_div(tiles * tile->splits, cuda_multiprocessors(target)); // blocks of a multiprocessor
+  double steps = (double)ceil_div(ceil_div(p->k, tile->bk), tile->splits) * each;
+  double inner = (count + (tile->tm + 3) / 4 + (tile->tn + 3) / 4) * (double)tile->bk * threads, staged = 0;
+  const CudaOperand *operand[] = {a, b};
+  for (int i = 0; i < 2; i++)
+    staged += (16 + (double)operand[i]->price) * (i ? tile->bn : tile->bm) * tile->bk /
+              (operand[i]->read == CUDA_READ_FOUR ? 4 : 1);
+  double warp = (inner + staged) / threads + 20, registers = 50 + count + (tile->bm + tile->bn) * tile->bk / threads;
+  double resident = REGISTERS / (registers * threads), room = (double)target->l1 / (4 * cuda_tile_shared(tile) + 1024);
+  if (resident > room) resident = room;
+  if (resident > MOST) resident = MOST;
+  if (resident > each) resident = each;
+  double rows = (double)(p->m < tile->bm ? p->m : tile->bm), columns = (double)(p->n < tile->bn ? p->n : tile->bn);
+  double issue = warp * threads / 32 / (ISSUE / 2), traffic = 4 * tile->bk * (rows + columns) / (BYTES_A_CYCLE / 2);
+  double alone = (FAR + STALL * warp) / resident;
+  double turn = issue > traffic ? issue : traffic;
+  return (turn > alone ? turn : alone) * steps + meeting(tile);
+}
+
+static void choose(const Target *target, const CudaProduct *product, const CudaOperand *a, const CudaOperand *b,
+                   bool is_deep, int n, const CudaTile *list, CudaTile *best, double *best_time) {
   for (int i = 0; i < n; i++) {
     CudaTile tile = list[i];
     if (tile.pack && target->precision != PRECISION_TF32) {
@@ -158,13 +203,17 @@ static void choose(const Target *target, const CudaProduct *product, const CudaO
     if (!has_room(target, a, b, &tile)) continue;
     int64_t results = product->batches * ceil_div(product->m, tile.bm) * ceil_div(product->n, tile.bn);
     for (tile.splits = 1; tile.splits <= MAX_SPLITS; tile.splits *= 2) {
-      if (tile.splits > 1 && (results > SG_COUNTERS || product->k < (int64_t)tile.splits * tile.bk * 4)) break;
+      if (tile.splits > 1 && (results * (1 + cuda_split_groups(tile.splits)) > SG_COUNTERS ||
+                              product->k < (int64_t)tile.splits * tile.bk * 4))
+        break;
       // No part may be empty.
       int64_t steps = ceil_div(product->k, tile.bk), part = ceil_div(steps, tile.splits);
-      if (part * (tile.splits - 1) >= steps) continue;
-      double time = time_of(target, &tile, product, a, b);
+      CudaTile candidate = tile;
+      if (is_deep) candidate.splits = (int)ceil_div(steps, part);
+      else if (part * (tile.splits - 1) >= steps) continue;
+      double time = (is_deep ? time_of_deep : time_of)(target, &candidate, product, a, b);
       if (best->bm && time >= *best_time) continue;
-      *best = tile;
+      *best = candidate;
       *best_time = time;
     }
   }
@@ -176,7 +225,10 @@ CudaTile cuda_choose_tile(const Target *target, const CudaProduct *product, cons
   bool is_mma = target->precision != PRECISION_F32 && product->m >= LEAST && product->n >= LEAST && product->k >= LEAST;
   CudaTile best = {0};
   double time = 0;
-  if (is_mma) choose(target, product, a, b, sizeof mma_tiles / sizeof *mma_tiles, mma_tiles, &best, &time);
-  if (!best.bm) choose(target, product, a, b, sizeof tiles / sizeof *tiles, tiles, &best, &time);
+  if (is_mma) choose(target, product, a, b, false, sizeof mma_tiles / sizeof *mma_tiles, mma_tiles, &best, &time);
+  if (best.bm) return best;
+  bool is_deep = product->k >= DEEP && !b->patch;
+  choose(target, product, a, b, is_deep, sizeof tiles / sizeof *tiles, tiles, &best, &time);
+  if (is_deep) choose(target, product, a, b, is_deep, sizeof deep_tiles / sizeof *deep_tiles, deep_tiles, &best, &time);
   return best;
 }
