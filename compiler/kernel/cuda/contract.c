@@ -188,8 +188,8 @@ static bool fits(const Node *core) {
   return taps <= 64;
 }
 
-static CudaForm form_of(const Node *core) {
-  if (!is_depthwise(core)) return CUDA_GEMM;
+static CudaForm form_of(const Target *target, const Node *core) {
+  if (!is_depthwise(core)) return cuda_dense_dw_fits(target, core) ? CUDA_DENSE_DW : CUDA_GEMM;
   return core->op == OP_conv2d_dw ? CUDA_DEPTHWISE_DW : CUDA_DEPTHWISE;
 }
 
@@ -208,7 +208,7 @@ bool cuda_contract_match(const Target *target, const Group *group, CudaContract 
     out->form = CUDA_ATTENTION;
     return true;
   }
-  out->form = form_of(out->core);
+  out->form = form_of(target, out->core);
   if (is_depthwise(out->core) && !fits(out->core))
     return group_refuse(why, "a depthwise gradient with that stride and dilation");
   Role role[group->n_nodes];
@@ -232,6 +232,7 @@ void cuda_contract_schedule(Lower *lower, const CudaContract *contract) {
   case CUDA_DEPTHWISE: cuda_schedule_depthwise(lower, contract); return;
   case CUDA_ATTENTION: cuda_attention_schedule(lower, &contract->attention); return;
   case CUDA_DEPTHWISE_DW: cuda_schedule_depthwise_dw(lower, contract); return;
+  case CUDA_DENSE_DW: cuda_schedule_dense_dw(lower, contract); return;
   }
 }
 
@@ -239,6 +240,7 @@ void cuda_contract_preamble(const Target *target, Text *source) {
   cuda_preamble_gemm(source);
   cuda_preamble_mma(target->precision, source);
   cuda_preamble_depthwise(source);
+  cuda_preamble_dense_dw(source);
   cuda_preamble_patch(source);
   cuda_preamble_gather(source);
   cuda_preamble_dot(source);

@@ -16,6 +16,7 @@ typedef enum CudaForm {
   CUDA_GEMM,         // tiles of a matrix product
   CUDA_DEPTHWISE,    // conv2d of one channel each
   CUDA_DEPTHWISE_DW, // its gradient by the weight
+  CUDA_DENSE_DW,     // that of a dense conv2d, by windows of its operand
   CUDA_ATTENTION,    // two products with a softmax between
 } CudaForm;
 
@@ -89,6 +90,8 @@ IrStmt *cuda_put_results(Lower *lower, IrStmt *body, const char *name, const Nod
 enum { CUDA_FEW_SPLITS = 64 };
 // The groups of so many; 0: they meet at once.
 int cuda_split_groups(int splits);
+// Counts that parts of sums, of so many floats, go through memory, by whole lines.
+void cuda_count_parts(Ir *ir, int64_t floats);
 typedef struct CudaTile {
   int bm, bn, bk, tm, tn; // block's tile; a thread's part of it, of the warp's 4 tm x 8 tn
   int pack;               // 0: by multiply-adds; else by tensor cores, with 1 or 2 factors in a word
@@ -133,11 +136,15 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract);
 // Whether a product has so few columns that each result is made by itself, and that.
 bool cuda_is_dot(const CudaProduct *product);
 void cuda_schedule_dot(Lower *lower, const CudaContract *contract, const CudaProduct *product);
+// Whether the gradient by the weight is made by windows (CUDA_DENSE_DW); else it is a product of matrices.
+bool cuda_dense_dw_fits(const Target *target, const Node *core);
+void cuda_schedule_dense_dw(Lower *lower, const CudaContract *contract);
 void cuda_schedule_depthwise(Lower *lower, const CudaContract *contract);
 void cuda_schedule_depthwise_dw(Lower *lower, const CudaContract *contract);
 void cuda_preamble_dot(Text *out);
 void cuda_preamble_gemm(Text *out);
 void cuda_preamble_mma(Precision precision, Text *out);
 void cuda_preamble_depthwise(Text *out);
+void cuda_preamble_dense_dw(Text *out);
 
 #endif

@@ -57,12 +57,11 @@ void cuda_count_results(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *t
   cuda_call(ir, block, lambda, (IrExpr *[]){m, n}, false);
 }
 
-// Parts of sums go through memory by whole lines.
-static void count_parts(Product *s, int64_t tiles) {
-  double requests = (double)(tiles * s->tile.splits * s->tile.bm * s->tile.bn / 32) * 2;
-  s->ir->function->requests += requests;
-  s->ir->function->sectors += 4 * requests;
-  s->ir->function->ideal_sectors += 4 * requests;
+void cuda_count_parts(Ir *ir, int64_t floats) {
+  double requests = (double)(floats / 32) * 2;
+  ir->function->requests += requests;
+  ir->function->sectors += 4 * requests;
+  ir->function->ideal_sectors += 4 * requests;
 }
 
 static CudaSpan span_of(const Product *s, bool is_left) {
@@ -138,7 +137,7 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
   if (tile->splits > 1) {
     int64_t size = tiles * tile->splits * tile->bm * tile->bn;
     partial = ir_address(ir, ir_scratch(ir, "partial", IR_FLOAT, size), ir_int(ir, 0));
-    count_parts(&s, tiles);
+    cuda_count_parts(ir, size);
   }
   if (contract->patch) cuda_patch_open(lower, &patch, at[2], &s.p);
   IrExpr *left = operand(&s, "left", &a, true), *right;

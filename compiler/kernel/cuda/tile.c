@@ -170,7 +170,7 @@ static double time_of(const Target *target, const CudaTile *tile, const CudaProd
 // waits for its own instructions, so what counts is how many blocks wait side by side. By multiply-adds alone.
 static double time_of_deep(const Target *target, const CudaTile *tile, const CudaProduct *p, const CudaOperand *a,
                            const CudaOperand *b) {
-  enum { FAR = 1000, STALL = 2, MOST = 16 }; // LATENCY from memory; cycles for a warp's instruction; blocks
+  enum { FAR = 1000, MOST = 16 }; // LATENCY from memory; blocks of a multiprocessor
   int threads = cuda_tile_threads(tile), count = tile->tm * tile->tn;
   int64_t tiles = p->batches * ceil_div(p->m, tile->bm) * ceil_div(p->n, tile->bn);
   double each = (double)ceil_div(tiles * tile->splits, cuda_multiprocessors(target)); // blocks of a multiprocessor
