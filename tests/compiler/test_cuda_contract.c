@@ -80,9 +80,8 @@ static void add_case(KernelCases *cases, const Conv *c) {
     if (*b == 'r') x = resized(graph, x, c->height, c->width);
     if (*b == 's') x = graph_binary(graph, OP_mul, x, graph_input(graph, "gate", SHAPE(c->images, c->in, 1, 1)));
     if (*b == 'j') x = joined(graph, x, "skip", 5);
-    if (*b == 'd' || *b == 'D' || *b == '5') {
-      int size = *b == '5' ? 5 : 3, stride = *b == 'd' ? 1 : 2;
-      x = add_conv(graph, x, graph_input(graph, "wd", SHAPE(c->in, 1, size, size)), stride, size / 2, 1, c->in);
+    if (*b == 'd' || *b == 'D') {
+      x = add_conv(graph, x, graph_input(graph, "wd", SHAPE(c->in, 1, 3, 3)), *b == 'D' ? 2 : 1, 1, 1, c->in);
       x = graph_unary(graph, OP_relu, x);
     }
   }
@@ -143,7 +142,7 @@ static const Conv convs[] = {
     {.name = "resize before both", .images = 2, .height = 18, .width = 40, .in = 21, .out = 34, .kernel = 1, .before = "rd", .after = "bl"},
     {.name = "resize and affine before both", .images = 1, .height = 18, .width = 24, .in = 8, .out = 9, .kernel = 1, .before = "rad"},
     {.name = "resize and join before both", .images = 1, .height = 12, .width = 70, .in = 19, .out = 3, .kernel = 1, .before = "rjd", .after = "b"},
-    {.name = "depthwise 5 by 2 before pointwise", .images = 1, .height = 56, .width = 40, .in = 48, .out = 12, .kernel = 1, .before = "5", .after = "b+"},
+    {.name = "depthwise by 2 before few", .images = 1, .height = 56, .width = 272, .in = 48, .out = 12, .kernel = 1, .before = "D", .after = "b+"},
     {.name = "affine before both, deep", .images = 1, .height = 7, .width = 9, .in = 300, .out = 40, .kernel = 1, .before = "ad", .after = "b"},
     {.name = "depthwise 3", .images = 2, .height = 10, .width = 13, .in = 20, .out = 20, .kernel = 3, .padding = 1, .groups = 20, .after = "br"},
     {.name = "depthwise 3 wide", .images = 1, .height = 33, .width = 70, .in = 3, .out = 3, .kernel = 3, .padding = 1, .groups = 3, .after = "br+"},

@@ -216,6 +216,30 @@ static void test_names(void) {
   arena_free(arena);
 }
 
+// Shared memory is an array that templates take by reference, whether the kernel or its launch makes room for it.
+static void test_shared(void) {
+  static const int64_t floats[] = {1000, 13000}; // the second is more than a kernel may declare
+  for (int k = 0; k < 2; k++) {
+    Arena *arena = arena_new();
+    Text source = {0}, image = {0}, log = {0};
+    Ir *ir = ir_new(arena, target_cuda(80));
+    ir->function->name = "takes";
+    IrBuffer *to = ir_arg(ir, "to", true, 0), *shared = ir_shared(ir, "shared", IR_FLOAT, floats[k]);
+    IrExpr *thread = ir_threads(ir, 32), *first = ir_address(ir, shared, ir_int(ir, 0));
+    ir_store(ir, ir->function->body, to, thread, ir_call(ir, IR_FLOAT, "size_of", 1, &first));
+    kernel_preamble(target_cuda(80), &source);
+    text_put(&source, "template <int N> INLINE float size_of(float (&)[N]) { return N; }\n");
+    ir_print(ir, &source);
+    Status status = cuda_compile(text_get(&source), "--std=c++17", (CudaCode){80, true}, false, &image, &log);
+    CHECK(!status, "%lld floats of shared memory: %.2000s", (long long)floats[k], text_get(&log));
+    status_free(status);
+    text_free(&source);
+    text_free(&image);
+    text_free(&log);
+    arena_free(arena);
+  }
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   const Target *target = target_cuda(80);
@@ -226,7 +250,7 @@ int main(int argc, char **argv) {
     CHECK(!status, "%s", status_message(status));
     status_free(status);
   }
-  if (device) test_names(); // so there is a compiler
+  if (device) test_names(), test_shared(); // so there is a compiler
   if (device) test_cases(device, target, false);
   if (device) test_cases(device, target, true);
   device_close(device);
