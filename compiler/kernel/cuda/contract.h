@@ -133,7 +133,8 @@ void cuda_count_results(Ir *ir, IrStmt *block, IrStmt *lambda, const CudaTile *t
 // ---- schedules
 
 void cuda_schedule_gemm(Lower *lower, const CudaContract *contract);
-// Whether a product has so few columns that each result is made by itself, and that.
+// Whether a product has so few columns that each result is better made by itself, where neighbours in the depth are
+// neighbours in memory; and that.
 bool cuda_is_dot(const CudaProduct *product);
 void cuda_schedule_dot(Lower *lower, const CudaContract *contract, const CudaProduct *product);
 // Whether the gradient by the weight is made by windows (CUDA_DENSE_DW); else it is a product of matrices.

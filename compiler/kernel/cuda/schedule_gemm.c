@@ -106,11 +106,11 @@ void cuda_schedule_gemm(Lower *lower, const CudaContract *contract) {
   IrStmt *body = ir->function->body;
   Product s = {.lower = lower, .ir = ir, .p = cuda_product(lower, contract->core)};
   const CudaProduct *p = &s.p;
-  if (!contract->patch && cuda_is_dot(p)) {
+  CudaOperand a = cuda_operand(lower, p->a, p->m_var, p->m, p->k_var, p->k);
+  if (!contract->patch && a.along_k && cuda_is_dot(p)) {
     cuda_schedule_dot(lower, contract, p);
     return;
   }
-  CudaOperand a = cuda_operand(lower, p->a, p->m_var, p->m, p->k_var, p->k);
   CudaOperand b = cuda_operand(lower, p->b, p->n_var, p->n, p->k_var, p->k);
   const CudaTile *tile = &s.tile;
   CudaPatch patch;
