@@ -124,6 +124,7 @@ static const Conv convs[] = {
     {.name = "bridge", .images = 2, .height = 4, .width = 6, .in = 48, .out = 40, .kernel = 1, .padding = 1, .after = "b"},
     {.name = "dense 3x3", .images = 2, .height = 17, .width = 19, .in = 20, .out = 12, .kernel = 3, .padding = 1, .after = "b+r"},
     {.name = "dense 3x3, 64", .images = 1, .height = 24, .width = 32, .in = 64, .out = 64, .kernel = 3, .padding = 1, .after = "br"},
+    {.name = "dense 3x3, 3700", .images = 1, .height = 4, .width = 5, .in = 3700, .out = 4, .kernel = 3, .padding = 1},
     {.name = "dense 3x3 by 2", .images = 1, .height = 11, .width = 16, .in = 13, .out = 27, .kernel = 3, .stride = 2, .padding = 1},
     {.name = "dense 3x3 dilated", .images = 1, .height = 13, .width = 12, .in = 10, .out = 8, .kernel = 3, .padding = 6, .dilation = 6, .after = "b"},
     {.name = "dense 5x5, more", .images = 2, .height = 9, .width = 8, .in = 11, .out = 11, .kernel = 5, .padding = 2, .after = "s"},

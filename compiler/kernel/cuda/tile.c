@@ -96,11 +96,13 @@ static int singles(const Target *target, const CudaOperand *operand, int c, cons
   return has_few ? 0 : c * tile->bk / cuda_tile_threads(tile);
 }
 
-// Whether these fit beside the sums, of which large blocks leave each thread the least room for anything else.
+// Whether the template can, and these fit beside the sums, of which large blocks leave each thread the least room for
+// anything else.
 static bool has_room(const Target *target, const CudaOperand *a, const CudaOperand *b, const CudaTile *tile) {
   enum { ROOM = 8, LARGE = 64 };
   int of_a = singles(target, a, tile->bm, tile), of_b = singles(target, b, tile->bn, tile);
   if (of_a > ROOM || of_b > ROOM) return false;
+  if (b->read == CUDA_READ_GATHER && cuda_tile_threads(tile) % tile->bn) return false; // a thread has one column
   if (tile->tm * tile->tn < LARGE) return true;
   return cuda_tile_threads(tile) > 128 ? of_a + of_b == 0 : of_a + of_b <= ROOM;
 }
