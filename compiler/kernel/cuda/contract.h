@@ -71,8 +71,12 @@ typedef struct CudaOperand {
 } CudaOperand;
 // How the operand with value e at (c, k) is best read; c < n_c, k < n_k.
 CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, const IrVar *k, int64_t n_k);
-// Whether the value is an element of a buffer, or zero where `guard` (NULL: none) does not hold.
-bool cuda_find_place(IrExpr *e, const IrBuffer **buffer, IrExpr **index, IrExpr **guard);
+// An element that is a place in memory, or zero where the guard fails.
+typedef struct CudaPlace {
+  const IrBuffer *buffer;
+  IrExpr *index, *guard; // guard NULL: always
+} CudaPlace;
+bool cuda_find_place(IrExpr *e, CudaPlace *out); // whether e is one
 // Appends the local function `name`(c, k) for it.
 IrStmt *cuda_put_operand(Lower *lower, IrStmt *body, const char *name, CudaRead read, IrExpr *e, IrVar *c, IrVar *k);
 // Appends the local function `name`(params...) whose value is e.

@@ -6,19 +6,13 @@
 enum { THREADS = 128, WARP = 32, FEW = 4 };
 
 static const char dot[] =
-    "template <class O> INLINE float sg_element(const O &operand, int c, int k) {\n"
-    "  if constexpr (O::FORM == 1) {\n"
-    "    const float *from = operand.at(c, k);\n"
-    "    return from ? *from : 0.0f;\n"
-    "  } else {\n"
-    "    return operand.at(c, k);\n"
-    "  }\n"
-    "}\n"
+    "INLINE float sg_element(float value) { return value; }\n"
+    "INLINE float sg_element(const float *from) { return from ? *from : 0.0f; }\n"
     // Result (m, n) of the warp, if `is_in`: the sum of K products.
     "template <int K, class A, class B, class Out> INLINE void sg_dot(int m, int n, bool is_in, A a, B b, Out out) {\n"
     "  float sum = 0.0f;\n"
     "#pragma unroll 8\n"
-    "  for (int k = is_in ? threadIdx.x % 32 : K; k < K; k += 32) sum += sg_element(a, m, k) * sg_element(b, n, k);\n"
+    "  for (int k = is_in ? threadIdx.x % 32 : K; k < K; k += 32) sum += sg_element(a(m, k)) * sg_element(b(n, k));\n"
     "  sum = team_sum<32>(sum);\n"
     "  if (is_in && threadIdx.x % 32 == 0) out(m, n, sum);\n"
     "}\n";
@@ -33,18 +27,16 @@ typedef struct Dot {
   IrExpr *lane, *is_in;
 } Dot;
 
-static IrExpr *operand(Dot *d, const char *name, IrExpr *e, IrVar *c, int64_t n_c, IrExpr *at) {
+// The operand as an address where it lies in memory, else as a value.
+static IrExpr *operand(Dot *d, const char *name, IrExpr *e, IrVar *c, IrExpr *at) {
   Ir *ir = d->lower->ir;
   const CudaProduct *p = d->p;
-  CudaOperand how = cuda_operand(d->lower, e, c, n_c, p->k_var, p->k);
-  CudaRead read = how.read == CUDA_READ_FOUR || how.read == CUDA_READ_ONE ? CUDA_READ_ONE : CUDA_READ_VALUE;
-  IrStmt *lambda = cuda_put_operand(d->lower, ir->function->body, name, read, e, c, p->k_var);
+  IrStmt *lambda = cuda_put_source(d->lower, ir->function->body, name, e, 2, (IrVar *[]){c, p->k_var});
   IrVar *k = ir_var(ir, IR_INDEX, "k", 0, p->k - 1);
   IrStmt *block = cuda_where(ir, cuda_calls(ir, lambda), d->is_in);
   block = ir_for(ir, block, k, d->lane, ir_int(ir, p->k), WARP, IR_SERIAL);
   cuda_call(ir, block, lambda, (IrExpr *[]){at, ir_ref(ir, k)}, false);
-  return ir_call(ir, IR_INDEX, arena_printf(ir->arena, "sg_operand<%d, true>", read), 1,
-                 (IrExpr *[]){ir_ref(ir, lambda->var)});
+  return ir_ref(ir, lambda->var);
 }
 
 void cuda_schedule_dot(Lower *lower, const CudaContract *contract, const CudaProduct *p) {
@@ -57,7 +49,7 @@ void cuda_schedule_dot(Lower *lower, const CudaContract *contract, const CudaPro
   IrExpr *result = ir_add(ir, ir_scale(ir, at[1], warps), ir_div(ir, thread, WARP));
   Dot d = {lower, p, ir_mod(ir, thread, WARP), ir_less(ir, result, ir_int(ir, results))};
   IrExpr *m = ir_div(ir, result, p->n), *n = ir_mod(ir, result, p->n);
-  IrExpr *left = operand(&d, "left", p->a, p->m_var, p->m, m), *right = operand(&d, "right", p->b, p->n_var, p->n, n);
+  IrExpr *left = operand(&d, "left", p->a, p->m_var, m), *right = operand(&d, "right", p->b, p->n_var, n);
   IrStmt *finish = cuda_put_results(lower, body, "finish", contract->core, 2, (IrVar *[]){p->m_var, p->n_var}, p->index,
                                     p->is_valid);
   IrExpr *is_first = ir_and(ir, d.is_in, ir_equal(ir, d.lane, ir_int(ir, 0)));

@@ -92,15 +92,16 @@ static bool take_apart(Ir *ir, IrExpr *index, const CudaProduct *p, CudaGather *
 
 bool cuda_gather(Lower *lower, const CudaProduct *p, CudaGather *out) {
   Ir *ir = lower->ir;
-  IrExpr *index, *guard;
-  if (p->taps < 2 || p->taps > MOST_TAPS || !cuda_find_place(p->b, &out->buffer, &index, &guard)) return false;
-  if (!take_apart(ir, index, p, out)) return false;
+  CudaPlace place;
+  if (p->taps < 2 || p->taps > MOST_TAPS || !cuda_find_place(p->b, &place)) return false;
+  if (!take_apart(ir, place.index, p, out)) return false;
+  out->buffer = place.buffer;
   out->tap = ir_var(ir, IR_INDEX, "tap", 0, p->taps - 1);
   out->has = ir_int(ir, 1);
-  if (!guard) return true;
+  if (!place.guard) return true;
   IrVar *channel = ir_var(ir, IR_INDEX, "channel", 0, p->k / p->taps - 1);
   IrExpr *k = ir_add(ir, ir_scale(ir, ir_ref(ir, channel), p->taps), ir_ref(ir, out->tap));
-  out->has = ir_substitute(ir, guard, p->k_var, k);
+  out->has = ir_substitute(ir, place.guard, p->k_var, k);
   return !ir_uses(out->has, channel);
 }
 

@@ -7,14 +7,8 @@
 
 // ---- what memory an operand is
 
-// An element that is a place in memory, or zero where the guard fails.
-typedef struct Place {
-  const IrBuffer *buffer;
-  IrExpr *index, *guard; // guard NULL: always
-} Place;
-
-static bool find_place(IrExpr *e, Place *out) {
-  *out = (Place){0};
+bool cuda_find_place(IrExpr *e, CudaPlace *out) {
+  *out = (CudaPlace){0};
   for (; e->kind == IR_SELECT && e->arg[2]->kind == IR_NUMBER && e->arg[2]->f == 0; e = e->arg[1]) {
     if (out->guard) return false;
     out->guard = e->arg[0];
@@ -33,13 +27,6 @@ static const IrExpr *any_load(const IrExpr *e, const IrVar *c, const IrVar *k) {
     if (found) return found;
   }
   return NULL;
-}
-
-bool cuda_find_place(IrExpr *e, const IrBuffer **buffer, IrExpr **index, IrExpr **guard) {
-  Place place;
-  if (!find_place(e, &place)) return false;
-  *buffer = place.buffer, *index = place.index, *guard = place.guard;
-  return true;
 }
 
 // ---- directions
@@ -113,7 +100,7 @@ static bool is_multiple(const IrExpr *e, int64_t of) {
 
 // Whether each four neighbours along var, from a multiple of four on, are four neighbours in memory from an address
 // aligned to them on.
-static bool is_by_four(Lower *lower, const Place *place, const IrVar *var, int64_t n) {
+static bool is_by_four(Lower *lower, const CudaPlace *place, const IrVar *var, int64_t n) {
   Ir *ir = lower->ir;
   if (n % 4 || buffer_start(lower, place->buffer) % 4) return false;
   IrVar *j = ir_var(ir, IR_INDEX, "j", 0, 3), *four = ir_var(ir, IR_INDEX, "four", 0, n / 4 - 1);
@@ -150,8 +137,8 @@ static int64_t price_of(Ir *ir, const IrExpr *e, IrMap *seen) {
 CudaOperand cuda_operand(Lower *lower, IrExpr *e, const IrVar *c, int64_t n_c, const IrVar *k, int64_t n_k) {
   IrMap seen = {0};
   CudaOperand operand = {.price = price_of(lower->ir, e, &seen)};
-  Place place;
-  bool is_place = find_place(e, &place);
+  CudaPlace place;
+  bool is_place = cuda_find_place(e, &place);
   const IrExpr *load = is_place ? NULL : any_load(e, c, k), *index = is_place ? place.index
                                                                      : load   ? load->arg[0]
                                                                               : NULL;
@@ -181,7 +168,7 @@ IrStmt *cuda_put_value(Lower *lower, IrStmt *body, const char *name, IrExpr *e, 
 }
 
 // Appends the local function for the place's address, nowhere where its guard fails.
-static IrStmt *put_place(Lower *lower, IrStmt *body, const char *name, const Place *place, int n_params,
+static IrStmt *put_place(Lower *lower, IrStmt *body, const char *name, const CudaPlace *place, int n_params,
                          IrVar *const *params) {
   Ir *ir = lower->ir;
   IrStmt *lambda = ir_lambda(ir, body, name, n_params, params);
@@ -202,8 +189,8 @@ static IrExpr *table_leaf(void *context, Ir *ir, IrExpr *e) {
 }
 
 IrStmt *cuda_put_source(Lower *lower, IrStmt *body, const char *name, IrExpr *e, int n_params, IrVar *const *params) {
-  Place place;
-  if (find_place(e, &place)) return put_place(lower, body, name, &place, n_params, params);
+  CudaPlace place;
+  if (cuda_find_place(e, &place)) return put_place(lower, body, name, &place, n_params, params);
   IrStmt *lambda = ir_lambda(lower->ir, body, name, n_params, params);
   e = ir_rewrite(lower->ir, e, table_leaf, ir_block(lower->ir, lambda->body[0]));
   put_lambda_value(lower, lambda, e);

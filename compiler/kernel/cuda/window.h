@@ -41,9 +41,9 @@ typedef struct CudaSteps {
 // Says of source(n, c, y, x) and weight(c, tap) how they are called; steps NULL: once.
 void cuda_window_count(Ir *ir, IrStmt *source, IrStmt *weight, const CudaWindow *window, const CudaCorner *corner,
                        const CudaSteps *steps, IrExpr *thread);
-// Append to the kernel's body the local function `name`(n, c, y, x) for the value of a node;
+// Append to the kernel's body a local function: `name`(n, c, y, x) for the value of a node,
 IrStmt *cuda_put_picture(Lower *lower, const char *name, const Node *node);
-// source(n, c, y, x) as windows bring it: an address where the node's values are in memory, else the value.
+// source(n, c, y, x) as windows bring it, an address where the node's values are in memory, else the value,
 IrStmt *cuda_put_window_source(Lower *lower, const Node *node);
 // and weight(c, tap) for that of the convolution's weight, its taps numbered row by row.
 IrStmt *cuda_put_taps(Lower *lower, const Node *weight);
