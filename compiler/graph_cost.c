@@ -23,6 +23,13 @@ static int64_t count_taps(const Node *conv, int64_t extent, int64_t results, int
   return n;
 }
 
+// The weight's shape with as many input channels as are multiplied: Strassen's products do with seven for eight.
+static Shape multiplied(const Node *weight) {
+  Shape shape = weight->shape;
+  if (weight->layout) shape.dim[1] -= weight->layout->half / 4;
+  return shape;
+}
+
 // Multiply-adds of a convolution or one of its gradients that fall on elements of the picture x [N, C, H, W], y being
 // the result, of a kernel of weight's shape [O, C / groups, kh, kw].
 static int64_t count_inside(const Node *conv, Shape x, Shape y, Shape weight) {
@@ -32,7 +39,7 @@ static int64_t count_inside(const Node *conv, Shape x, Shape y, Shape weight) {
 
 static int64_t count_multiply_adds_inside(const Node *node, int64_t multiply_adds) {
   switch ((int)node->op) {
-  case OP_conv2d: return count_inside(node, node->in[0]->shape, node->shape, node->in[1]->shape);
+  case OP_conv2d: return count_inside(node, node->in[0]->shape, node->shape, multiplied(node->in[1]));
   case OP_conv2d_dx: return count_inside(node, node->shape, node->in[0]->shape, node->in[1]->shape);
   case OP_conv2d_dw: return count_inside(node, node->in[0]->shape, node->in[1]->shape, node->shape);
   default: return multiply_adds;
@@ -40,8 +47,12 @@ static int64_t count_multiply_adds_inside(const Node *node, int64_t multiply_add
 }
 
 // Operations of Winograd's transforms: each tile of each channel on both sides, and of a gradient by the weight the
-// sums of each pair of channels.
+// sums of each pair of channels. Of Strassen's sums: eight for four pixels and channels of x, seven for four of y.
 static int64_t count_transforms(const Node *node) {
+  if (node->op == OP_conv2d && node->in[1]->layout && node->in[1]->layout->half) {
+    int64_t outputs = node->shape.dim[1], pixels = shape_elements(node->shape) / outputs;
+    return pixels * (2 * node->in[1]->layout->half + 7 * outputs / 4);
+  }
   if (node->op == OP_conv2d_winograd) {
     Shape u = node->in[1]->shape;
     int m = (int)u.dim[2] - 2;
@@ -64,7 +75,7 @@ static int64_t count_multiply_adds(const Node *node) {
     return shape_elements(node->shape) * a.dim[a.rank - (node_attr(node, "transpose_a").i ? 2 : 1)];
   }
   case OP_conv2d: {
-    Shape weight = node->in[1]->shape; // [O, C / groups, kh, kw]
+    Shape weight = multiplied(node->in[1]); // [O, C / groups, kh, kw]
     return shape_elements(node->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];
   }
   case OP_conv2d_winograd: {

@@ -188,6 +188,10 @@ static const Layout *read_layout(Reader *reader) {
   int *segments = NULL, capacity = 0;
   scan_expect(&reader->scan, "(");
   while (!reader->scan.is_broken && !scan_accept(&reader->scan, ")")) {
+    if (scan_accept(&reader->scan, "half")) {
+      layout->half = scan_count(&reader->scan);
+      continue;
+    }
     if (layout->c.n) scan_expect(&reader->scan, ",");
     int size = scan_count(&reader->scan);
     ARENA_PUSH(reader->scan.arena, segments, layout->c.n, capacity, size);

@@ -7,7 +7,7 @@
 
 const char *const graph_init_names[3] = {"constant", "uniform", "normal"};
 const int graph_init_arguments[3] = {1, 2, 2};
-const char *const graph_layout_names[N_LAYOUTS] = {"plain", "blocked", "weight", "depthwise", "pairs"};
+const char *const graph_layout_names[N_LAYOUTS] = {"plain", "blocked", "weight", "depthwise", "pairs", "strassen"};
 
 bool graph_is_word(const char *text) {
   if (!*text || (*text >= '0' && *text <= '9')) return false;
@@ -80,6 +80,7 @@ static void put_layout(Text *out, const Layout *layout) {
   if (!layout || layout->kind == LAYOUT_PLAIN) return;
   text_printf(out, " layout=%s%d(", graph_layout_names[layout->kind], layout->block);
   for (int i = 0; i < layout->c.n; i++) text_printf(out, i ? ", %d" : "%d", layout->c.segment[i]);
+  if (layout->half) text_printf(out, " half %d", layout->half);
   text_put(out, ")");
 }
 

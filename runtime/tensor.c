@@ -60,7 +60,7 @@ int channel_position(const Layout *layout, int64_t channel) {
 
 bool layout_equal(const Layout *a, const Layout *b) {
   if (is_plain(a) || is_plain(b)) return is_plain(a) && is_plain(b);
-  if (a->kind != b->kind || a->block != b->block || a->c.n != b->c.n) return false;
+  if (a->kind != b->kind || a->block != b->block || a->c.n != b->c.n || a->half != b->half) return false;
   return !memcmp(a->c.segment, b->c.segment, sizeof(int) * (size_t)a->c.n);
 }
 
@@ -93,6 +93,7 @@ static Steps layout_steps(Shape shape, const Layout *layout) {
     return steps;
   }
   if (shape.rank != 4) BUG("a weight layout needs four axes");
+  if (layout->kind == LAYOUT_WEIGHT_STRASSEN) BUG("sums have no elements");
   steps.channel_axis = 0;
   put_axis(&steps, 1, shape.dim[1]);
   put_axis(&steps, 3, shape.dim[3]);
@@ -110,7 +111,11 @@ static int64_t axis_offset(const Steps *steps, const Layout *layout, int axis, i
   return position / size * steps->step[axis] + position % size;
 }
 
-int64_t layout_elements(Shape shape, const Layout *layout) { return layout_steps(shape, layout).total; }
+int64_t layout_elements(Shape shape, const Layout *layout) {
+  if (layout && layout->kind == LAYOUT_WEIGHT_STRASSEN)
+    return shape.dim[0] * (7 * layout->half / 2 + shape.dim[1] - 2 * layout->half);
+  return layout_steps(shape, layout).total;
+}
 
 int64_t layout_offset(Shape shape, const Layout *layout, const int64_t *index) {
   Steps steps = layout_steps(shape, layout);

@@ -35,20 +35,25 @@ typedef enum LayoutKind {
   LAYOUT_WEIGHT_DW,    // (C, 1, kh, kw) as [blocks of C][kh][kw][block]
   LAYOUT_WEIGHT_PAIRS, // as WEIGHT, two blocks side by side: [pairs of blocks of O][kh][kw][I][2][block]; the last may
                        // lack one
+  LAYOUT_WEIGHT_STRASSEN, // (O, I, 1, 1) as the seven sums of quarters [O / 2, half, 1, 1] that Strassen's products
+                          // take, each stored as WEIGHT or PAIRS, and then what is beyond 2 half of I, [O, I - 2 half,
+                          // 1, 1], likewise; O / 2 fills its blocks, or pairs. No element stands alone.
 } LayoutKind;
-enum { N_LAYOUTS = LAYOUT_WEIGHT_PAIRS + 1 };
+enum { N_LAYOUTS = LAYOUT_WEIGHT_STRASSEN + 1 };
 
 typedef struct Layout {
   LayoutKind kind;
   int block;    // floats a block: the target's vector width
   ChannelMap c; // of axis 1 (BLOCKED) or axis 0 (weights)
+  int half;     // WEIGHT_STRASSEN: input channels of a quarter; else 0
 } Layout;
 
 int channel_blocks(const Layout *layout);                    // number of blocks along the channel axis
 int channel_position(const Layout *layout, int64_t channel); // physical channel = block * layout->block + lane
 bool layout_equal(const Layout *a, const Layout *b);         // NULL = plain
 int64_t layout_elements(Shape shape, const Layout *layout);  // floats to allocate, padding included
-int64_t layout_offset(Shape shape, const Layout *layout, const int64_t *index); // of one logical element
+int64_t layout_offset(Shape shape, const Layout *layout,
+                      const int64_t *index); // of one logical element, if it stands alone
 
 // Copies between layouts, element by element; padding lanes of `to` become 0.
 void layout_convert(Shape shape, const Layout *from, const float *src, const Layout *to, float *dst);

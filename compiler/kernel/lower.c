@@ -190,7 +190,7 @@ static const Layout *whole_segments(Arena *arena, const Layout *layout, int64_t 
   if (start != 0 || n != 0) return NULL;
   *out_block = block;
   Layout *part = ARENA_ARRAY(arena, Layout, 1);
-  *part = (Layout){LAYOUT_BLOCKED, layout->block, {end - first, layout->c.segment + first}};
+  *part = (Layout){.kind = LAYOUT_BLOCKED, .block = layout->block, .c = {end - first, layout->c.segment + first}};
   return part;
 }
 
@@ -271,6 +271,7 @@ IrExpr *lower_offset(Lower *lower, const Node *node, IrExpr *const *index) {
   case LAYOUT_WEIGHT_DW:
     return linear(ir, 5, (int64_t[]){channel_blocks(layout), shape.dim[1], shape.dim[2], shape.dim[3], layout->block},
                   (IrExpr *[]){block, index[1], index[2], index[3], lane}, 0);
+  case LAYOUT_WEIGHT_STRASSEN:
   case LAYOUT_PLAIN: break;
   }
   BUG("layout of kind %d", layout->kind);

@@ -1,4 +1,5 @@
-// Schedules of ops that no scalar expression describes: concat by copies, cumsum, nearest, scatter_add, random.
+// Schedules of ops that no scalar expression describes: concat by copies, cumsum, nearest, scatter_add, random, weights
+// of Strassen's products.
 #include "compiler/kernel/schedule_special.h"
 
 #include "compiler/kernel/group.h"
@@ -174,10 +175,29 @@ static void schedule_random(Lower *lower, Node *node) {
   ir_do(ir, ir->function->body, "random_run", 6, args);
 }
 
+// ---- weights of Strassen's products: by a micro-kernel
+
+static void schedule_strassen_weight(Lower *lower, Node *node) {
+  enum { TASK = 1 << 16 }; // elements
+  Ir *ir = lower->ir;
+  const Node *w = node->in[0];
+  int64_t unit = ir->target->vector * (target_has_pairs(ir->target) ? 2 : 1), inputs = w->shape.dim[1];
+  int64_t units = w->shape.dim[0] / 2 / unit, size = ceil_div(TASK, unit * inputs), pieces = ceil_div(units, size);
+  double numbers[] = {(double)w->shape.dim[0], (double)inputs, node->layout->half};
+  IrExpr *piece, *zero = ir_int(ir, 0);
+  ir_tasks(ir, 1, &pieces, (const char *const[]){"piece"}, &piece);
+  IrExpr *first = ir_scale(ir, piece, size);
+  IrExpr *args[] = {ir_address(ir, ir_table(ir, "shape", IR_INDEX, 3, numbers), zero),
+                    ir_address(ir, lower_in(lower, w), zero), ir_address(ir, lower->out[0], zero), first,
+                    ir_min(ir, ir_offset(ir, first, size), ir_int(ir, units))};
+  ir_do(ir, ir->function->body, "sg_strassen_weight", 5, args);
+}
+
 // ---- all
 
 bool special_is(Op op) {
-  return op == OP_concat || op == OP_cumsum || op == OP_nearest || op == OP_scatter_add || op == OP_random;
+  return op == OP_concat || op == OP_cumsum || op == OP_nearest || op == OP_scatter_add || op == OP_random ||
+         op == OP_strassen_weight;
 }
 
 void special_schedule(Lower *lower) {
@@ -188,6 +208,7 @@ void special_schedule(Lower *lower) {
   case OP_nearest: schedule_nearest(lower, node); return;
   case OP_scatter_add: schedule_scatter_add(lower, node); return;
   case OP_random: schedule_random(lower, node); return;
+  case OP_strassen_weight: schedule_strassen_weight(lower, node); return;
   default: BUG("%s has no schedule of its own", op_info(node->op)->name);
   }
 }

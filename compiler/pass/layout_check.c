@@ -1,9 +1,10 @@
 // Layout check: the combinations of layouts that some kernel takes.
 //
 //    1  leaves, outputs and update values are plain
-//    2  only relayouts give weight layouts, and only convolutions read them
+//    2  only relayouts, and strassen_weight of a plain value, give weight layouts, and only convolutions read them
 //    3  element-wise: operands with channels have the layout of the result; other operands, numbers apart, are plain
 //    4  conv2d, one group: x any; weight LAYOUT_WEIGHT or _PAIRS with the map of a blocked result or one segment
+//       pointwise, x and result blocked: also a weight LAYOUT_WEIGHT_STRASSEN with the map of the result
 //       conv2d_winograd: x and result blocked; weight likewise with the map of the result
 //    5  conv2d and conv2d_dx, depthwise: x, result and weight (LAYOUT_WEIGHT_DW) have one map, or all are plain
 //    6  conv2d_dx, one group: gradient any, weight plain, result any
@@ -17,6 +18,7 @@
 //   12  other ops that keep channels: x and result have one map; the rest: everything plain
 #include <string.h>
 
+#include "compiler/ops/build.h"
 #include "compiler/pass/layout.h"
 
 __attribute__((format(printf, 4, 5))) static bool broken(Text *why, int rule, const Node *node, const char *format,
@@ -33,6 +35,9 @@ __attribute__((format(printf, 4, 5))) static bool broken(Text *why, int rule, co
 static LayoutKind kind_of(const Node *node) { return node->layout ? node->layout->kind : LAYOUT_PLAIN; }
 static bool is_blocked(const Node *node) { return kind_of(node) == LAYOUT_BLOCKED; }
 static bool is_plain(const Node *node) { return kind_of(node) == LAYOUT_PLAIN; }
+static bool is_packed(const Node *node) {
+  return kind_of(node) == LAYOUT_WEIGHT || kind_of(node) == LAYOUT_WEIGHT_PAIRS;
+}
 
 static bool maps_equal(const Layout *a, const Layout *b) {
   return a && b && a->block == b->block && a->c.n == b->c.n &&
@@ -57,7 +62,8 @@ static bool check_elementwise(const Node *node, Text *why) {
 static bool check_dense(const Node *node, Text *why) {
   const Node *weight = node->in[1];
   if (node->op == OP_conv2d_dx) return is_plain(weight) || broken(why, 6, node, "its weight is packed");
-  if (kind_of(weight) != LAYOUT_WEIGHT && kind_of(weight) != LAYOUT_WEIGHT_PAIRS)
+  bool can_be_sums = node->op == OP_conv2d && conv_is_pointwise(node) && is_blocked(node) && is_blocked(node->in[0]);
+  if (!is_packed(weight) && !(can_be_sums && kind_of(weight) == LAYOUT_WEIGHT_STRASSEN))
     return broken(why, 4, node, "its weight is not packed");
   if (is_blocked(node) ? !maps_equal(weight->layout, node->layout) : weight->layout->c.n != 1) {
     return broken(why, 4, node, "its weight is packed for other channels");
@@ -135,6 +141,9 @@ static bool check_node(const Node *node, Text *why) {
   OpClass cls = op_info(node->op)->cls;
   if (cls == CLASS_LEAF) return is_plain(node) || broken(why, 1, node, "a leaf is not plain");
   if (node->op == OP_relayout) return true;
+  if (node->op == OP_strassen_weight)
+    return (kind_of(node) == LAYOUT_WEIGHT_STRASSEN && is_plain(node->in[0])) ||
+           broken(why, 2, node, "its operand is not plain, or its result is");
   if (!is_plain(node) && !is_blocked(node)) return broken(why, 2, node, "gives a weight layout");
   bool is_winograd = node->op == OP_conv2d_winograd;
   bool is_conv = node->op == OP_conv2d || node->op == OP_conv2d_dx;

@@ -52,6 +52,7 @@ typedef bool PassFn(const PassContext *context, Graph *graph);
   PASS(setup, "marks what depends on weights only, to be computed once after loading")                                 \
   PASS(layout, "chooses blocked layouts, inserts relayout nodes at the borders")                                       \
   PASS(winograd, "dense 3x3 convolutions by Winograd's tiles where these need fewer operations")                       \
+  PASS(strassen, "pointwise convolutions with many channels by seven products of quarters for eight")                  \
   PASS(fuse,                                                                                                           \
        "groups nodes into kernels: element-wise chains, epilogues, depthwise into pointwise, resize into depthwise")   \
   PASS(concat, "producers write into their slice of a concat")                                                         \

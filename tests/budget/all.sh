@@ -10,5 +10,5 @@ budget() { # NAME ARGUMENT...
 }
 budget cpu tests/budget/cpu.tsv
 budget instructions tests/budget/instructions.tsv
-budget planted tests/budget/cpu.tsv adabins bts inference --plant split,affine,interp,compose,setup,layout,winograd,fuse,concat
+budget planted tests/budget/cpu.tsv adabins bts inference --plant split,affine,interp,compose,setup,layout,winograd,strassen,fuse,concat
 budget planted-training tests/budget/cpu.tsv adabins training --plant algebra,cse

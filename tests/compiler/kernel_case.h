@@ -23,6 +23,7 @@ typedef struct KernelCase {
   Graph *graph;
   Group group;
   KernelInfo info;
+  int unit;         // outputs that weights stand side by side for
   double tolerance; // of the largest magnitude of the result
 } KernelCase;
 
@@ -53,7 +54,7 @@ static inline double case_random(double lo, double hi) {
 
 static inline const Layout *case_layout(Arena *arena, LayoutKind kind, int block, int n, const int *segment) {
   Layout *layout = ARENA_ARRAY(arena, Layout, 1);
-  *layout = (Layout){kind, block, {n, arena_memdup(arena, segment, sizeof *segment * (size_t)n)}};
+  *layout = (Layout){.kind = kind, .block = block, .c = {n, arena_memdup(arena, segment, sizeof *segment * (size_t)n)}};
   return layout;
 }
 
@@ -74,7 +75,8 @@ static inline void cases_add(KernelCases *cases, Graph *graph, const char *name,
     if (node_needs_kernel(node) && !(node->op == OP_concat && node->name)) members[n++] = node;
     if (n && members[n - 1] == node) node->group = 0;
   }
-  KernelCase c = {.name = arena_strdup(arena, name), .graph = graph, .tolerance = tolerance};
+  int unit = cases->target->vector * (target_has_pairs(cases->target) ? 2 : 1);
+  KernelCase c = {.name = arena_strdup(arena, name), .graph = graph, .unit = unit, .tolerance = tolerance};
   c.group = group_make(group_index(graph, arena), members, n, arena);
   Text why = {0};
   bool can = kernel_can_fuse(cases->target, &c.group, &why);
@@ -116,6 +118,40 @@ static inline void case_copy(const Node *node, float *buffer, float *plain, bool
   }
 }
 
+// The value of a weight [O, I] and its sums for Strassen's products: of its quarters the factors that stand here, and
+// what is beyond them as it is.
+static inline void case_copy_sums(const Node *node, int unit, float *buffer, float *plain, bool is_load) {
+  static const int factor[7][4] = {{1},           {0, 0, 1},   {1, -1, 0, 1}, {0, -1, 0, 1}, {-1, 1, 1, -1},
+                                   {-1, 1, 0, 0}, {0, 0, 0, 1}}; // of B11, B12, B21, B22
+  int64_t half = node->layout->half, inputs = node->shape.dim[1], rest = inputs - 2 * half;
+  int64_t outputs = node->shape.dim[0] / 2, quarter = outputs * half;
+  for (int64_t o = 0; o < outputs; o++) {
+    for (int64_t i = 0; i < half; i++) {
+      float *upper = plain + o * inputs + i, *lower = plain + (o + outputs) * inputs + i;
+      float *sum = buffer + (o / unit * half + i) * unit + o % unit,
+            part[4] = {*upper, *lower, upper[half], lower[half]};
+      if (is_load) {
+        *upper = part[0] = sum[0], upper[half] = part[2] = sum[quarter], lower[half] = part[3] = sum[6 * quarter];
+        *lower = part[1] = sum[5 * quarter] + sum[0];
+      }
+      for (int k = 0; k < 7; k++) {
+        float want = 0;
+        for (int p = 0; p < 4; p++) want += (float)factor[k][p] * part[p];
+        if (is_load) CHECK(fabsf(sum[k * quarter] - want) < 1e-6f, "sum %d of output %d", k, (int)o);
+        else sum[k * quarter] = want;
+      }
+    }
+  }
+  for (int64_t o = 0; o < 2 * outputs; o++) {
+    for (int64_t i = 0; i < rest; i++) {
+      float *stored = buffer + 7 * quarter + (o / unit * rest + i) * unit + o % unit,
+            *value = plain + o * inputs + 2 * half + i;
+      if (is_load) *value = *stored;
+      else *stored = *value;
+    }
+  }
+}
+
 // Exactly as many floats, so that a sanitizer sees what is read beyond them; all NaN.
 static inline float *case_alloc(int64_t n) {
   void *memory = NULL;
@@ -153,7 +189,9 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
   for (int i = 0; i < c->group.n_ins; i++) {
     const Node *in = c->group.ins[i];
     args[i] = case_buffer(buffers, in) + storage_offset(in);
-    case_copy(in, case_buffer(buffers, in), (float *)want[in->id], false);
+    if (in->layout && in->layout->half)
+      case_copy_sums(in, c->unit, case_buffer(buffers, in), (float *)want[in->id], false);
+    else case_copy(in, case_buffer(buffers, in), (float *)want[in->id], false);
   }
   for (int i = 0; i < c->group.n_outs; i++) {
     const Node *out = c->group.outs[i];
@@ -171,7 +209,8 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
     const Node *out = c->group.outs[i];
     int64_t n = shape_elements(out->shape);
     float *got = ARENA_ARRAY(arena, float, n + 16);
-    case_copy(out, case_buffer(buffers, out), got, true);
+    if (out->layout && out->layout->half) case_copy_sums(out, c->unit, case_buffer(buffers, out), got, true);
+    else case_copy(out, case_buffer(buffers, out), got, true);
     double scale = 1e-3, worst = 0;
     int64_t where = 0;
     for (int64_t k = 0; k < n; k++) scale = fmax(scale, fabs((double)want[out->id][k]));

@@ -18,6 +18,7 @@ typedef struct Conv {
   bool in_concat, out_concat;
   bool is_made;                // x is sigmoid(value) * scale, [N, C, 1, 1], + shift, [1, C, 1, 1]
   int tile;                    // results a side of a Winograd tile, 0 = none
+  int half;                    // input channels of half a product of Strassen's, 0 = none
   int from_height, from_width; // x is resized from this; 0 = not
   bool is_nearest, is_aligned;
   double tolerance; // 0 = what one chain of additions needs
@@ -32,6 +33,13 @@ static int total(const int *segments) { return segments[0] + segments[1] + segme
 
 static LayoutKind weight_kind(const KernelCases *cases) {
   return target_has_pairs(cases->target) ? LAYOUT_WEIGHT_PAIRS : LAYOUT_WEIGHT;
+}
+
+static const Layout *sums_of(Arena *arena, const Layout *weight, int half) {
+  Layout *layout = arena_memdup(arena, weight, sizeof *weight);
+  layout->kind = LAYOUT_WEIGHT_STRASSEN;
+  layout->half = half;
+  return layout;
 }
 
 static Node *add_conv(Graph *graph, Node *x, Node *w, int stride, int padding, int dilation, int groups) {
@@ -157,6 +165,7 @@ static void add_case(KernelCases *cases, const Conv *c) {
   const Layout *y_layout = c->plain_out ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
   const Layout *w_layout = case_layout(arena, c->is_depthwise ? LAYOUT_WEIGHT_DW : weight_kind(cases), block,
                                        c->plain_out ? 1 : count(c->out), c->plain_out ? &outputs : c->out);
+  if (c->half) w_layout = sums_of(arena, w_layout, c->half);
   int height = c->from_height ? c->from_height : c->height, width = c->from_height ? c->from_width : c->width;
   Node *x = input(graph, "x", SHAPE(c->images, inputs, height, width), x_layout);
   Node *w = input(graph, "w", SHAPE(outputs, c->is_depthwise ? 1 : inputs, kernel, kernel), w_layout);
@@ -215,6 +224,15 @@ static const Conv convs[] = {
     {.name = "pointwise, rows", .images = 2, .height = 7, .width = 139, .in = {16}, .out = {13}, .kernel = 1, .bias = 1, .act = OP_relu, .more = 4, .tolerance = 2e-5},
     {.name = "pointwise, rows masked", .images = 2, .height = 7, .width = 9, .in = {9, 4}, .out = {5, 20}, .kernel = 1, .more = 5, .in_concat = true, .out_concat = true, .tolerance = 2e-5},
     {.name = "pointwise many pixels", .images = 1, .height = 60, .width = 81, .in = {40}, .out = {21}, .kernel = 1, .bias = 1, .more = 1},
+    // by Strassen's products
+    {.name = "seven products", .images = 2, .height = 12, .width = 10, .in = {32}, .out = {64}, .half = 16, .kernel = 1, .bias = 1, .act = OP_relu, .tolerance = 1e-5},
+    {.name = "seven products and a rest", .images = 1, .height = 5, .width = 7, .in = {41}, .out = {64}, .half = 16, .kernel = 1, .bias = 3, .act = OP_leaky_relu, .tolerance = 1e-5},
+    {.name = "seven products, segments", .images = 2, .height = 6, .width = 11, .in = {32, 9, 20}, .out = {64, 64}, .half = 16, .kernel = 1, .more = 1, .in_concat = true, .out_concat = true, .tolerance = 1e-5},
+    {.name = "seven products of one pixel", .images = 3, .height = 1, .width = 1, .in = {48}, .out = {128}, .half = 16, .kernel = 1, .tolerance = 1e-5},
+    {.name = "seven products, many pixels", .images = 1, .height = 60, .width = 81, .in = {80}, .out = {192}, .half = 32, .kernel = 1, .bias = 1, .act = OP_relu, .tolerance = 1e-5},
+    {.name = "seven products -> softmax", .images = 1, .height = 3, .width = 117, .in = {32}, .out = {64}, .half = 16, .kernel = 1, .bias = 1, .more = 3, .tolerance = 3e-5},
+    {.name = "seven products, something added", .images = 2, .height = 5, .width = 9, .in = {32}, .out = {64}, .half = 16, .kernel = 1, .bias = 1, .act = OP_relu, .order = 2, .tolerance = 1e-5},
+    {.name = "seven products, rows", .images = 1, .height = 7, .width = 39, .in = {32, 8}, .out = {64}, .half = 16, .kernel = 1, .more = 4, .tolerance = 2e-5},
     // with taps
     {.name = "stem", .images = 2, .height = 22, .width = 34, .in = {3}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .bias = 1, .act = OP_relu, .plain_in = true},
     {.name = "stem of six", .images = 1, .height = 21, .width = 33, .in = {6}, .out = {16}, .kernel = 3, .stride = 2, .padding = 1, .plain_in = true},
@@ -294,6 +312,7 @@ typedef struct Chain {
   Op act;
   int out[3]; // of the pointwise convolution; none = there is none
   bool has_residual, is_plain, in_concat, has_mean;
+  int half; // of the pointwise convolution
 } Chain;
 
 static void add_chain(KernelCases *cases, const Chain *c) {
@@ -326,6 +345,7 @@ static void add_chain(KernelCases *cases, const Chain *c) {
     const Layout *to = c->is_plain ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
     const Layout *packed =
         case_layout(arena, weight_kind(cases), block, c->is_plain ? 1 : count(c->out), c->is_plain ? &outputs : c->out);
+    if (c->half) packed = sums_of(arena, packed, c->half);
     y = add_conv(graph, y, input(graph, "wp", SHAPE(outputs, inputs, 1, 1), packed), 1, 0, 1, 1);
     y->layout = to;
     y = add_binary(graph, OP_add, y, input(graph, "bp", SHAPE(outputs, 1, 1), NULL));
@@ -347,6 +367,8 @@ static const Chain chains[] = {
     {.name = "depthwise -> pointwise -> softmax", .images = 2, .height = 14, .width = 22, .first = {20}, .kernel = 3, .padding = 1, .act = OP_relu, .out = {18}, .has_mean = true},
     {.name = "resize -> concat -> depthwise -> pointwise -> softmax", .images = 1, .height = 9, .width = 100, .first = {20}, .second = {12}, .from_height = 7, .from_width = 50, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_relu, .out = {40}, .has_mean = true},
     {.name = "resize -> depthwise -> pointwise", .images = 1, .height = 30, .width = 24, .first = {30}, .from_height = 5, .from_width = 8, .is_nearest = true, .kernel = 3, .padding = 1, .act = OP_relu, .out = {3}, .is_plain = true},
+    {.name = "depthwise -> seven products", .images = 2, .height = 17, .width = 13, .first = {40}, .kernel = 3, .padding = 1, .act = OP_relu, .out = {64}, .half = 16},
+    {.name = "resize -> concat -> depthwise -> seven products", .images = 1, .height = 14, .width = 22, .first = {32}, .second = {12, 12}, .from_height = 7, .from_width = 11, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_leaky_relu, .out = {128}, .half = 16},
     {.name = "resize by 2 -> depthwise", .images = 2, .height = 14, .width = 22, .first = {20}, .from_height = 7, .from_width = 11, .kernel = 3, .padding = 1, .act = OP_relu},
     {.name = "resize by 1.7 -> depthwise, rows not blended", .images = 1, .height = 22, .width = 19, .first = {12}, .from_height = 13, .from_width = 10, .kernel = 3, .padding = 1, .act = OP_relu},
     {.name = "resize by 1.7 and repeated -> depthwise", .images = 1, .height = 22, .width = 19, .first = {12}, .from_height = 13, .from_width = 10, .is_nearest = true, .kernel = 3, .padding = 1, .act = OP_relu},

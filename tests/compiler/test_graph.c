@@ -139,7 +139,7 @@ static void check_verifier(void) {
   text_free(&why);
   Node stranger = {.op = OP_fill};
   int segments[] = {4, 3};
-  Layout wrong = {LAYOUT_BLOCKED, 8, {2, segments}}, narrow = {LAYOUT_BLOCKED, 4, {1, (int[]){16}}};
+  Layout wrong = {LAYOUT_BLOCKED, 8, {2, segments}, 0}, narrow = {LAYOUT_BLOCKED, 4, {1, (int[]){16}}, 0};
   CHECK_BROKEN(1, node[2]->id = 3);
   CHECK_BROKEN(2, node[5]->in[0] = &stranger);
   CHECK_BROKEN(2, node[5]->in[0] = node[5]);

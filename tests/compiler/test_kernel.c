@@ -84,6 +84,17 @@ static void add_weight_cases(KernelCases *cases) {
       }
     }
   }
+  for (int rest = 0; rest < 2; rest++) {
+    int outputs = 128;
+    Graph *graph = graph_new(cases->arena, "sums");
+    Node *w = graph_input(graph, "w", SHAPE(outputs, rest ? 600 : 32, 1, 1));
+    Node *sums = graph_unary(graph, OP_strassen_weight, w);
+    Layout *layout = (Layout *)case_layout(cases->arena, LAYOUT_WEIGHT_STRASSEN, cases->target->vector, 1, &outputs);
+    layout->half = 16;
+    sums->layout = layout;
+    graph_output(graph, "sums", sums, false);
+    cases_add(cases, graph, rest ? "sums of quarters and a rest" : "sums of quarters", 1e-6);
+  }
 }
 
 static void test_width(int width) {
@@ -97,6 +108,7 @@ static void test_width(int width) {
     if (width == target_host()->vector) add_text_case(&cases, &text_cases[i], true, is_named);
   }
   add_weight_cases(&cases);
+  is_named[OP_strassen_weight] = true;
   for (int op = 0; op < OP_COUNT; op++) {
     OpClass cls = op_info((Op)op)->cls;
     bool is_leaf = cls == CLASS_LEAF;

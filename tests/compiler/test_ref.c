@@ -109,6 +109,7 @@ static const OpCase cases[] = {
      "0.10869717597961426 0.37913060188293457 0.5036309361457825"},
     {"all_reduce", {"{1, 2} : [2]"}, "which=sum", "1 2"},
     {"relayout", {"{1, 2} : [1, 2]"}, "", "1 2"},
+    {"strassen_weight", {"{1, 2} : [1, 2]"}, "", "1 2"},
 };
 
 static void check_values(const OpCase *item) {

@@ -76,6 +76,7 @@ static const OpCase accepted[] = {
     {"random", {"[3]"}, "shape=[4, 5] stream=9 each=5", "[4, 5]"},
     {"all_reduce", {"[7]"}, "which=max", "[7]"},
     {"relayout", {"[2, 3, 4, 5]"}, "", "[2, 3, 4, 5]"},
+    {"strassen_weight", {"[64, 32, 1, 1]"}, "", "[64, 32, 1, 1]"},
 };
 
 static const OpCase refused[] = {

@@ -122,13 +122,14 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
     return x->layout->block == target->vector || group_refuse(why, "blocks of another size");
   }
   if (node_attr(node, "groups").i != 1) return group_refuse(why, "grouped convolution");
-  if (!is_packed(target, w)) return group_refuse(why, "the weight is not packed");
+  bool is_unpadded_pointwise = conv_is_pointwise(node) && node_attr(node, "padding").i == 0;
+  *form = is_unpadded_pointwise && contract_is_blocked(x) ? CONTRACT_POINTWISE : CONTRACT_DENSE;
+  bool is_sums = *form == CONTRACT_POINTWISE && contract_is_blocked(node) && has_kind(w, LAYOUT_WEIGHT_STRASSEN);
+  if (!is_packed(target, w) && !is_sums) return group_refuse(why, "the weight is not packed");
   if (w->layout->block != target->vector || (contract_is_blocked(x) && x->layout->block != target->vector))
     return group_refuse(why, "blocks of another size");
   if (contract_is_blocked(node) ? !maps_equal(w->layout, node->layout) : w->layout->c.n != 1)
     return group_refuse(why, "the weight is packed for other channels");
-  bool is_unpadded_pointwise = conv_is_pointwise(node) && node_attr(node, "padding").i == 0;
-  *form = is_unpadded_pointwise && contract_is_blocked(x) ? CONTRACT_POINTWISE : CONTRACT_DENSE;
   return true;
 }
 
@@ -412,7 +413,8 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
   bool is_forward = core->op == OP_conv2d || core->op == OP_conv2d_winograd;
   if (!is_forward && out->form != CONTRACT_DX && group->n_nodes > 1)
     return group_refuse(why, "gradients by weights, and those that are not depthwise, stay alone");
-  if (is_forward) match_stage(group, core, out->form != CONTRACT_DEPTHWISE, &out->core);
+  bool can_add = out->form != CONTRACT_DEPTHWISE && !has_kind(core->in[1], LAYOUT_WEIGHT_STRASSEN);
+  if (is_forward) match_stage(group, core, can_add, &out->core);
   else out->core = (ContractStage){.node = core, .top = core};
   if (n == 2 && !match_lead(target, group, out, why)) return false;
   int n_front = 0;

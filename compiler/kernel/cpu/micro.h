@@ -22,6 +22,7 @@ void micro_depthwise_dx(const Target *target, Text *out); // sg_dwdx: gradient o
 void micro_dense_dx(const Target *target, Text *out);     // sg_dx: likewise of a dense one; after micro_conv
 void micro_grad(const Target *target, Text *out);         // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
 void micro_winograd(const Target *target, Text *out);     // sg_winograd_*: 3x3 by tiles; after micro_conv, micro_grad
+void micro_strassen(const Target *target, Text *out);     // sg_strassen*: pointwise by seven products; after micro_conv
 
 // ---- what the schedules and the text agree on
 
@@ -42,6 +43,19 @@ enum {
   MICRO_CHUNKS,   // number of chunks that follow, sg_gemm: offset in x, offset in w, channels
   MICRO_GEMM,     // where they begin
 };
+// sg_strassen(c, x, w, y, bias, slope, n, g0, g1, room): the same of blocked values, w as LAYOUT_WEIGHT_STRASSEN,
+// without residual; blocks of the first half of the outputs, which stand for those of the second, too. BLOCK is a
+// multiple of 16. `room` has micro_strassen_room floats. sg_strassen_weight(c, w, to, g0, g1): makes that weight from a
+// plain one; c: outputs, inputs, half; g0 .. g1 - 1 are blocks, or pairs of blocks, of half the outputs.
+enum {
+  MICRO_STRASSEN_HALF = 8, // input channels of a half
+  MICRO_STRASSEN_OUTPUTS,  // output channels of a half
+  MICRO_STRASSEN_REST,     // input channels beyond both halves
+  MICRO_STRASSEN_CHUNKS,   // number of their chunks, which follow as in sg_gemm
+  MICRO_STRASSEN,
+  MICRO_STRASSEN_BEYOND = 8, // most chunks
+};
+int64_t micro_strassen_room(const Target *target, int64_t half, int64_t block);
 // sg_conv_X(c, x, w, y, bias, residual, slope, y0, y1, g0, g1, list): rows y0 .. y1 - 1; `list` has room for
 // 3 * kh * kw * segments ints (3 * kh * inputs, if x is plain). X: b1, b2 (blocked x, stride 1 or 2), p1, p2
 // (plain), any, pany (plain).

@@ -7,86 +7,11 @@
 // fall outside the picture are left out of the list. After SG_RUN products the sum goes into a second one: rounding
 // errors of a long chain grow with the root of its length (patches of 16x16 pixels of 128 channels: 2e-6 instead of
 // 1e-5 of the result).
-#include "compiler/kernel/cpu/micro.h"
+#include "compiler/kernel/cpu/micro_tile.h"
 
-enum { MAX_VECTORS = 6, N_SIZES = 3, MAX_RUN = 512 };
+enum { MAX_RUN = 512 };
 
-// Output vectors that one accumulator holds.
-static int paired(const Target *target) { return target_has_pairs(target) ? 2 : 1; }
-
-int micro_max_vectors(const Target *target) { return (target->registers >= 32 ? 3 : 2) * paired(target); }
-
-// Whether there are tiles of that many vectors; those of more than micro_max_vectors have one pixel.
-static bool is_tile(const Target *target, int vectors) {
-  return paired(target) == 1 ? vectors <= 4 : vectors == 1 || vectors % 2 == 0;
-}
-
-// A tile's text: so many accumulators a pixel, of `form` 1 or 2 vectors.
-typedef struct Tile {
-  int pixels, vectors, sums, form, vl;
-} Tile;
-
-static Tile tile_of(const Target *target, int pixels, int vectors) {
-  int form = vectors % paired(target) ? 1 : paired(target);
-  return (Tile){pixels, vectors, vectors / form, form, target->vector};
-}
-
-// Accumulators, weights for each of a pixel's and one broadcast must fit the registers.
-int micro_tile_pixels(const Target *target, int vectors) {
-  static const int few[] = {0, 8, 6, 4, 1}, many[] = {0, 16, 12, 8, 1};
-  return (target->registers >= 32 ? many : few)[tile_of(target, 1, vectors).sums];
-}
-
-// The pixel counts of tiles with that many vectors, largest first; the last is 1.
-static int tile_sizes(const Target *target, int vectors, int sizes[N_SIZES]) {
-  int p = micro_tile_pixels(target, vectors), n = 0;
-  if (vectors <= micro_max_vectors(target)) {
-    sizes[n++] = p;
-    if (p > 4) sizes[n++] = 4;
-    if (p == 1) return n;
-  }
-  sizes[n++] = 1;
-  return n;
-}
-
-// One step of the sum: channel k of the chunk.
-static void put_step(Text *out, const Tile *tile, int k) {
-  text_put(out, "     {");
-  for (int j = 0; j < tile->sums; j++)
-    text_printf(out, " sg_f%d w%d = SG_LDW%d(u + %d * wb + %d * SG_PAIRED);", tile->form, j, tile->form, j * tile->form,
-                k * tile->vl);
-  text_put(out, "\n");
-  for (int p = 0; p < tile->pixels; p++) {
-    text_printf(out, "      { float s = q[%d * pp + %d];", p, k);
-    for (int j = 0; j < tile->sums; j++) text_printf(out, " a%d_%d += w%d * s;", p, j, j);
-    text_put(out, " }\n");
-  }
-  text_put(out, "     }\n");
-}
-
-// The line for each accumulator. In the format P and J stand for the numbers of its pixel and its sum, V for that of
-// its first vector, F for its form and @ for the floats of a vector.
-static void put_each(Text *out, const Tile *tile, const char *format) {
-  for (int p = 0; p < tile->pixels; p++) {
-    text_put(out, "   ");
-    for (int j = 0; j < tile->sums; j++) {
-      text_put(out, " ");
-      for (const char *c = format; *c; c++) {
-        switch (*c) {
-        case 'P': text_printf(out, "%d", p); break;
-        case 'J': text_printf(out, "%d", j); break;
-        case 'V': text_printf(out, "%d", j * tile->form); break;
-        case 'F': text_printf(out, "%d", tile->form); break;
-        case '@': text_printf(out, "%d", tile->vl); break;
-        default: text_write(out, c, 1);
-        }
-      }
-    }
-    text_put(out, "\n");
-  }
-}
-
-static void put_tile(Text *out, const Tile *tile) {
+static void put_tile(Text *out, const MicroTile *tile) {
   int vl = tile->vl;
   text_printf(
       out,
@@ -109,32 +34,32 @@ static void put_tile(Text *out, const Tile *tile) {
                 "   const float *q = x + c[0], *u = w + c[1] * SG_PAIRED;\n"
                 "   int64_t n = c[2];\n");
   text_printf(out, "   for (; has_runs && n >= %d; n -= %d, q += xb, u += %d * SG_PAIRED) {\n", vl, vl, vl * vl);
-  for (int k = 0; k < vl; k++) put_step(out, tile, k);
+  for (int k = 0; k < vl; k++) micro_tile_step(tile, k, out);
   text_printf(out, "   }\n   for (; n > 0; n--, q += xs, u += ws) {\n");
-  put_step(out, tile, 0);
+  micro_tile_step(tile, 0, out);
   text_put(out, "   }\n"
                 "   run += c[2];\n"
                 "   if (run < SG_RUN || c + 3 == e) continue;\n");
-  put_each(out, tile, "sum[P][J] = has_sum ? sum[P][J] + aP_J : aP_J, aP_J = (sg_fF){0};");
+  micro_tile_each(tile, "sum[P][J] = has_sum ? sum[P][J] + aP_J : aP_J, aP_J = (sg_fF){0};", out);
   text_put(out, "   run = 0, has_sum = 1;\n  }\n  if (has_sum) {\n");
-  put_each(out, tile, "aP_J += sum[P][J];");
+  micro_tile_each(tile, "aP_J += sum[P][J];", out);
   text_put(out, "  }\n"
                 "  const float slope = t->slope;\n"
                 "  const int64_t rb = t->rb;\n"
                 "  if (r && !t->add_after) {\n");
-  put_each(out, tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);");
+  micro_tile_each(tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);", out);
   text_put(out, "  }\n  if (t->act == 1) {\n");
-  put_each(out, tile, "aP_J = sg_reluF(aP_J);");
+  micro_tile_each(tile, "aP_J = sg_reluF(aP_J);", out);
   text_put(out, "  } else if (t->act == 2) {\n");
-  put_each(out, tile, "aP_J = sg_leakyF(aP_J, slope);");
+  micro_tile_each(tile, "aP_J = sg_leakyF(aP_J, slope);", out);
   text_put(out, "  }\n  if (r && t->add_after) {\n");
-  put_each(out, tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);");
+  micro_tile_each(tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);", out);
   text_put(out, "  }\n  if (t->lanes == 0) {\n");
-  put_each(out, tile, "SG_STF(y + V * yb + P * @, yb, aP_J);");
+  micro_tile_each(tile, "SG_STF(y + V * yb + P * @, yb, aP_J);", out);
   // Elsewhere: rows of a matrix (pixels are rows), or channels of a plain picture, yb apart; the last block may hold
   // fewer lanes.
   text_printf(out, "  } else {\n   float z[%d][%d];\n", tile->pixels, tile->vectors * vl);
-  put_each(out, tile, "SG_STF(z[P] + V * @, @, aP_J);");
+  micro_tile_each(tile, "SG_STF(z[P] + V * @, @, aP_J);", out);
   text_printf(out,
               "   if (t->yp == 1) {\n"
               "    for (int64_t l = 0; l < t->lanes; l++)\n"
@@ -149,10 +74,11 @@ static void put_tile(Text *out, const Tile *tile) {
 }
 
 // The tiles as functions with a fixed distance between the scalars of neighbouring pixels, and sg_panel_X, which covers
-// n pixels with them; a last tile that would not be full is moved back over the one before, or smaller ones follow.
+// n pixels with them; a last tile that would not be full is a smaller one if that is enough, and moved back over the
+// one before, or smaller ones follow.
 static void put_panel(const Target *target, Text *out, const char *suffix, const char *pitch) {
-  for (int j = 1; j <= MAX_VECTORS; j++) {
-    int sizes[N_SIZES], n = is_tile(target, j) ? tile_sizes(target, j, sizes) : 0;
+  for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
+    int sizes[MICRO_N_SIZES], n = micro_tile_sizes(target, j, sizes);
     for (int i = 0; i < n; i++)
       text_printf(
           out,
@@ -165,17 +91,17 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
               "SG_SHARED void sg_panel_%s(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
               "                          const float *r, int64_t n, int vectors) {\n"
               "  static SgTileFn *const fn[%d][%d] = {\n",
-              suffix, MAX_VECTORS, N_SIZES);
-  for (int j = 1; j <= MAX_VECTORS; j++) {
-    int sizes[N_SIZES], n = is_tile(target, j) ? tile_sizes(target, j, sizes) : 0;
+              suffix, MICRO_MAX_VECTORS, MICRO_N_SIZES);
+  for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
+    int sizes[MICRO_N_SIZES], n = micro_tile_sizes(target, j, sizes);
     text_put(out, "    {");
     for (int i = 0; i < n; i++) text_printf(out, "sg_tile_%dx%d_%s, ", sizes[i], j, suffix);
     text_put(out, "},\n");
   }
   text_put(out, "  };\n  static const uint8_t size[][3] = {");
-  for (int j = 1; j <= MAX_VECTORS; j++) {
-    int sizes[N_SIZES] = {0};
-    if (is_tile(target, j)) tile_sizes(target, j, sizes);
+  for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
+    int sizes[MICRO_N_SIZES] = {0};
+    micro_tile_sizes(target, j, sizes);
     text_printf(out, "{%d, %d, %d}, ", sizes[0], sizes[1], sizes[2]);
   }
   text_put(out, "};\n"
@@ -186,7 +112,8 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
                 "    fn[vectors - 1][i](t, x + p * pp, w, y + p * yp, b, r ? r + p * yp : r);\n"
                 "    p += full;\n"
                 "    if (p == n || p + full <= n) continue;\n"
-                "    if (!t->once) p = n - full;\n"
+                "    if (!t->once && n - p <= size[vectors - 1][i + 1]) i++;\n"
+                "    if (!t->once) p = n - size[vectors - 1][i];\n"
                 "    while (t->once && size[vectors - 1][i] > n - p) i++;\n"
                 "    full = size[vectors - 1][i];\n"
                 "  }\n"
@@ -248,17 +175,17 @@ static void put_pairs(const Target *target, Text *out) {
 void micro_gemm(const Target *target, Text *out) {
   text_put(out, types);
   text_printf(out, "#define SG_RUN %d\n#define SG_VECTORS %d\n#define SG_PAIRED %d\n", MAX_RUN,
-              micro_max_vectors(target), paired(target));
-  if (paired(target) == 2) put_pairs(target, out);
+              micro_max_vectors(target), micro_paired(target));
+  if (micro_paired(target) == 2) put_pairs(target, out);
   text_printf(out, "%s  return %s;\n}\n",
               "// Output blocks to compute at once when `left` are to come and `most` is what the registers hold.\n"
               "SG_INLINE int sg_vectors(int64_t left, int most) {\n",
-              paired(target) == 2 ? "left == 8 ? 4 : left >= most ? most : left > 1 ? (int)(left & ~1) : 1"
-                                  : "left <= most ? (int)left : left == 4 && most == 3 ? 2 : most");
-  for (int j = 1; j <= MAX_VECTORS; j++) {
-    int sizes[N_SIZES], n = is_tile(target, j) ? tile_sizes(target, j, sizes) : 0;
+              micro_paired(target) == 2 ? "left == 8 ? 4 : left >= most ? most : left > 1 ? (int)(left & ~1) : 1"
+                                        : "left <= most ? (int)left : left == 4 && most == 3 ? 2 : most");
+  for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
+    int sizes[MICRO_N_SIZES], n = micro_tile_sizes(target, j, sizes);
     for (int i = 0; i < n; i++) {
-      Tile tile = tile_of(target, sizes[i], j);
+      MicroTile tile = micro_tile_of(target, sizes[i], j);
       put_tile(out, &tile);
     }
   }

@@ -58,6 +58,10 @@ static IrExpr *few_scratch(const Schedule *schedule, const Layout *x, int64_t ta
 void put_gemm(Schedule *schedule, IrStmt *body, const Pixels *pixels) {
   Ir *ir = schedule->ir;
   const ContractStage *core = &schedule->contract.core;
+  if (has_strassen(schedule)) {
+    put_strassen(schedule, body, pixels, pixel_block(schedule, core->node->in[1]->shape.dim[1]));
+    return;
+  }
   IrExpr *shape = gemm_numbers(schedule, pixels), *slope = ir_number(ir, core->slope);
   IrExpr *w = weight_of(schedule, core->node->in[1], NULL);
   if (has_few_outputs(schedule)) {
@@ -124,6 +128,8 @@ static void pointwise_alone(Schedule *schedule) {
   if (unit > 1) size = even_pieces(units, size);
   int64_t pieces = ceil_div(units, size), part = blocks;
   if (!contract->has_pixels) part = part_of_blocks(schedule, images * pieces, size * work, blocks);
+  if (has_strassen(schedule))
+    part = contract->has_rest ? blocks : round_up(part, target_has_pairs(contract->target) ? 4 : 2);
   int64_t parts = ceil_div(blocks, part);
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);

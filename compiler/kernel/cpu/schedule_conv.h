@@ -43,6 +43,10 @@ typedef struct Pixels {
   IrExpr *x, *y, *bias, *residual, *count, *b0, *b1;
 } Pixels;
 void put_gemm(Schedule *schedule, IrStmt *body, const Pixels *pixels);
+// Whether the weight is stored for Strassen's products; these take blocks b0 / 2 .. b1 / 2 - 1 of either half of the
+// result, about `block` pixels at once.
+bool has_strassen(const Schedule *schedule);
+void put_strassen(Schedule *schedule, IrStmt *body, const Pixels *pixels, int64_t block);
 
 // The product over the rows of a region by stretches whose channels stay in the cache, and what reduces the channels of
 // each pixel. `x` holds the first pixel at offset `at`, blocks `pitch` floats apart.

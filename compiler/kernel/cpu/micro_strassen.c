@@ -1,0 +1,218 @@
+// Micro-kernels of pointwise convolution by Strassen's products: pixels, input and output channels are each cut into
+// two halves, and seven products of quarters, of the register tile's loops (micro_gemm.c), do for eight.
+//
+// Winograd's form of it (Strassen, "Gaussian Elimination is not Optimal", 1969; Winograd, "On Multiplication of 2 x 2
+// Matrices", 1971), with A pixels x inputs, B inputs x outputs, C = A B:
+//   S1 = A21 + A22   S2 = S1 - A11   S3 = A11 - A21   S4 = A12 - S2
+//   T1 = B12 - B11   T2 = B22 - T1   T3 = B22 - B12   T4 = T2 - B21
+//   U2 = A11 B11 + S2 T2   U3 = U2 + S3 T3   U4 = U2 + S1 T1
+//   C11 = A11 B11 + A12 B21   C12 = U4 + S4 B22   C21 = U3 - A22 T4   C22 = U3 + S1 T1
+// A chain of products adds up in one tile's registers, which are kept on the way where a sum is needed again: three
+// chains, U2 to C21 first, make seven products, and S1 T1 is U4 - U2. What B's sums are is stored once
+// (LAYOUT_WEIGHT_STRASSEN), in the order of the chains. Channels beyond two halves of whole blocks are added to each
+// result at the end of its chain. Rounding errors are bounded by the norms of A and B, not element by element (Higham,
+// "Accuracy and Stability of Numerical Algorithms", 2002, 23.2.2): about three times as large as those of the product
+// itself.
+#include "compiler/kernel/cpu/micro_tile.h"
+
+static const char *const weight =
+    "// Outputs g0 .. g1 - 1, in registers' widths, of each half; w plain. c: outputs, inputs, half.\n"
+    "SG_SHARED void sg_strassen_weight(const int *c, const float *w, float *to, int64_t g0, int64_t g1) {\n"
+    "  enum { U = SG_VL * SG_PAIRED };\n"
+    "  const int64_t inputs = c[1], half = c[2], below = c[0] / 2, rest = inputs - 2 * half, size = below * half;\n"
+    "  for (int64_t g = g0; g < g1; g++) {\n"
+    "    for (int64_t k = 0; k < half; k++) {\n"
+    "      const float *p = w + g * U * inputs + k, *q = p + below * inputs;\n"
+    "      float *at = to + (g * half + k) * U;\n"
+    "      for (int64_t i = 0; i < U; i++, at++, p += inputs, q += inputs) {\n"
+    "        const float t1 = q[0] - p[0], t2 = q[half] - t1;\n"
+    "        at[0] = p[0], at[size] = p[half], at[2 * size] = t2, at[3 * size] = q[half] - q[0];\n"
+    "        at[4 * size] = p[half] - t2, at[5 * size] = t1, at[6 * size] = q[half];\n"
+    "      }\n"
+    "    }\n"
+    "    for (int64_t k = 0; k < rest; k++) {\n"
+    "      const float *p = w + g * U * inputs + 2 * half + k, *q = p + below * inputs;\n"
+    "      float *at = to + 7 * size + (g * rest + k) * U;\n"
+    "      for (int64_t i = 0; i < U; i++) at[i] = p[i * inputs], at[below * rest + i] = q[i * inputs];\n"
+    "    }\n"
+    "  }\n"
+    "}\n";
+
+static const char *const types =
+    "typedef struct SgLink {\n"
+    "  const float *x, *w;        // of the first pixel and block\n"
+    "  int64_t xb, wb, channels;  // pitches of their blocks\n"
+    "  float *kept;               // where the sum up to here is kept, or NULL: [pixel][block]\n"
+    "} SgLink;\n"
+    "typedef struct SgChain {\n"
+    "  const SgLink *link;\n"
+    "  int64_t n_links, yb, act;\n"
+    "  const float *from;         // a kept sum to begin with, or NULL\n"
+    "  float slope;\n"
+    "} SgChain;\n"
+    "typedef void SgChainFn(const SgChain *, int64_t, float *, const float *);\n";
+
+// The sum of a chain's products for the tile at `pixel`, with bias and activation.
+static void put_chain(const MicroTile *tile, Text *out) {
+  int width = tile->vectors * tile->vl, vl = tile->vl;
+  text_printf(out,
+              "SG_SHARED void sg_chain_%dx%d(const SgChain *c, int64_t pixel, float *y, const float *b) {\n"
+              "  const int64_t yb = c->yb, pp = SG_VL;\n"
+              "  const float *from = c->from + pixel * %d;\n"
+              "  const int64_t is_begun = c->from != 0;\n",
+              tile->pixels, tile->vectors, width);
+  micro_tile_each(tile, "sg_fF aP_J = {0};", out);
+  text_put(out, "  if (is_begun) {\n");
+  for (int p = 0; p < tile->pixels; p++) {
+    for (int j = 0; j < tile->sums; j++)
+      text_printf(out, "   a%d_%d = SG_LDW%d(from + %d);\n", p, j, tile->form, p * width + j * tile->form * vl);
+  }
+  text_printf(out,
+              "  }\n"
+              "  for (const SgLink *e = c->link; e < c->link + c->n_links; e++) {\n"
+              "   const float *q = e->x + pixel * SG_VL, *u = e->w;\n"
+              "   const int64_t xb = e->xb, wb = e->wb;\n"
+              "   int64_t n = e->channels;\n"
+              "   for (; n >= %d; n -= %d, q += xb, u += %d * SG_PAIRED) {\n",
+              vl, vl, vl * vl);
+  for (int k = 0; k < vl; k++) micro_tile_step(tile, k, out);
+  text_put(out, "   }\n   for (; n > 0; n--, q++, u += SG_VL * SG_PAIRED) {\n");
+  micro_tile_step(tile, 0, out);
+  text_printf(out,
+              "   }\n"
+              "   if (!e->kept) continue;\n"
+              "   float *to = e->kept + pixel * %d;\n",
+              width);
+  for (int p = 0; p < tile->pixels; p++) {
+    for (int j = 0; j < tile->sums; j++)
+      text_printf(out, "   SG_STW%d(to + %d, a%d_%d);\n", tile->form, p * width + j * tile->form * vl, p, j);
+  }
+  text_put(out, "  }\n  if (b) {\n");
+  micro_tile_each(tile, "aP_J += SG_LDF(b + V * @, @);", out);
+  text_put(out, "  }\n  if (c->act == 1) {\n");
+  micro_tile_each(tile, "aP_J = sg_reluF(aP_J);", out);
+  text_put(out, "  } else if (c->act == 2) {\n   const float slope = c->slope;\n");
+  micro_tile_each(tile, "aP_J = sg_leakyF(aP_J, slope);", out);
+  text_put(out, "  }\n");
+  micro_tile_each(tile, "SG_STF(y + V * yb + P * @, yb, aP_J);", out);
+  text_put(out, "}\n");
+}
+
+static void put_chains(const Target *target, Text *out) {
+  int most = micro_max_vectors(target), sizes[MICRO_N_SIZES];
+  for (int j = 1; j <= most; j++) {
+    int n = j % micro_paired(target) ? 0 : micro_tile_sizes(target, j, sizes);
+    for (int i = 0; i < n; i++) {
+      MicroTile tile = micro_tile_of(target, sizes[i], j);
+      put_chain(&tile, out);
+    }
+  }
+  text_printf(out,
+              "// The chain for n pixels; a last tile that would not be full is moved back over the one before.\n"
+              "SG_SHARED void sg_chain(const SgChain *c, int64_t n, int64_t vectors, float *y, const float *b) {\n"
+              "  static SgChainFn *const fn[%d][%d] = {\n",
+              most, MICRO_N_SIZES);
+  Text counts = {0};
+  for (int j = 1; j <= most; j++) {
+    int n = j % micro_paired(target) ? 0 : micro_tile_sizes(target, j, sizes);
+    text_put(out, "    {");
+    text_put(&counts, "{");
+    for (int i = 0; i < n; i++) {
+      text_printf(out, "sg_chain_%dx%d, ", sizes[i], j);
+      text_printf(&counts, "%d, ", sizes[i]);
+    }
+    text_put(out, "},\n");
+    text_put(&counts, "}, ");
+  }
+  text_printf(out,
+              "  };\n"
+              "  static const uint8_t size[][%d] = {%s};\n"
+              "  int i = 0;\n"
+              "  for (int64_t p = 0; p < n; p += size[vectors - 1][i]) {\n"
+              "    while (size[vectors - 1][i] > n || (n - p < size[vectors - 1][i] && n - p <= size[vectors - 1][i + "
+              "1])) i++;\n"
+              "    if (p + size[vectors - 1][i] > n) p = n - size[vectors - 1][i];\n"
+              "    fn[vectors - 1][i](c, p, y + p * SG_VL, b);\n"
+              "  }\n"
+              "}\n",
+              MICRO_N_SIZES, text_get(&counts));
+  text_free(&counts);
+}
+
+static const char *const product =
+    "// S1 .. S4, `size` floats apart, of m pixels cut into halves of h.\n"
+    "SG_INLINE void sg_strassen_terms(const float *x, int64_t xb, int64_t blocks, int64_t m, int64_t h, float *to,\n"
+    "                                 int64_t pitch, int64_t size) {\n"
+    "  for (int64_t k = 0; k < blocks; k++) {\n"
+    "    const float *p = x + k * xb, *q = p + blocks * xb;\n"
+    "    float *s = to + k * pitch;\n"
+    "    for (int64_t i = 0, below = (m - h) * SG_VL; i < h * SG_VL; i += SG_VL) {\n"
+    "      const sg_f a11 = SG_LD(p + i), a21 = SG_LD(p + below + i), s1 = a21 + SG_LD(q + below + i), s2 = s1 - a11;\n"
+    "      SG_ST(s + i, s1);\n"
+    "      SG_ST(s + size + i, s2);\n"
+    "      SG_ST(s + 2 * size + i, a11 - a21);\n"
+    "      SG_ST(s + 3 * size + i, SG_LD(q + i) - s2);\n"
+    "    }\n"
+    "  }\n"
+    "}\n"
+    "// As sg_gemm; g0 .. g1 - 1 are blocks of the first half of the outputs, and stand for those of the second, too.\n"
+    "SG_SHARED void sg_strassen(const int *c, const float *x, const float *w, float *y, const float *b, float slope,\n"
+    "                           int64_t n, int64_t g0, int64_t g1, float *room) {\n"
+    "  const int64_t xb = c[0], yb = c[2], block = c[7], half = c[8], outputs = c[9], beyond = c[10], n_beyond = "
+    "c[11],\n"
+    "                inner = half / SG_VL, wb = half * SG_VL, most = (block / 2 * 3 + 16) / 2, pitch = (most + 1) * "
+    "SG_VL, size = inner * pitch,\n"
+    "                quarter = outputs * half, sums = SG_VECTORS * most * SG_VL;\n"
+    "  float *s1 = room, *s2 = s1 + size, *s3 = s2 + size, *s4 = s3 + size, *p1 = s4 + size, *u2 = p1 + sums,\n"
+    "        *u3 = u2 + sums, *u4 = u3 + sums;\n"
+    "  const int64_t run = sg_run(n, block);\n"
+    "  for (int64_t at = 0; at < n; at += run, x += run * SG_VL, y += run * SG_VL) {\n"
+    "    const int64_t m = n - at < run ? n - at : run, h = (m + 1) / 2, below = (m - h) * SG_VL;\n"
+    "    const float *a11 = x, *a12 = x + inner * xb, *a22 = a12 + below;\n"
+    "    sg_strassen_terms(x, xb, inner, m, h, room, pitch, size);\n"
+    "    for (int64_t g = g0, j; g < g1; g += j) {\n"
+    "      const float *u = w + g * wb, *w_beyond = w + 7 * quarter + g * beyond * SG_VL;\n"
+    "      const float *b1 = b ? b + g * SG_VL : b, *b2 = b ? b1 + outputs : b;\n"
+    "      float *c11 = y + g * yb, *c12 = c11 + outputs / SG_VL * yb;\n"
+    "      j = sg_vectors(g1 - g, SG_VECTORS);\n"
+    "      SgLink link[3 + SG_BEYOND] = {{a11, u, xb, wb, half, p1}, {a12, u + quarter, xb, wb, half, 0}};\n"
+    "      SgChain chain = {link, 2 + n_beyond, yb, c[4], 0, slope};\n"
+    "      for (int64_t i = 0; i < n_beyond; i++)\n"
+    "        link[2 + i] = (SgLink){x + c[12 + 3 * i], w_beyond + c[13 + 3 * i] * SG_PAIRED, xb, beyond * SG_VL,\n"
+    "                               c[14 + 3 * i], 0};\n"
+    "      sg_chain(&chain, h, j, c11, b1);\n"
+    "      for (int64_t i = n_beyond; i > 0; i--) link[2 + i] = link[1 + i], link[2 + i].x += below;\n"
+    "      link[0] = (SgLink){s2, u + 2 * quarter, pitch, wb, half, u2};\n"
+    "      link[1] = (SgLink){s3, u + 3 * quarter, pitch, wb, half, u3};\n"
+    "      link[2] = (SgLink){a22, u + 4 * quarter, xb, wb, half, 0};\n"
+    "      chain.n_links = 3 + n_beyond, chain.from = p1;\n"
+    "      sg_chain(&chain, h, j, c11 + below, b1);\n"
+    "      for (int64_t i = 0; i < n_beyond; i++)\n"
+    "        link[2 + i] = link[3 + i], link[2 + i].x -= below, link[2 + i].w += outputs * beyond;\n"
+    "      link[0] = (SgLink){s1, u + 5 * quarter, pitch, wb, half, u4};\n"
+    "      link[1] = (SgLink){s4, u + 6 * quarter, pitch, wb, half, 0};\n"
+    "      chain.n_links = 2 + n_beyond, chain.from = u2;\n"
+    "      sg_chain(&chain, h, j, c12, b2);\n"
+    "      for (int64_t i = 0; i < h * j * SG_VL; i += SG_VL)\n"
+    "        SG_ST(u4 + i, SG_LD(u4 + i) + (SG_LD(u3 + i) - SG_LD(u2 + i)));\n"
+    "      for (int64_t i = 0; i < n_beyond; i++) link[i] = link[2 + i], link[i].x += below;\n"
+    "      chain.n_links = n_beyond, chain.from = u4;\n"
+    "      sg_chain(&chain, h, j, c12 + below, b2);\n"
+    "    }\n"
+    "  }\n"
+    "}\n";
+
+int64_t micro_strassen_room(const Target *target, int64_t half, int64_t block) {
+  int64_t most = (block / 2 * 3 + 16) / 2; // half of what sg_run gives at most
+  return 4 * half * (most + 1) + 4 * micro_max_vectors(target) * target->vector * most;
+}
+
+void micro_strassen(const Target *target, Text *out) {
+  text_put(out, weight);
+  text_put(out, types);
+  text_printf(out, "#define SG_BEYOND %d\n", MICRO_STRASSEN_BEYOND);
+  if (micro_paired(target) == 2) text_put(out, "#define SG_STW2(p, v) (*(sg_fu2 *)(p) = (sg_fu2)(v))\n");
+  else text_put(out, "#define SG_STW1(p, v) SG_ST(p, v)\n");
+  put_chains(target, out);
+  text_put(out, product);
+}
