@@ -120,7 +120,9 @@ static void pointwise_alone(Schedule *schedule) {
           units = height_of(y) * width_of(y) / unit;
   int64_t work = unit * inputs * blocks * schedule->vl; // of a unit
   int64_t size = most(ceil_div(TASK_WORK, work), ceil_div(96, unit));
-  if (unit == 1) size = round_up(size, micro_tile_pixels(contract->target, 2));
+  // A few pixels more rather than a last piece that reads all weights for the few that are left.
+  if (unit == 1)
+    size = round_up(ceil_div(units, most(1, (units + size / 2) / size)), micro_tile_pixels(contract->target, 2));
   size = least(size, units);
   // With something to follow, no more than what the cache holds until then.
   if (contract->has_rest) size = least(size, most(1, contract->target->l2 / 2 / (4 * unit * blocks * schedule->vl)));
