@@ -15,6 +15,8 @@
 // itself.
 #include "compiler/kernel/cpu/micro_tile.h"
 
+#include <string.h>
+
 static const char *const weight =
     "// Outputs g0 .. g1 - 1, in registers' widths, of each half; w plain. c: outputs, inputs, half.\n"
     "SG_SHARED void sg_strassen_weight(const int *c, const float *w, float *to, int64_t g0, int64_t g1) {\n"
@@ -98,10 +100,19 @@ static void put_chain(const MicroTile *tile, Text *out) {
   text_put(out, "}\n");
 }
 
+// As micro_tile_sizes; where one accumulator a pixel is all that is left, smaller tiles do, and compile sooner.
+static int chain_sizes(const Target *target, int vectors, int sizes[MICRO_N_SIZES]) {
+  if (vectors % micro_paired(target)) return 0;
+  int n = micro_tile_sizes(target, vectors, sizes);
+  if (vectors > micro_paired(target) || n < 2) return n;
+  memmove(sizes, sizes + 1, sizeof *sizes * (size_t)--n);
+  return n;
+}
+
 static void put_chains(const Target *target, Text *out) {
   int most = micro_max_vectors(target), sizes[MICRO_N_SIZES];
   for (int j = 1; j <= most; j++) {
-    int n = j % micro_paired(target) ? 0 : micro_tile_sizes(target, j, sizes);
+    int n = chain_sizes(target, j, sizes);
     for (int i = 0; i < n; i++) {
       MicroTile tile = micro_tile_of(target, sizes[i], j);
       put_chain(&tile, out);
@@ -114,7 +125,7 @@ static void put_chains(const Target *target, Text *out) {
               most, MICRO_N_SIZES);
   Text counts = {0};
   for (int j = 1; j <= most; j++) {
-    int n = j % micro_paired(target) ? 0 : micro_tile_sizes(target, j, sizes);
+    int n = chain_sizes(target, j, sizes);
     text_put(out, "    {");
     text_put(&counts, "{");
     for (int i = 0; i < n; i++) {
