@@ -254,6 +254,8 @@ static const Conv convs[] = {
     {.name = "dense smaller than its kernel", .images = 1, .height = 3, .width = 2, .in = {8}, .out = {8}, .kernel = 5, .padding = 2},
     {.name = "head to one channel", .images = 1, .height = 10, .width = 13, .in = {32}, .out = {1}, .kernel = 3, .padding = 1, .plain_out = true, .bias = 2},
     {.name = "few outputs, segments", .images = 2, .height = 7, .width = 43, .in = {9, 12}, .out = {2}, .kernel = 3, .stride = 2, .padding = 1, .plain_out = true, .bias = 3, .act = OP_leaky_relu, .in_concat = true},
+    {.name = "few outputs, in lines, segments", .images = 2, .height = 6, .width = 43, .in = {9, 16}, .out = {2}, .kernel = 3, .padding = 1, .plain_out = true, .bias = 3, .act = OP_relu, .in_concat = true},
+    {.name = "few outputs, in lines without padding", .images = 1, .height = 7, .width = 29, .in = {24}, .out = {1}, .kernel = 3, .plain_out = true},
     {.name = "few outputs, narrow", .images = 2, .height = 5, .width = 3, .in = {12}, .out = {2}, .kernel = 3, .padding = 1, .plain_out = true, .act = OP_relu},
     {.name = "few outputs, pointwise, segments", .images = 1, .height = 5, .width = 5, .in = {12, 5}, .out = {2}, .kernel = 1, .plain_out = true, .bias = 3},
     // Winograd's tiles; random weights of tiles make larger sums than those of kernels

@@ -5,6 +5,14 @@
 // neighbouring pixels come out as one vector and are stored to the plain result.
 #include "compiler/kernel/cpu/micro.h"
 
+// Lanes of the sums of a vector's worth of pixels, added up and stored.
+static void put_end(Text *out, int vl) {
+  for (int n = vl; n > 1; n /= 2)
+    for (int i = 0; i < n / 2; i++)
+      text_printf(out, "  a%d = SG_LOW(a%d, a%d) + SG_HIGH(a%d, a%d);\n", i, i, i + n / 2, i, i + n / 2);
+  text_put(out, "  SG_ST(y, sg_act(a0 + b, act, slope));\n}\n");
+}
+
 static void put_pixels(Text *out, int vl, int pixels) {
   text_printf(out,
               "SG_INLINE void sg_few_%d(const int *c, int64_t n_chunks, int64_t xb, int64_t pp, const float *x,\n"
@@ -31,23 +39,63 @@ static void put_pixels(Text *out, int vl, int pixels) {
                   "  *y = act == 0 ? s : act == 1 ? (s < 0 ? 0 : s) : s > 0 ? s : s * slope;\n}\n");
     return;
   }
-  for (int n = vl; n > 1; n /= 2)
-    for (int i = 0; i < n / 2; i++)
-      text_printf(out, "  a%d = SG_LOW(a%d, a%d) + SG_HIGH(a%d, a%d);\n", i, i, i + n / 2, i, i + n / 2);
-  text_put(out, "  SG_ST(y, sg_act(a0 + b, act, slope));\n}\n");
+  put_end(out, vl);
+}
+
+// Products of one block of lanes with three taps of a line.
+static void put_taps(Text *out, int vl, const char *load) {
+  text_put(out, "        const sg_f k0 = SG_LD(u), k1 = SG_LD(u + one), k2 = SG_LD(u + two);\n        sg_f v;\n");
+  for (int i = 0; i < vl + 2; i++) {
+    text_put(out, "        v = ");
+    text_printf(out, load, i);
+    for (int k = 0; k < 3; k++)
+      if (i - k >= 0 && i - k < vl) text_printf(out, ", a%d += v * k%d", i - k, k);
+    text_put(out, ";\n");
+  }
+}
+
+static void put_lines(Text *out, int vl) {
+  text_put(
+      out,
+      "// A vector's worth of pixels side by side where taps come in lines of three, each of `segments` chunks: an\n"
+      "// element is read once for all three. The row that comes next, `row` floats on, is fetched meanwhile.\n"
+      "SG_INLINE void sg_few_lines(const int *c, int64_t n_chunks, int64_t segments, int64_t xb, int64_t row,\n"
+      "                            const float *x, const float *w, float *y, float b, int64_t act,\n"
+      "                            float slope) {\n ");
+  for (int p = 0; p < vl; p++) text_printf(out, "%s a%d = {0}", p ? "," : " sg_f", p);
+  text_put(out, ";\n"
+                "  const int64_t line = 3 * 3 * segments;\n"
+                "  for (const int *end = c + 3 * n_chunks; c < end; c += line)\n"
+                "    for (const int *e = c; e < c + 3 * segments; e += 3) {\n"
+                "      const float *q = x + e[0], *u = w + e[1];\n"
+                "      const int64_t one = e[1 + 3 * segments] - e[1], two = e[1 + 6 * segments] - e[1];\n"
+                "      int64_t n = e[2];\n"
+                "      for (; n >= SG_VL; n -= SG_VL, q += xb, u += SG_VL) {\n"
+                "        if (c + line == end)\n"
+                "          for (int i = 0; i < SG_VL * SG_VL; i += 16) __builtin_prefetch(q + row + i);\n");
+  put_taps(out, vl, "SG_LD(q + %d * SG_VL)");
+  text_put(out, "      }\n"
+                "      if (n > 0) { // padding lanes may hold anything\n"
+                "        const sg_i valid = sg_lane_id < (int32_t)n;\n");
+  put_taps(out, vl, "(sg_f)((sg_i)SG_LD(q + %d * SG_VL) & valid)");
+  text_put(out, "      }\n    }\n");
+  put_end(out, vl);
 }
 
 static const char *const loops =
-    "// `n` pixels for each of `outputs` channels; w holds `weights` floats for each, lanes of input blocks.\n"
-    "SG_SHARED void sg_few_run(const int *c, int64_t n_chunks, const int *shape, int64_t pp,\n"
-    "                          const float *x, const float *w,\n"
+    "// `n` pixels for each of `outputs` channels; w holds `weights` floats for each, lanes of input blocks. Where\n"
+    "// `segments` is not 0 taps come in lines, of rows that are `row` floats apart.\n"
+    "SG_SHARED void sg_few_run(const int *c, int64_t n_chunks, int64_t segments, const int *shape, int64_t pp,\n"
+    "                          int64_t row, const float *x, const float *w,\n"
     "                          float *y, const float *b, float slope, int64_t n, int64_t weights) {\n"
     "  const int64_t xb = shape[0], yb = shape[2], act = shape[4], outputs = shape[6];\n"
     "  for (int64_t p = 0; p < n;) {\n"
     "    const int64_t full = n - p >= SG_VL || (p > 0 && n >= SG_VL), at = full && n - p < SG_VL ? n - SG_VL : p;\n"
     "    for (int64_t o = 0; o < outputs; o++) {\n"
     "      const float *u = w + o * weights, bias = b ? b[o] : 0;\n"
-    "      if (full) sg_few_all(c, n_chunks, xb, pp, x + at * pp, u, y + o * yb + at, bias, act, slope);\n"
+    "      if (full && segments)\n"
+    "        sg_few_lines(c, n_chunks, segments, xb, row, x + at * pp, u, y + o * yb + at, bias, act, slope);\n"
+    "      else if (full) sg_few_all(c, n_chunks, xb, pp, x + at * pp, u, y + o * yb + at, bias, act, slope);\n"
     "      else sg_few_1(c, n_chunks, xb, pp, x + at * pp, u, y + o * yb + at, bias, act, slope);\n"
     "    }\n"
     "    p = at + (full ? SG_VL : 1);\n"
@@ -79,7 +127,7 @@ static const char *const loops =
     "  int *list = (int *)(pack + c[6] * positions);\n"
     "  sg_few_chunks(c + 9, c[8], inputs, positions, list);\n"
     "  sg_few_weights(c + 9, c[8], list, w, pack, c[6], positions);\n"
-    "  sg_few_run(list, c[8], c, SG_VL, x, pack, y, b, slope, n, positions);\n"
+    "  sg_few_run(list, c[8], 0, c, SG_VL, 0, x, pack, y, b, slope, n, positions);\n"
     "}\n"
     "// As sg_conv_X, likewise; `pack` holds kh * kw times as much, and the same again for lists.\n"
     "SG_SHARED void sg_few_conv(const int *c, const float *x, const float *w, float *y, const float *b, float slope,\n"
@@ -106,7 +154,9 @@ static const char *const loops =
     "      if (end > ow) end = ow;\n"
     "      const int64_t m = sg_taps(c, oy, k0, k1, list);\n"
     "      sg_few_chunks(list, m, inputs, positions, packed);\n"
-    "      sg_few_run(packed, m, c, pp, x + ox * pp, pack, y + oy * c[19] + ox, b, slope, end - ox, weights);\n"
+    "      const int64_t lines = kw == 3 && k0 == 0 && k1 == 3 && stride * dilation == 1 ? c[21] : 0;\n"
+    "      sg_few_run(packed, m, lines, c, pp, c[16], x + ox * pp, pack, y + oy * c[19] + ox, b, slope, end - ox,\n"
+    "                 weights);\n"
     "    }\n"
     "}\n";
 
@@ -117,6 +167,7 @@ void micro_few(const Target *target, Text *out) {
   text_put(out, "};\n");
   put_pixels(out, vl, 1);
   put_pixels(out, vl, vl);
+  put_lines(out, vl);
   text_printf(out, "#define sg_few_all sg_few_%d\n", vl);
   text_put(out, loops);
 }
