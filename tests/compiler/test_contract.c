@@ -223,6 +223,8 @@ static const Conv convs[] = {
     {.name = "pointwise large", .images = 1, .height = 15, .width = 20, .in = {160}, .out = {240}, .kernel = 1, .bias = 1, .order = 1},
     {.name = "pointwise, rows", .images = 2, .height = 7, .width = 139, .in = {16}, .out = {13}, .kernel = 1, .bias = 1, .act = OP_relu, .more = 4, .tolerance = 2e-5},
     {.name = "pointwise, rows masked", .images = 2, .height = 7, .width = 9, .in = {9, 4}, .out = {5, 20}, .kernel = 1, .more = 5, .in_concat = true, .out_concat = true, .tolerance = 2e-5},
+    {.name = "pointwise, a few pixels more than a tile", .images = 1, .height = 1, .width = 19, .in = {9}, .out = {32}, .kernel = 1, .bias = 1},
+    {.name = "pointwise, nearly two tiles", .images = 1, .height = 1, .width = 23, .in = {9}, .out = {60}, .kernel = 1, .bias = 1},
     {.name = "pointwise many pixels", .images = 1, .height = 60, .width = 81, .in = {40}, .out = {21}, .kernel = 1, .bias = 1, .more = 1},
     // by Strassen's products
     {.name = "seven products", .images = 2, .height = 12, .width = 10, .in = {32}, .out = {64}, .half = 16, .kernel = 1, .bias = 1, .act = OP_relu, .tolerance = 1e-5},

@@ -74,8 +74,8 @@ static void put_tile(Text *out, const MicroTile *tile) {
 }
 
 // The tiles as functions with a fixed distance between the scalars of neighbouring pixels, and sg_panel_X, which covers
-// n pixels with them; a last tile that would not be full is a smaller one if that is enough, and moved back over the
-// one before, or smaller ones follow.
+// n pixels with them; a last tile that would not be full is moved back over the one before, or smaller ones follow
+// where these have clearly fewer pixels to compute.
 static void put_panel(const Target *target, Text *out, const char *suffix, const char *pitch) {
   for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
     int sizes[MICRO_N_SIZES], n = micro_tile_sizes(target, j, sizes);
@@ -112,10 +112,12 @@ static void put_panel(const Target *target, Text *out, const char *suffix, const
                 "    fn[vectors - 1][i](t, x + p * pp, w, y + p * yp, b, r ? r + p * yp : r);\n"
                 "    p += full;\n"
                 "    if (p == n || p + full <= n) continue;\n"
-                "    if (!t->once && n - p <= size[vectors - 1][i + 1]) i++;\n"
-                "    if (!t->once) p = n - size[vectors - 1][i];\n"
+                "    // Smaller ones take longer than their share, single pixels much longer.\n"
+                "    const int64_t next = size[vectors - 1][i + 1], left = (n - p + next - 1) / next * next;\n"
+                "    if (n - p <= next || (next > 1 && 4 * left <= 3 * full)) i++;\n"
                 "    while (t->once && size[vectors - 1][i] > n - p) i++;\n"
                 "    full = size[vectors - 1][i];\n"
+                "    if (n - p < full) p = n - full;\n"
                 "  }\n"
                 "}\n");
 }
