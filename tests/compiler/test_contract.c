@@ -272,6 +272,7 @@ static const Conv convs[] = {
     {.name = "tiles of 2, rows", .images = 1, .height = 11, .width = 90, .in = {8}, .out = {12}, .padding = 1, .dilation = 1, .tile = 2, .more = 4, .tolerance = 2e-5},
     {.name = "tiles of 2, dilated beyond the picture", .images = 1, .height = 13, .width = 12, .in = {10}, .out = {8}, .padding = 12, .dilation = 12, .tile = 2, .bias = 1, .order = 1, .tolerance = 2e-5},
     {.name = "tiles of 4, long rows", .images = 1, .height = 6, .width = 90, .in = {8}, .out = {16}, .padding = 1, .dilation = 1, .tile = 4, .act = OP_relu, .tolerance = 2e-5},
+    {.name = "tiles of 4, several rows a task", .images = 1, .height = 190, .width = 150, .in = {8}, .out = {8}, .padding = 1, .dilation = 1, .tile = 4, .tolerance = 2e-5},
     {.name = "resize by 2 -> tiles of 4", .images = 2, .height = 18, .width = 60, .in = {20}, .out = {28}, .padding = 1, .dilation = 1, .tile = 4, .from_height = 9, .from_width = 30, .bias = 1, .act = OP_relu, .tolerance = 2e-5},
     {.name = "resize by 1.7 -> tiles of 4, segments", .images = 1, .height = 22, .width = 19, .in = {9, 4}, .out = {8, 6}, .padding = 0, .dilation = 1, .tile = 4, .from_height = 13, .from_width = 11, .is_aligned = true, .bias = 2, .order = 1, .in_concat = true, .out_concat = true, .tolerance = 2e-5},
     {.name = "nearest -> tiles of 2", .images = 1, .height = 15, .width = 41, .in = {12}, .out = {13}, .padding = 1, .dilation = 1, .tile = 2, .from_height = 4, .from_width = 13, .is_nearest = true, .more = 1, .tolerance = 2e-5},

@@ -16,11 +16,14 @@ static int64_t even(int64_t n) { return n + n % 2; } // weights may stand in pai
 static int64_t most_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Tiles at once, divisible by all register tiles: as many as stay in the cache with their sums; but with fewer than a
-// few rows of register tiles the weights would come from far for too little work.
-static int64_t tiles_at_once(const Schedule *schedule, int64_t elements, int64_t blocks) {
-  int64_t n = MICRO_WINOGRAD_TILES, room = schedule->contract.target->l2 / 2;
-  while (n > TILES_LEAST && 4 * elements * blocks * schedule->vl * n > room) n /= 2;
-  return n;
+// few rows of register tiles the weights would come from far for too little work. Where not even these stay there, and
+// are few beside the weights, it is the rounds that cost.
+static int64_t tiles_at_once(const Schedule *schedule, int64_t elements, int64_t inputs, int64_t x_blocks,
+                             int64_t blocks) {
+  int64_t n = MICRO_WINOGRAD_TILES, l2 = schedule->contract.target->l2, vector = 4 * elements * schedule->vl;
+  int64_t tile = vector * (x_blocks + blocks), weights = vector * inputs * blocks;
+  while (n > TILES_LEAST && tile * n > l2 / 2) n /= 2;
+  return tile * n > l2 && weights > 4 * tile * n ? 2 * n : n;
 }
 
 // Tiles of m x m results, in the d x d grids that dilation d cuts a picture into.
@@ -48,6 +51,44 @@ static void put_tile_numbers(const Schedule *schedule, const Grid *grid, const N
   c[MICRO_WINOGRAD_TX] = grid->tx;
 }
 
+// What there is to share out: rows of tx tiles, for each of which `inputs` channels in x_blocks become so many blocks.
+typedef struct Work {
+  int64_t tx, rows, most, inputs, x_blocks, blocks;
+} Work;
+
+// What two workers and TASKS ones take for all images with tasks of `size` rows and `part` output blocks, idle ones
+// too, in products of vectors an element of a tile. Each task transforms its tiles, each round of these brings weights.
+static int64_t time_of(const Work *work, int64_t images, int64_t size, int64_t part) {
+  enum { LOAD = 8, STORE = 7, WEIGHTS = 3, PIXELS = 8 };
+  int64_t tasks = images * ceil_div(work->rows, size) * ceil_div(work->blocks, part);
+  int64_t tiles = size * work->tx, rounds = ceil_div(tiles, work->most);
+  int64_t columns = PIXELS * ceil_div(tiles, PIXELS) + rounds * WEIGHTS;
+  return (2 * ceil_div(tasks, 2) + TASKS * ceil_div(tasks, TASKS)) *
+         (tiles * (LOAD * work->x_blocks + STORE * part) + work->inputs * part * columns);
+}
+
+// Into how many parts output blocks are shared out, with so many rows a task.
+static int64_t choose_parts_of_outputs(const Work *work, int64_t images, int64_t size, int64_t *time) {
+  int64_t best = 1;
+  *time = time_of(work, images, size, even(work->blocks));
+  for (int64_t parts = 2; parts <= ceil_div(work->blocks, 2); parts++) {
+    int64_t other = time_of(work, images, size, even(ceil_div(work->blocks, parts)));
+    if (other < *time) *time = other, best = parts;
+  }
+  return best;
+}
+
+static int64_t choose_rows(const Work *work, int64_t images) {
+  int64_t best = 1, least, time;
+  choose_parts_of_outputs(work, images, best, &least);
+  for (int64_t size = 2; size <= work->rows; size++) {
+    if (even_pieces(work->rows, size) != size) continue;
+    choose_parts_of_outputs(work, images, size, &time);
+    if (time < least) least = time, best = size;
+  }
+  return best;
+}
+
 // Whether the result is so large that nothing of it is in a cache when it is read, and stored by whole lines of the
 // cache: then these need not be fetched to be written.
 static bool streams(const Schedule *schedule, const Node *y) {
@@ -69,17 +110,15 @@ void schedule_winograd(Schedule *schedule) {
   Grid grid = grid_of(y, y, m);
   int64_t images = y->shape.dim[0], rows = grid.rows, inputs = x->shape.dim[1];
   int64_t x_blocks = blocks_of(schedule, x), blocks = blocks_of(schedule, y);
-  int64_t most = tiles_at_once(schedule, t * t, x_blocks + blocks);
+  int64_t most = tiles_at_once(schedule, t * t, inputs, x_blocks, blocks);
   most = tuning_knob(ir, "tiles", most, 4, MICRO_WINOGRAD_TILES);
 
-  // Rows enough for one round; where that leaves too few tasks, the output blocks are shared out as well.
-  int64_t size = ceil_div(most, grid.tx);
-  if (size > rows) size = rows;
+  Work work = {grid.tx, rows, most, inputs, x_blocks, blocks};
+  int64_t size = choose_rows(&work, images);
   size = even_pieces(rows, tuning_knob(ir, "rows", size, 1, rows));
   if (most > size * grid.tx) most = size * grid.tx;
-  int64_t pieces = ceil_div(rows, size), parts = ceil_div(TASKS, images * pieces);
-  if (parts > ceil_div(blocks, 2)) parts = ceil_div(blocks, 2);
-  parts = tuning_knob(ir, "parts", parts, 1, blocks);
+  int64_t pieces = ceil_div(rows, size), time;
+  int64_t parts = tuning_knob(ir, "parts", choose_parts_of_outputs(&work, images, size, &time), 1, blocks);
   int64_t part = even(ceil_div(blocks, parts));
   parts = ceil_div(blocks, part);
   IrExpr *index[3], *r0, *r1;
