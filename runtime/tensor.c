@@ -58,10 +58,14 @@ int channel_position(const Layout *layout, int64_t channel) {
   BUG("channel lies beyond the layout's segments");
 }
 
+bool channels_equal(const Layout *a, const Layout *b) {
+  return a && b && a->block == b->block && a->c.n == b->c.n &&
+         !memcmp(a->c.segment, b->c.segment, sizeof(int) * (size_t)a->c.n);
+}
+
 bool layout_equal(const Layout *a, const Layout *b) {
   if (is_plain(a) || is_plain(b)) return is_plain(a) && is_plain(b);
-  if (a->kind != b->kind || a->block != b->block || a->c.n != b->c.n || a->half != b->half) return false;
-  return !memcmp(a->c.segment, b->c.segment, sizeof(int) * (size_t)a->c.n);
+  return a->kind == b->kind && a->half == b->half && channels_equal(a, b);
 }
 
 // Steps in floats along each axis. Along `channel_axis` (-1 if plain) a step leads from block to block.

@@ -50,8 +50,9 @@ typedef struct Layout {
 
 int channel_blocks(const Layout *layout);                    // number of blocks along the channel axis
 int channel_position(const Layout *layout, int64_t channel); // physical channel = block * layout->block + lane
-bool layout_equal(const Layout *a, const Layout *b);         // NULL = plain
-int64_t layout_elements(Shape shape, const Layout *layout);  // floats to allocate, padding included
+bool channels_equal(const Layout *a, const Layout *b);      // whether channels stand in the same blocks; false for NULL
+bool layout_equal(const Layout *a, const Layout *b);        // NULL = plain
+int64_t layout_elements(Shape shape, const Layout *layout); // floats to allocate, padding included
 int64_t layout_offset(Shape shape, const Layout *layout,
                       const int64_t *index); // of one logical element, if it stands alone
 

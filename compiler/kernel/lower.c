@@ -194,11 +194,6 @@ static const Layout *whole_segments(Arena *arena, const Layout *layout, int64_t 
   return part;
 }
 
-static bool same_channels(const Layout *a, const Layout *b) {
-  return a->block == b->block && a->c.n == b->c.n &&
-         memcmp(a->c.segment, b->c.segment, sizeof(int) * (size_t)a->c.n) == 0;
-}
-
 // A bare variable, or one plus a constant.
 static const IrVar *variable_plus(const IrExpr *e, int64_t *out_plus) {
   *out_plus = e->kind == IR_SUM ? e->i : 0;
@@ -222,7 +217,7 @@ static void split_channel(Lower *lower, const Layout *layout, IrExpr *channel, I
       ARENA_PUSH(ir->arena, lower->channels, lower->n_channels, lower->cap_channels, new);
       known = &lower->channels[lower->n_channels - 1];
     }
-    if (known->var == var && same_channels(known->layout, part)) {
+    if (known->var == var && channels_equal(known->layout, part)) {
       *out_block = ir_offset(ir, ir_ref(ir, known->block), first_block);
       *out_lane = ir_ref(ir, known->lane);
       return;

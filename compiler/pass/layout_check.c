@@ -39,11 +39,6 @@ static bool is_packed(const Node *node) {
   return kind_of(node) == LAYOUT_WEIGHT || kind_of(node) == LAYOUT_WEIGHT_PAIRS;
 }
 
-static bool maps_equal(const Layout *a, const Layout *b) {
-  return a && b && a->block == b->block && a->c.n == b->c.n &&
-         !memcmp(a->c.segment, b->c.segment, sizeof *a->c.segment * (size_t)a->c.n);
-}
-
 static bool check_elementwise(const Node *node, Text *why) {
   for (int k = 0; k < node->n_in; k++) {
     const Node *in = node->in[k];
@@ -65,7 +60,7 @@ static bool check_dense(const Node *node, Text *why) {
   bool can_be_sums = node->op == OP_conv2d && conv_is_pointwise(node) && is_blocked(node) && is_blocked(node->in[0]);
   if (!is_packed(weight) && !(can_be_sums && kind_of(weight) == LAYOUT_WEIGHT_STRASSEN))
     return broken(why, 4, node, "its weight is not packed");
-  if (is_blocked(node) ? !maps_equal(weight->layout, node->layout) : weight->layout->c.n != 1) {
+  if (is_blocked(node) ? !channels_equal(weight->layout, node->layout) : weight->layout->c.n != 1) {
     return broken(why, 4, node, "its weight is packed for other channels");
   }
   return true;
@@ -83,7 +78,7 @@ static bool check_conv(const Node *node, Text *why) {
   if (kind == CONV_DENSE) return check_dense(node, why);
   if (is_plain_all) return true;
   if (!is_blocked(node) || !layout_equal(a->layout, node->layout)) return broken(why, 5, node, "x and result differ");
-  if (kind_of(b) != LAYOUT_WEIGHT_DW || !maps_equal(b->layout, node->layout)) {
+  if (kind_of(b) != LAYOUT_WEIGHT_DW || !channels_equal(b->layout, node->layout)) {
     return broken(why, 5, node, "its weight is not packed for its channels");
   }
   return true;

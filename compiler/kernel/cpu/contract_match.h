@@ -61,6 +61,9 @@ typedef struct Contract {
 // Recognises the group, or returns false and appends the reason to `why` (if not NULL).
 bool contract_match(const Target *target, const Group *group, Contract *out, Text *why);
 
+// The form of one contraction, or false and the reason likewise (contract_node.c).
+bool contract_match_node(const Target *target, const Node *node, ContractForm *form, Text *why);
+
 bool contract_is_blocked(const Node *node);
 
 #endif

@@ -8,19 +8,11 @@ enum { ROWS_AT_ONCE = 4 };
 
 static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
 
-static bool same_channels(const Layout *a, const Layout *b) {
-  if (a->block != b->block || a->c.n != b->c.n) return false;
-  for (int i = 0; i < a->c.n; i++) {
-    if (a->c.segment[i] != b->c.segment[i]) return false;
-  }
-  return true;
-}
-
 static bool is_of_rows(const Node *node, const Node *picture) {
   Shape rows = picture->shape;
   rows.dim[3] = 1;
   return picture->shape.dim[3] > 1 && shape_equal(node->shape, rows) && is_blocked(node) && is_blocked(picture) &&
-         same_channels(node->layout, picture->layout);
+         channels_equal(node->layout, picture->layout);
 }
 
 bool rows_match(const Group *group, const Node *like, RowResults *out, Text *why) {
