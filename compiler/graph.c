@@ -26,6 +26,7 @@ static void append(Graph *graph, Node *node) {
 static Node *node_new(Graph *graph, Op op) {
   Node *node = ARENA_ARRAY(graph->arena, Node, 1);
   node->op = op;
+  node->attr = ARENA_ARRAY(graph->arena, AttrValue, op_info(op)->n_attrs);
   node->group = -1;
   node->loc = graph->at_loc;
   node->module = graph->at_module;

@@ -35,7 +35,7 @@ struct Node {
   int id; // index in Graph.nodes; renumbered by graph_sort
   int n_in;
   Node **in;
-  AttrValue attr[OP_MAX_ATTRS]; // in the order of the op's attribute list
+  AttrValue *attr; // in the order of the op's attribute list, and as many: most ops have few
   Shape shape;
   const Layout *layout; // NULL = row-major; set by the layout pass
   const char *name;     // leaves: instance path or input name. Others: the user's variable, or NULL

@@ -67,7 +67,10 @@ static bool attributes_equal(const Node *a, const Node *b) {
 }
 
 static bool check_shape(const Node *node, Text *why) {
+  AttrValue attrs[OP_MAX_ATTRS];
   Node copy = *node;
+  copy.attr = attrs; // the rule puts them into their normal form
+  for (int i = 0; i < op_info(node->op)->n_attrs; i++) attrs[i] = node->attr[i];
   Text reason = {0};
   if (!op_info(node->op)->shape(&copy, &reason)) {
     broken(why, 4, node, "%s", text_get(&reason));

@@ -322,7 +322,8 @@ bool ir_same(const IrExpr *a, const IrExpr *b) {
     return false;
   if (a->kind == IR_NUMBER) return memcmp(&a->f, &b->f, sizeof a->f) == 0;
   if (a->kind == IR_CALL && strcmp(a->name, b->name) != 0) return false;
-  if (a->attr != b->attr && (!a->attr || !b->attr || memcmp(a->attr, b->attr, sizeof(AttrValue) * OP_MAX_ATTRS) != 0))
+  if (a->attr != b->attr &&
+      (!a->attr || !b->attr || memcmp(a->attr, b->attr, sizeof(AttrValue) * (size_t)op_info(a->op)->n_attrs) != 0))
     return false;
   if (a->kind == IR_SUM && memcmp(a->coef, b->coef, sizeof(int64_t) * (size_t)a->n_args) != 0) return false;
   for (int k = 0; k < a->n_args; k++) {

@@ -30,14 +30,13 @@ bool shape_flip(Node *node, Text *why) { return keep_with_axis(node, why); }
 bool shape_reshape(Node *node, Text *why) {
   Shape x = node->in[0]->shape, *shape = &attr_of(node, "shape")->ints;
   char from[SHAPE_TEXT], to[SHAPE_TEXT];
-  shape_text(*shape, to);
   int64_t n = shape_elements(x);
   int open = -1;
   Shape known = *shape; // with 1 where the size is open
   for (int i = 0; i < shape->rank; i++) {
     if (shape->dim[i] != -1) continue;
     if (open >= 0) {
-      text_printf(why, "only one size of %s may be -1", to);
+      text_printf(why, "only one size of %s may be -1", shape_text(*shape, to));
       return false;
     }
     open = i;
@@ -48,7 +47,8 @@ bool shape_reshape(Node *node, Text *why) {
   if (open >= 0 && n % n_known == 0) {
     shape->dim[open] = n / n_known;
   } else if (n_known != n || open >= 0) {
-    text_printf(why, "cannot reshape %s, which has %lld elements, to %s", shape_text(x, from), (long long)n, to);
+    text_printf(why, "cannot reshape %s, which has %lld elements, to %s", shape_text(x, from), (long long)n,
+                shape_text(*shape, to));
     return false;
   }
   return set_shape(node, *shape, why);

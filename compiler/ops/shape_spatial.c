@@ -56,15 +56,14 @@ static bool conv_result(const Node *node, Shape x, Shape weight, Shape *out, Tex
   if (!check_conv(node, why) || !require_rank("x", x, 4, why) || !require_rank("weight", weight, 4, why)) return false;
   int64_t groups = int_attr(node, "groups");
   char tx[SHAPE_TEXT], tw[SHAPE_TEXT];
-  shape_text(x, tx);
-  shape_text(weight, tw);
   if (x.dim[1] % groups || weight.dim[0] % groups) {
-    text_printf(why, "channels are not divisible by %lld groups: x is %s, weight is %s", (long long)groups, tx, tw);
+    text_printf(why, "channels are not divisible by %lld groups: x is %s, weight is %s", (long long)groups,
+                shape_text(x, tx), shape_text(weight, tw));
     return false;
   }
   if (weight.dim[1] != x.dim[1] / groups) {
-    text_printf(why, "x %s has %lld channels a group, weight %s is made for %lld", tx, (long long)(x.dim[1] / groups),
-                tw, (long long)weight.dim[1]);
+    text_printf(why, "x %s has %lld channels a group, weight %s is made for %lld", shape_text(x, tx),
+                (long long)(x.dim[1] / groups), shape_text(weight, tw), (long long)weight.dim[1]);
     return false;
   }
   if (!op_shape_ok(weight, why)) return false;
@@ -73,8 +72,8 @@ static bool conv_result(const Node *node, Shape x, Shape weight, Shape *out, Tex
   for (int i = 2; i < 4; i++) {
     shape.dim[i] = conv_size(x.dim[i], weight.dim[i], stride, padding, dilation);
     if (shape.dim[i] < 1) {
-      text_printf(why, "the kernel of weight %s does not fit into x %s with padding %lld and dilation %lld", tw, tx,
-                  (long long)padding, (long long)dilation);
+      text_printf(why, "the kernel of weight %s does not fit into x %s with padding %lld and dilation %lld",
+                  shape_text(weight, tw), shape_text(x, tx), (long long)padding, (long long)dilation);
       return false;
     }
   }
