@@ -2,7 +2,7 @@
 BUILD ?= build
 CC = gcc
 MODE ?= release
-CFLAGS_release = -O2
+CFLAGS_release = -O2 -DNDEBUG
 CFLAGS_asan = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 hdf5_cflags := $(shell pkg-config --cflags hdf5-serial 2>/dev/null || echo -I/usr/include/hdf5/serial)
 hdf5_libs := $(shell pkg-config --libs hdf5-serial 2>/dev/null || echo -lhdf5_serial)

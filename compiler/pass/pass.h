@@ -70,7 +70,7 @@ typedef struct PipelineOptions {
   bool time;              // print each pass's time to `dump`
 } PipelineOptions;
 
-// Runs the list. In debug builds verifies after every pass; a broken graph is our own bug.
+// Runs the list. Verifies the graph in the end, in debug builds after every pass; a broken one is our own bug.
 void pipeline_run(const PassContext *context, const PipelineOptions *options, Graph *graph);
 // True if there is a pass of that name.
 bool pipeline_has(const char *name);

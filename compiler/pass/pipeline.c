@@ -25,13 +25,9 @@ static bool is_disabled(const PipelineOptions *options, const char *name) {
 }
 
 static void verify(const Graph *graph, const char *after) {
-#ifndef NDEBUG
   Text why = {0};
-  if (!graph_verify(graph, &why)) BUG("after pass %s: %s", after, text_get(&why));
+  if (!graph_verify(graph, &why)) BUG("after %s: %s", after, text_get(&why));
   text_free(&why);
-#else
-  (void)graph, (void)after;
-#endif
 }
 
 static void report(const PipelineOptions *options, const Graph *graph, const char *name, bool is_changed, double took) {
@@ -49,17 +45,23 @@ static void report(const PipelineOptions *options, const Graph *graph, const cha
 }
 
 void pipeline_run(const PassContext *context, const PipelineOptions *options, Graph *graph) {
-  verify(graph, "none");
+#ifdef NDEBUG
+  const bool is_debug = false;
+#else
+  const bool is_debug = true;
+#endif
+  if (is_debug) verify(graph, "no pass");
   for (int i = 0; i < N_PASSES; i++) {
     if (!is_disabled(options, passes[i].name)) {
       double start = clock_seconds();
       bool is_changed = passes[i].run(context, graph);
       double took = clock_seconds() - start;
-      verify(graph, passes[i].name);
+      if (is_debug) verify(graph, passes[i].name);
       report(options, graph, passes[i].name, is_changed, took);
     }
     if (options->stop_after && !strcmp(options->stop_after, passes[i].name)) break;
   }
+  if (!is_debug) verify(graph, "the passes");
 }
 
 bool pipeline_has(const char *name) {
