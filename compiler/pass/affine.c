@@ -219,8 +219,8 @@ static Node *rewrite_operand(void *context, Graph *graph, Node *node) {
 bool pass_affine(const PassContext *context, Graph *graph) {
   if (context->exact) return false;
   bool is_changed = false, is_again = true;
+  graph_sort(graph); // a dead user would hide that another is the only one
   while (is_again) {
-    graph_sort(graph); // a dead user would hide that another is the only one
     Arena *scratch = arena_new();
     Facts facts = find_facts(graph, scratch);
     is_again = graph_rewrite(graph, rewrite_operand, &facts);

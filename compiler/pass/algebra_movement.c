@@ -216,7 +216,7 @@ static bool continues_slice(const Node *a, const Node *b, int64_t axis) {
 // *out_first.
 static Node *inner_concat(const Graph *graph, const Node *node, int *out_first) {
   Node *best = NULL;
-  for (int i = 0; i < graph->n_nodes; i++) {
+  for (int i = 0; node->n_in > 2 && i < graph->n_nodes; i++) {
     Node *inner = graph->nodes[i];
     if (inner->op != OP_concat || inner->n_in >= node->n_in || inner->n_in < 2 || (best && inner->n_in <= best->n_in) ||
         int_of(inner, "axis") != int_of(node, "axis"))

@@ -82,13 +82,20 @@ static bool place_inputs(const GroupIndex *index, Node *concat) {
   return changed;
 }
 
+// By group: its members.
+static int *count_members(const Graph *graph, Arena *arena) {
+  int n = 0;
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (graph->nodes[i]->group >= n) n = graph->nodes[i]->group + 1;
+  int *members = ARENA_ARRAY(arena, int, n + 1);
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (graph->nodes[i]->group >= 0) members[graph->nodes[i]->group]++;
+  return members;
+}
+
 // Whether the concat is the only member of its group: one that is computed inside another kernel is not stored.
-static bool is_alone(const Graph *graph, const Node *concat) {
-  if (concat->group < 0) return true;
-  for (int i = 0; i < graph->n_nodes; i++) {
-    if (graph->nodes[i] != concat && graph->nodes[i]->group == concat->group) return false;
-  }
-  return true;
+static bool is_alone(const int *members, const Node *concat) {
+  return concat->group < 0 || members[concat->group] == 1;
 }
 
 // The kernels, then what was said before: the near misses.
@@ -104,9 +111,10 @@ bool pass_concat(const PassContext *context, Graph *graph) {
   Arena *arena = arena_new();
   bool changed = false;
   const GroupIndex *index = group_index(graph, arena);
+  const int *members = count_members(graph, arena);
   for (int i = 0; context->target->kind != TARGET_REFERENCE && i < graph->n_nodes; i++) {
     Node *node = graph->nodes[i];
-    if (node->op != OP_concat || !is_run(node, context->target) || !is_alone(graph, node)) continue;
+    if (node->op != OP_concat || !is_run(node, context->target) || !is_alone(members, node)) continue;
     changed |= place_inputs(index, node);
     if (!node_needs_kernel(node)) node->group = -1;
   }

@@ -92,8 +92,8 @@ bool is_only_for(const Users *users, const Node *node, const Node *user) {
 
 bool graph_rewrite_by_users(Graph *graph, RewriteRule *rule) {
   bool is_changed = false, is_again = true;
+  graph_sort(graph); // a dead user would hide that another is the only one
   while (is_again) {
-    graph_sort(graph); // a dead user would hide that another is the only one
     Arena *scratch = arena_new();
     Users users = {find_only_users(graph, scratch), find_fixed(graph, scratch), graph->n_nodes};
     is_again = graph_rewrite(graph, rule, &users);

@@ -48,12 +48,22 @@ static Node *part_of(Graph *graph, Node *operand, int64_t start, int64_t stop) {
   return axis < 0 || operand->shape.dim[axis] == 1 ? operand : graph_slice(graph, operand, axis, start, stop);
 }
 
-static Node *split(Graph *graph, Node *node, int which, Arena *scratch) {
+// What is known of the first `n` nodes.
+typedef struct Facts {
+  Arena *scratch;
+  const GroupIndex *index;
+  const bool *is_fixed;
+  int n;
+} Facts;
+
+static Node *split(void *context, Graph *graph, Node *node) {
+  const Facts *facts = context;
+  int which = concat_operand(facts->is_fixed, facts->index, facts->n, node);
+  if (which < 0) return NULL;
   const Node *concat = node->in[which];
-  Node **part = ARENA_ARRAY(scratch, Node *, concat->n_in);
-  Node **in = ARENA_ARRAY(scratch, Node *, node->n_in);
+  Node **part = ARENA_ARRAY(facts->scratch, Node *, concat->n_in);
+  Node **in = ARENA_ARRAY(facts->scratch, Node *, node->n_in);
   int64_t start = 0;
-  graph_at(graph, node);
   for (int i = 0; i < concat->n_in; i++) {
     int64_t stop = start + concat->in[i]->shape.dim[1];
     for (int k = 0; k < node->n_in; k++) {
@@ -63,28 +73,17 @@ static Node *split(Graph *graph, Node *node, int which, Arena *scratch) {
     start = stop;
   }
   graph_at(graph, concat);
-  Node *whole = graph_add(graph, OP_concat, part, concat->n_in, concat->attr);
-  whole->name = node->name;
-  return whole;
+  return graph_add(graph, OP_concat, part, concat->n_in, concat->attr);
 }
 
 bool pass_split(const PassContext *context, Graph *graph) {
   (void)context;
   bool changed = false;
-  for (bool again = true; again;) {
-    again = false;
+  graph_sort(graph);                // a dead user would hide that another is the only one
+  for (bool again = true; again;) { // those who use a new concat are next
     Arena *scratch = arena_new();
-    graph_sort(graph);
-    const GroupIndex *index = group_index(graph, scratch);
-    const bool *is_fixed = find_fixed(graph, scratch);
-    int n = graph->n_nodes;
-    for (int i = 0; i < n; i++) {
-      Node *node = graph->nodes[i];
-      int which = concat_operand(is_fixed, index, n, node);
-      if (which < 0) continue;
-      graph_replace(graph, node, split(graph, node, which, scratch));
-      again = true; // those who use the new concat are next
-    }
+    Facts facts = {scratch, group_index(graph, scratch), find_fixed(graph, scratch), graph->n_nodes};
+    again = graph_rewrite(graph, split, &facts);
     arena_free(scratch);
     changed |= again;
   }

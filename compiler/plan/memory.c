@@ -41,7 +41,7 @@ int64_t memory_place(MemoryItem *items, int n, Arena *arena) {
   for (int i = 0; i < n; i++) sorted[i] = &items[i];
   qsort(sorted, (size_t)n, sizeof *sorted, compare_items);
   int64_t end = 0;
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < n && sorted[i]->size; i++) {
     MemoryItem *item = sorted[i];
     item->offset = find_offset(item, placed, i);
     int at = i;
