@@ -35,7 +35,7 @@ IrExpr *ir_threads(Ir *ir, int n) {
 static IrBuffer *buffer_new(Ir *ir, IrBufferKind kind, IrType type, const char *name, int64_t size) {
   IrFunction *function = ir->function;
   IrBuffer *buffer = ARENA_ARRAY(ir->arena, IrBuffer, 1);
-  *buffer = (IrBuffer){.kind = kind, .type = type, .name = name, .size = size};
+  *buffer = (IrBuffer){.id = ir->n_buffers++, .kind = kind, .type = type, .name = name, .size = size};
   if (kind == IR_BUFFER_IN || kind == IR_BUFFER_OUT)
     ARENA_PUSH(ir->arena, function->args, function->n_args, function->cap_args, buffer);
   else ARENA_PUSH(ir->arena, function->locals, function->n_locals, function->cap_locals, buffer);

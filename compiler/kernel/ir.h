@@ -35,6 +35,7 @@ typedef enum IrBufferKind {
 } IrBufferKind;
 
 typedef struct IrBuffer {
+  int id; // unique in the Ir
   IrBufferKind kind;
   IrType type;          // IR_FLOAT; IR_DOUBLE for scratch; IR_FLOAT or IR_INDEX for tables; any of them if shared
   const char *name;     // a C identifier, unique in the function
@@ -165,7 +166,7 @@ typedef struct IrFunction {
 typedef struct Ir {
   Arena *arena; // lent
   const Target *target;
-  int n_vars;
+  int n_vars, n_buffers;
   IrFunction *function;
   struct Knobs *knobs; // what the schedule leaves open (tuning.h), or NULL: nobody asks
 } Ir;

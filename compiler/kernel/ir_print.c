@@ -80,7 +80,8 @@ static void put_store(Printer *p, const IrStmt *s) {
     text_put(p->out, ");\n");
     return;
   }
-  text_printf(p->out, "%s[", print_buffer_name(p, s->buffer));
+  text_put(p->out, print_buffer_name(p, s->buffer));
+  text_put(p->out, "[");
   print_expr(p, s->index, P_TERNARY);
   text_put(p->out, "] = ");
   print_expr(p, s->value, P_TERNARY);
@@ -252,8 +253,8 @@ static Printer printer_new(const Ir *ir, bool is_canonical, Text *out) {
                    .out = out,
                    .is_canonical = is_canonical,
                    .taken = strmap_new(ir->arena),
-                   .buffer_names = strmap_new(ir->arena),
-                   .var_name = ARENA_ARRAY(ir->arena, const char *, ir->n_vars + 1)};
+                   .var_name = ARENA_ARRAY(ir->arena, const char *, ir->n_vars + 1),
+                   .buffer_name = ARENA_ARRAY(ir->arena, const char *, ir->n_buffers + 1)};
 }
 
 const char *ir_print(Ir *ir, Text *out) {

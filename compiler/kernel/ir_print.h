@@ -27,11 +27,10 @@ typedef struct Printer {
   Text *out;
   bool is_canonical; // names are v0, v1, ... in order of appearance: the text that equal kernels share
   int indent;
-  int as_written;  // if not 0, integers stand in the text
-  Text numbers[2]; // of a function that takes numbers: what says them, integers and floats
-  StrMap *taken;   // names in use
-  const char **var_name;
-  StrMap *buffer_names; // by address
+  int as_written;                       // if not 0, integers stand in the text
+  Text numbers[2];                      // of a function that takes numbers: what says them, integers and floats
+  StrMap *taken;                        // names in use
+  const char **var_name, **buffer_name; // by id
   int n_canonical;
 } Printer;
 

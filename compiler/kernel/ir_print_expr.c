@@ -10,28 +10,178 @@
 
 // ---- names
 
-// Keywords of C and C++, names that kernels are made of, and what compilers and libraries may define in small letters.
-static const char reserved[] =
-    " "
-    "auto break case char const continue default do double else enum extern float for goto if inline int "
-    "long register restrict return short signed sizeof static struct switch typedef union unsigned void "
-    "volatile while asm typeof bool true false context arg begin end scratch i64 vf vd vi vl vload vload_n "
-    "vstore vstore_n vgather vgather_n vpick vpick_n vpick_1 vpick_2 dload dstore vsplat dsplat vsel vkeep lanes_sum "
-    "lanes_max lane_id imin imax floor_div floor_mod nearest_row scatter_add_row random_run philox key_word "
-    "dlanes_sum to_double to_float unix linux i386 and or not xor bitand bitor compl and_eq or_eq not_eq "
-    "xor_eq alignas alignof catch class concept requires constexpr decltype delete dynamic_cast explicit "
-    "export friend mutable namespace new noexcept nullptr operator private protected public static_cast "
-    "const_cast reinterpret_cast template this throw try typeid typename using virtual wchar_t char8_t "
-    "char16_t char32_t static_assert thread_local consteval constinit co_await co_return co_yield table "
-    "n_rows words row threadIdx blockIdx blockDim gridDim warpSize load_quad store_quad team_mask team_sum "
-    "team_max block_sum block_max column_sum column_max is_last_block find_row random_block random_quad "
-    "nearest_of_threads nearest_of_block shared_memory float4 make_float4 ";
+// Keywords of C and C++, names that kernels are made of, and what compilers and libraries may define in small letters:
+// in the order of strcmp, for the search.
+static const char *const reserved[] = {"alignas",
+                                       "alignof",
+                                       "and",
+                                       "and_eq",
+                                       "arg",
+                                       "asm",
+                                       "auto",
+                                       "begin",
+                                       "bitand",
+                                       "bitor",
+                                       "blockDim",
+                                       "blockIdx",
+                                       "block_max",
+                                       "block_sum",
+                                       "bool",
+                                       "break",
+                                       "case",
+                                       "catch",
+                                       "char",
+                                       "char16_t",
+                                       "char32_t",
+                                       "char8_t",
+                                       "class",
+                                       "co_await",
+                                       "co_return",
+                                       "co_yield",
+                                       "column_max",
+                                       "column_sum",
+                                       "compl",
+                                       "concept",
+                                       "const",
+                                       "const_cast",
+                                       "consteval",
+                                       "constexpr",
+                                       "constinit",
+                                       "context",
+                                       "continue",
+                                       "decltype",
+                                       "default",
+                                       "delete",
+                                       "dlanes_sum",
+                                       "dload",
+                                       "do",
+                                       "double",
+                                       "dsplat",
+                                       "dstore",
+                                       "dynamic_cast",
+                                       "else",
+                                       "end",
+                                       "enum",
+                                       "explicit",
+                                       "export",
+                                       "extern",
+                                       "false",
+                                       "find_row",
+                                       "float",
+                                       "float4",
+                                       "floor_div",
+                                       "floor_mod",
+                                       "for",
+                                       "friend",
+                                       "goto",
+                                       "gridDim",
+                                       "i386",
+                                       "i64",
+                                       "if",
+                                       "imax",
+                                       "imin",
+                                       "inline",
+                                       "int",
+                                       "is_last_block",
+                                       "key_word",
+                                       "lane_id",
+                                       "lanes_max",
+                                       "lanes_sum",
+                                       "linux",
+                                       "load_quad",
+                                       "long",
+                                       "make_float4",
+                                       "mutable",
+                                       "n_rows",
+                                       "namespace",
+                                       "nearest_of_block",
+                                       "nearest_of_threads",
+                                       "nearest_row",
+                                       "new",
+                                       "noexcept",
+                                       "not",
+                                       "not_eq",
+                                       "nullptr",
+                                       "operator",
+                                       "or",
+                                       "or_eq",
+                                       "philox",
+                                       "private",
+                                       "protected",
+                                       "public",
+                                       "random_block",
+                                       "random_quad",
+                                       "random_run",
+                                       "register",
+                                       "reinterpret_cast",
+                                       "requires",
+                                       "restrict",
+                                       "return",
+                                       "row",
+                                       "scatter_add_row",
+                                       "scratch",
+                                       "shared_memory",
+                                       "short",
+                                       "signed",
+                                       "sizeof",
+                                       "static",
+                                       "static_assert",
+                                       "static_cast",
+                                       "store_quad",
+                                       "struct",
+                                       "switch",
+                                       "table",
+                                       "team_mask",
+                                       "team_max",
+                                       "team_sum",
+                                       "template",
+                                       "this",
+                                       "threadIdx",
+                                       "thread_local",
+                                       "throw",
+                                       "to_double",
+                                       "to_float",
+                                       "true",
+                                       "try",
+                                       "typedef",
+                                       "typeid",
+                                       "typename",
+                                       "typeof",
+                                       "union",
+                                       "unix",
+                                       "unsigned",
+                                       "using",
+                                       "vd",
+                                       "vf",
+                                       "vgather",
+                                       "vgather_n",
+                                       "vi",
+                                       "virtual",
+                                       "vkeep",
+                                       "vl",
+                                       "vload",
+                                       "vload_n",
+                                       "void",
+                                       "volatile",
+                                       "vpick",
+                                       "vpick_1",
+                                       "vpick_2",
+                                       "vpick_n",
+                                       "vsel",
+                                       "vsplat",
+                                       "vstore",
+                                       "vstore_n",
+                                       "warpSize",
+                                       "wchar_t",
+                                       "while",
+                                       "words",
+                                       "xor",
+                                       "xor_eq"};
+
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 static bool is_reserved(const char *name) {
-  size_t n = strlen(name);
-  for (const char *at = reserved; (at = strstr(at, name)); at++) {
-    if (at[-1] == ' ' && at[n] == ' ') return true;
-  }
+  if (bsearch(&name, reserved, sizeof reserved / sizeof *reserved, sizeof *reserved, by_text)) return true;
   if (strncmp(name, "sg_", 3) == 0 || strncmp(name, "__", 2) == 0) return true;
   // Functions of ops are called s, v, d or vd and the op's name.
   const char *rest = strchr("svd", name[0]) ? name + 1 : name;
@@ -65,14 +215,8 @@ const char *print_var_name(Printer *p, const IrVar *var) {
 }
 
 const char *print_buffer_name(Printer *p, const IrBuffer *buffer) {
-  char key[32];
-  snprintf(key, sizeof key, "%p", (const void *)buffer);
-  const char *name = strmap_get(p->buffer_names, key);
-  if (!name) {
-    name = unique_name(p, buffer->name, true);
-    strmap_set(p->buffer_names, key, (void *)name);
-  }
-  return name;
+  if (!p->buffer_name[buffer->id]) p->buffer_name[buffer->id] = unique_name(p, buffer->name, true);
+  return p->buffer_name[buffer->id];
 }
 
 // ---- expressions
@@ -92,6 +236,11 @@ void print_number(Printer *p, double value) {
   }
   if (isinf(f)) {
     text_printf(p->out, "%s%s", f < 0 ? "-" : "", p->spell->infinity);
+    return;
+  }
+  if (fabsf(f) < 1e6f && f == (float)(int)f && !(f == 0 && signbit(f))) { // what %g would say, without a search
+    text_put_int(p->out, (int)f);
+    text_put(p->out, ".0f");
     return;
   }
   char digits[40];
@@ -115,7 +264,7 @@ static int add_number(Printer *p, SgNumber number, bool is_float) {
 }
 
 void print_int(Printer *p, int64_t value) {
-  if (!p->ir->function->takes_numbers || p->as_written || value <= 1) text_printf(p->out, "%lld", (long long)value);
+  if (!p->ir->function->takes_numbers || p->as_written || value <= 1) text_put_int(p->out, value);
   else text_printf(p->out, "N%d", add_number(p, (SgNumber){.i = value}, false));
 }
 
@@ -180,7 +329,8 @@ static void put_infix(Printer *p, const IrExpr *a, const char *symbol, const IrE
 }
 
 void print_call(Printer *p, const char *name, int n, IrExpr *const *arg) {
-  text_printf(p->out, "%s(", name);
+  text_put(p->out, name);
+  text_put(p->out, "(");
   for (int k = 0; k < n; k++) {
     if (k) text_put(p->out, ", ");
     print_expr(p, arg[k], P_TERNARY);
@@ -224,7 +374,9 @@ static void put_op(Printer *p, const IrExpr *e, int level) {
     return;
   }
   const char *prefix = e->type == IR_VECTOR ? "v" : e->type == IR_FLOAT ? "s" : e->type == IR_DOUBLE ? "d" : "vd";
-  text_printf(p->out, "%s%s(", prefix, op_info(e->op)->name);
+  text_put(p->out, prefix);
+  text_put(p->out, op_info(e->op)->name);
+  text_put(p->out, "(");
   for (int k = 0; k < e->n_args; k++) {
     if (k) text_put(p->out, ", ");
     print_expr(p, e->arg[k], P_TERNARY);
@@ -245,14 +397,16 @@ void print_address(Printer *p, const IrBuffer *buffer, const IrExpr *index, int 
     return;
   }
   open_paren(p, P_SUM, level);
-  text_printf(p->out, "%s + ", name);
+  text_put(p->out, name);
+  text_put(p->out, " + ");
   bool is_negative = index->kind == IR_INT ? index->i < 0 : index->kind == IR_SUM && index->coef[0] < 0;
   print_expr(p, index, is_negative ? P_PRIMARY : P_SUM);
   close_paren(p, P_SUM, level);
 }
 
 static void put_memory(Printer *p, const char *function, const IrExpr *e) {
-  text_printf(p->out, "%s(", function);
+  text_put(p->out, function);
+  text_put(p->out, "(");
   print_address(p, e->buffer, e->arg[0], P_TERNARY);
   if (e->kind == IR_GATHER) {
     text_put(p->out, ", ");
@@ -309,7 +463,8 @@ void print_expr(Printer *p, const IrExpr *e, int level) {
       put_memory(p, e->type == IR_VECTOR ? "vload" : "dload", e);
       return;
     }
-    text_printf(p->out, "%s[", print_buffer_name(p, e->buffer));
+    text_put(p->out, print_buffer_name(p, e->buffer));
+    text_put(p->out, "[");
     print_expr(p, e->arg[0], P_TERNARY);
     text_put(p->out, "]");
     return;

@@ -87,15 +87,23 @@ static void parse_attribute(Row *row, char *word) {
   spec->fallback.f = strtod(fallback, NULL);
 }
 
+static Op by_name[OP_COUNT]; // in the order of their names
+
+static int compare_names(const void *a, const void *b) {
+  return strcmp(rows[*(const Op *)a].info.name, rows[*(const Op *)b].info.name);
+}
+
 static void parse_rows(void) {
   for (int i = 0; i < OP_COUNT; i++) {
     Row *row = &rows[i];
     row->info.attrs = row->attrs;
+    by_name[i] = (Op)i;
     char *save = NULL;
     for (char *word = strtok_r(row->text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
       parse_attribute(row, word);
     }
   }
+  qsort(by_name, OP_COUNT, sizeof *by_name, compare_names);
 }
 
 const OpInfo *op_info(Op op) {
@@ -105,8 +113,12 @@ const OpInfo *op_info(Op op) {
 }
 
 Op op_by_name(const char *name) {
-  for (int i = 0; i < OP_COUNT; i++) {
-    if (!strcmp(rows[i].info.name, name)) return (Op)i;
+  pthread_once(&rows_once, parse_rows);
+  for (int low = 0, high = OP_COUNT; low < high;) {
+    int middle = (low + high) / 2, order = strcmp(name, rows[by_name[middle]].info.name);
+    if (!order) return by_name[middle];
+    if (order < 0) high = middle;
+    else low = middle + 1;
   }
   return OP_COUNT;
 }

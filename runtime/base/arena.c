@@ -73,11 +73,13 @@ char *arena_strndup(Arena *arena, const char *text, size_t n) {
 char *arena_strdup(Arena *arena, const char *text) { return arena_strndup(arena, text, strlen(text)); }
 
 char *arena_vprintf(Arena *arena, const char *format, va_list args) {
+  char brief[128]; // most are: formatted once
   va_list again;
   va_copy(again, args);
-  int n = vsnprintf(NULL, 0, format, again);
+  int n = vsnprintf(brief, sizeof brief, format, again);
   va_end(again);
   if (n < 0) BUG("bad format '%s'", format);
+  if (n < (int)sizeof brief) return arena_strndup(arena, brief, (size_t)n);
   char *text = arena_alloc(arena, (size_t)n + 1);
   vsnprintf(text, (size_t)n + 1, format, args);
   return text;

@@ -27,14 +27,27 @@ void text_write(Text *text, const void *bytes, size_t n) {
 
 void text_put(Text *text, const char *string) { text_write(text, string, strlen(string)); }
 
+void text_put_int(Text *text, long long value) {
+  char digits[24], *at = digits + sizeof digits;
+  unsigned long long rest = value < 0 ? -(unsigned long long)value : (unsigned long long)value;
+  do *--at = (char)('0' + rest % 10);
+  while (rest /= 10);
+  if (value < 0) *--at = '-';
+  text_write(text, at, (size_t)(digits + sizeof digits - at));
+}
+
 void text_vprintf(Text *text, const char *format, va_list args) {
+  enum { MOSTLY = 96 }; // most pieces are shorter: formatted once
+  reserve(text, MOSTLY);
   va_list again;
   va_copy(again, args);
-  int n = vsnprintf(NULL, 0, format, again);
+  int n = vsnprintf(text->data + text->size, MOSTLY + 1, format, again);
   va_end(again);
   if (n < 0) BUG("bad format '%s'", format);
-  reserve(text, (size_t)n);
-  vsnprintf(text->data + text->size, (size_t)n + 1, format, args);
+  if (n > MOSTLY) {
+    reserve(text, (size_t)n);
+    vsnprintf(text->data + text->size, (size_t)n + 1, format, args);
+  }
   text->size += (size_t)n;
 }
 

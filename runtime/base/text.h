@@ -13,6 +13,7 @@ typedef struct Text {
 
 void text_put(Text *text, const char *string);
 void text_write(Text *text, const void *bytes, size_t n);
+void text_put_int(Text *text, long long value); // in decimal
 void text_printf(Text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_vprintf(Text *text, const char *format, va_list args);
 
@@ -22,9 +23,9 @@ void text_put_json(Text *text, const char *string);
 // Bytes of the first lines of a text, without the line ends behind them.
 int text_head(const char *text, int lines);
 
-void text_clear(Text *text);        // keeps the capacity
-void text_free(Text *text);         // back to {0}
+void text_clear(Text *text);            // keeps the capacity
+void text_free(Text *text);             // back to {0}
 const char *text_get(const Text *text); // lent; "" when empty
-char *text_take(Text *text);        // the string passes to the caller, who frees it with free(); text is {0} again
+char *text_take(Text *text);            // the string passes to the caller, who frees it with free(); text is {0} again
 
 #endif

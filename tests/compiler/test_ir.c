@@ -156,7 +156,22 @@ static void test_text(void) {
   arena_free(arena);
 }
 
+// What means something to a compiler or to our preambles is no name for a variable, wherever it stands in their list.
+static void test_names(void) {
+  static const char *const taken[] = {"alignas",  "and",   "xor_eq", "words", "while", "x_or",     "make_float4",
+                                      "sg_while", "sqrtx", "sqrt",   "vadd",  "vdexp", "vgather_n"};
+  static const char *const names[] = {"alignas_",  "and_",  "xor_eq_", "words_", "while_", "x_or",      "make_float4_",
+                                      "sg_while_", "sqrtx", "sqrt_",   "vadd_",  "vdexp_", "vgather_n_"};
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+    Arena *arena = arena_new();
+    Ir *ir = ir_new(arena, target_host());
+    check_text(ir, ir_ref(ir, ir_var(ir, IR_INDEX, taken[i], 0, 9)), names[i]);
+    arena_free(arena);
+  }
+}
+
 int main(void) {
+  test_names();
   test_random();
   test_simplification();
   test_text();
