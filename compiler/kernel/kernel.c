@@ -18,6 +18,14 @@
 
 // ---- which groups
 
+// Whether the work is element-wise on values of one form, of which no lane is padding: every op costs once.
+static bool is_plain_pointwise(const Group *group) {
+  for (int k = 0; k < group->n_ins; k++) {
+    if (group->ins[k]->layout) return false;
+  }
+  return !group->outs[0]->layout && group_is_pointwise(group);
+}
+
 // Whether the generic schedule makes a good kernel of several nodes.
 static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
   const Node *first = group->outs[0];
@@ -31,6 +39,7 @@ static bool map_can_fuse(const Target *target, const Group *group, Text *why) {
       return group_refuse(why, "the results have different shapes");
   }
   enum { SMALL = 1 << 14 };
+  if (is_plain_pointwise(group) && map_price_apart(group) <= SMALL) return true; // no nest costs more
   Arena *arena = arena_new();
   Map map;
   map_outputs(&map, lower_new(ir_new(arena, target), group));
