@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compiler/plan/plan.h"
+#include "runtime/base/parallel.h"
 #include "runtime/base/strmap.h"
 
 // ---- text -----------------------------------------------------------------------------------------------------------
@@ -86,18 +87,45 @@ typedef struct Emitter {
   Text source;
 } Emitter;
 
-// Emits all kernels; groups get to know the symbols of those that take rows.
-static Kernel *emit_kernels(const Target *target, Group *groups, int n, Arena *arena) {
-  Kernel *kernels = ARENA_ARRAY(arena, Kernel, n + 1);
-  for (int i = 0; i < n && target->kind != TARGET_REFERENCE; i++) {
-    if (op_info(groups[i].nodes[0]->op)->cls == CLASS_COLLECTIVE) continue;
-    Text text = {0};
-    kernel_emit(target, &groups[i], arena, &text, &kernels[i].info);
-    kernels[i].text = arena_strdup(arena, text_get(&text));
-    groups[i].row_symbol = kernels[i].info.row_floats ? kernels[i].info.symbol : NULL;
-    text_free(&text);
-  }
-  return kernels;
+enum { MOST_WORKERS = 8, WORTH_A_THREAD = 16 }; // kernels
+
+// Kernels being emitted, side by side: they know nothing of each other.
+typedef struct Emission {
+  const Target *target;
+  Group *groups;
+  Kernel *kernels;            // of the groups
+  Arena *arena[MOST_WORKERS]; // of each worker: what its kernels are made of
+  int n_workers;
+  Parallel *loop;
+} Emission;
+
+// The group gets to know the symbol if its kernel takes rows.
+static void emit_group(void *context, int worker, int i) {
+  Emission *emission = context;
+  Group *group = &emission->groups[i];
+  Kernel *kernel = &emission->kernels[i];
+  Arena *arena = emission->arena[worker];
+  if (op_info(group->nodes[0]->op)->cls == CLASS_COLLECTIVE) return;
+  Text text = {0};
+  kernel_emit(emission->target, group, arena, &text, &kernel->info);
+  kernel->text = arena_strdup(arena, text_get(&text));
+  if (kernel->info.row_floats) group->row_symbol = kernel->info.symbol;
+  text_free(&text);
+}
+
+// What was measured is asked for and kept in the kernels' order.
+static void emission_start(Emission *emission, const Target *target, Group *groups, int n, Arena *arena) {
+  int workers = target->tuning ? 1 : parallel_cores();
+  if (workers > MOST_WORKERS) workers = MOST_WORKERS;
+  if (workers > 1 + n / WORTH_A_THREAD) workers = 1 + n / WORTH_A_THREAD;
+  *emission = (Emission){.target = target, .groups = groups, .n_workers = workers};
+  emission->kernels = ARENA_ARRAY(arena, Kernel, n + 1);
+  for (int i = 0; i < workers; i++) emission->arena[i] = arena_new();
+  emission->loop = parallel_start(target->kind == TARGET_REFERENCE ? 0 : n, workers, emit_group, emission);
+}
+
+static void emission_free(Emission *emission) {
+  for (int i = 0; i < emission->n_workers; i++) arena_free(emission->arena[i]);
 }
 
 // Arguments in the order of the kernel ABI: where there are rows, each row's reads and writes in turn.
@@ -315,9 +343,13 @@ Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   bool is_reference = target->kind == TARGET_REFERENCE;
   int n_groups;
   Group *groups = is_reference ? reference_groups(graph, arena, &n_groups) : group_collect(graph, arena, &n_groups);
-  Kernel *kernels = emit_kernels(target, groups, n_groups, arena);
+  Emission emission;
+  emission_start(&emission, target, groups, n_groups, arena);
+  if (target->kind == TARGET_CUDA) parallel_finish(emission.loop); // the plan joins rows by their symbols
   Plan *plan = plan_build(graph, groups, n_groups, is_reference, target->queues, arena);
-  Program *program = make_program(graph, target, plan, groups, kernels);
+  if (target->kind != TARGET_CUDA) parallel_finish(emission.loop);
+  Program *program = make_program(graph, target, plan, groups, emission.kernels);
+  emission_free(&emission);
   arena_free(arena);
   Text why = {0};
   Status status = STATUS_OK;

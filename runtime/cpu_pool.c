@@ -8,12 +8,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "runtime/base/parallel.h"
 
 // The gate is one word, so that entering a job is one compare-and-swap and a worker that comes late stays out:
 // the job's number in the upper half, OPEN while it may be entered, and below it how many workers are inside.
@@ -60,34 +61,6 @@ static inline void pause_briefly(void) {
 #elif defined(__aarch64__)
   __asm__ volatile("isb");
 #endif
-}
-
-// The CPU quota of the control group in whole cores, or INT_MAX.
-static int cgroup_cores(void) {
-  double quota = 0, period = 0;
-  FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-  if (file) {
-    if (fscanf(file, "%lf %lf", &quota, &period) != 2) quota = 0; // "max": no quota
-    fclose(file);
-  } else {
-    FILE *quota_file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re");
-    FILE *period_file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
-    if (!quota_file || fscanf(quota_file, "%lf", &quota) != 1) quota = 0;
-    if (!period_file || fscanf(period_file, "%lf", &period) != 1) period = 0;
-    if (quota_file) fclose(quota_file);
-    if (period_file) fclose(period_file);
-  }
-  if (quota <= 0 || period <= 0) return INT_MAX;
-  int cores = (int)(quota / period + 0.99);
-  return cores < 1 ? 1 : cores;
-}
-
-int pool_cores(void) {
-  cpu_set_t set;
-  int cores = sched_getaffinity(0, sizeof set, &set) ? (int)sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&set);
-  int quota = cgroup_cores();
-  if (quota < cores) cores = quota;
-  return cores < 1 ? 1 : cores;
 }
 
 // Works through its own share, so that it meets the same data again in the next job, then through those of others.
@@ -207,7 +180,7 @@ static int count_spins(void) {
 }
 
 Status pool_open(int threads, Pool **out) {
-  int cores = pool_cores();
+  int cores = parallel_cores();
   if (threads <= 0) threads = cores;
   if (threads > MAX_THREADS) threads = MAX_THREADS;
   Pool *pool = aligned_alloc(128, sizeof *pool);

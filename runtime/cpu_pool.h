@@ -23,7 +23,4 @@ int pool_threads(const Pool *pool);
 // threads at once.
 void pool_run(Pool *pool, PoolJob *job, void *context, int64_t n_tasks);
 
-// Cores the process may use: its affinity mask, cut down to the quota of its control group.
-int pool_cores(void);
-
 #endif

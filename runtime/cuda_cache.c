@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
-#include "runtime/cpu_pool.h"
+#include "runtime/base/parallel.h"
 #include "runtime/kernel_bundle.h"
 #include "runtime/kernel_shelf.h"
 #include "runtime/kernel_units.h"
@@ -73,40 +73,30 @@ typedef struct Job {
 typedef struct Jobs {
   const Load *load;
   Job *job;
-  int n, next; // `next` under the lock
-  pthread_mutex_t lock;
+  int n;
 } Jobs;
 
-static void *work(void *context) {
-  Jobs *jobs = context;
-  for (;;) {
-    pthread_mutex_lock(&jobs->lock);
-    int i = jobs->next < jobs->n ? jobs->next++ : -1;
-    pthread_mutex_unlock(&jobs->lock);
-    if (i < 0) return NULL;
-    Job *job = &jobs->job[i];
-    job->status =
-        cuda_compile(text_get(&job->source), jobs->load->flags, jobs->load->code, true, &job->image, &job->log);
-  }
+static void compile_job(void *context, int worker, int turn) {
+  (void)worker;
+  const Jobs *jobs = context;
+  Job *job = &jobs->job[turn];
+  job->status = cuda_compile(text_get(&job->source), jobs->load->flags, jobs->load->code, true, &job->image, &job->log);
 }
 
 static void run_jobs(Jobs *jobs) {
-  pthread_t threads[MOST_THREADS];
-  int wanted = pool_cores(), n = 0;
+  int wanted = parallel_cores();
   if (wanted > jobs->n) wanted = jobs->n;
   if (wanted > MOST_THREADS) wanted = MOST_THREADS;
-  while (n < wanted - 1 && !pthread_create(&threads[n], NULL, work, jobs)) n++;
-  work(jobs); // the caller is one of them
-  for (int i = 0; i < n; i++) pthread_join(threads[i], NULL);
+  parallel_finish(parallel_start(jobs->n, wanted, compile_job, jobs));
 }
 
 // Kernels are dealt out in turn, because neighbours take the compiler about as long as each other.
 static Jobs deal(const Load *load) {
   int *list = ARENA_ARRAY(load->units.arena, int, load->units.n + 1);
-  int n = kernel_units_missing(&load->units, list), cores = pool_cores();
+  int n = kernel_units_missing(&load->units, list), cores = parallel_cores();
   int most = (n + cores - 1) / cores; // kernels a module, if each core gets one
   if (most > MOST_KERNELS) most = MOST_KERNELS;
-  Jobs jobs = {.load = load, .n = (n + most - 1) / most, .lock = PTHREAD_MUTEX_INITIALIZER};
+  Jobs jobs = {.load = load, .n = (n + most - 1) / most};
   jobs.job = ARENA_ARRAY(load->units.arena, Job, jobs.n + 1);
   for (int i = 0; i < n; i++) {
     Job *job = &jobs.job[i % jobs.n];

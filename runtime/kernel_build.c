@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
-#include "runtime/cpu_pool.h"
+#include "runtime/base/parallel.h"
 #include "runtime/kernel_parts.h"
 #include "runtime/program.h"
 
@@ -141,7 +141,7 @@ static const char *next_kernel(const char *at) {
 static int count_parts(const char *source, const char *first) {
   int n_kernels = 0;
   for (const char *at = first; *at; at = next_kernel(at)) n_kernels++;
-  int parts = pool_cores();
+  int parts = parallel_cores();
   int worth = 1 + (int)(strlen(source) / PART_BYTES);
   if (parts > worth) parts = worth;
   if (parts > n_kernels) parts = n_kernels;

@@ -11,7 +11,7 @@
 
 #include "compiler/kernel/kernel.h"
 #include "runtime/base/file.h"
-#include "runtime/cpu_pool.h"
+#include "runtime/base/parallel.h"
 #include "runtime/kernel_cache.h"
 
 bool tuning_path(Text *out) {
@@ -26,7 +26,8 @@ void tuning_context(const Cli *cli, const Target *target, Text *out) {
   int64_t threads = cli_integer(cli, "threads", 0, 0, 1024);
   kernel_preamble(target, &preamble);
   kernel_cache_context(text_get(&preamble), target->cc_flags, &hash);
-  text_printf(out, "%s/%" PRId64 "/%016" PRIx64, target->name, threads ? threads : (int64_t)pool_cores(), hash.high);
+  text_printf(out, "%s/%" PRId64 "/%016" PRIx64, target->name, threads ? threads : (int64_t)parallel_cores(),
+              hash.high);
   text_free(&preamble);
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime/cpu_pool.h"
+#include "runtime/base/parallel.h"
 #include "runtime/kernel_cache.h"
 #include "tools/common_tuning.h"
 #include "tools/sgc.h"
@@ -38,7 +38,7 @@ static ExitCode doctor(const Cli *cli) {
   char *compiler = kernel_cache_compiler();
   printf("target     %s: vectors of %d floats, %d registers, caches of %lld KiB and %lld KiB a core\n", target->name,
          target->vector, target->registers, (long long)(target->l1 >> 10), (long long)(target->l2 >> 10));
-  printf("threads    %d\n", pool_cores());
+  printf("threads    %d\n", parallel_cores());
   printf("compiler   %s\n",
          compiler ? compiler : "none found (cc, gcc, clang or $CC): the slow reference evaluator takes over");
   printf("flags      %s\n", target->cc_flags);

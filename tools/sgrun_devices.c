@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime/cpu_pool.h"
+#include "runtime/base/parallel.h"
 #include "runtime/cuda_device.h"
 #include "runtime/cuda_nccl.h"
 #include "runtime/world/transport.h"
@@ -89,7 +89,7 @@ static ExitCode join_world(const Cli *cli, Devices *devices) {
 // ---- devices --------------------------------------------------------------------------------------------------------
 
 int devices_threads(const Cli *cli, int n) {
-  int given = (int)cli_integer(cli, "threads", 0, 0, 1024), cores = given ? given : pool_cores();
+  int given = (int)cli_integer(cli, "threads", 0, 0, 1024), cores = given ? given : parallel_cores();
   if (!given && cores >= sysconf(_SC_NPROCESSORS_ONLN)) cores /= local_size(); // not bound to cores of its own
   if (n == 1 && local_size() == 1) return given;
   return cores / n > 1 ? cores / n : 1;
