@@ -1,6 +1,8 @@
-// Tests of the ground floor: formatted text of every length, numbers as text, loops shared out among threads.
+// Tests of the ground floor: memory of arenas, formatted text of every length, numbers as text, loops shared out among
+// threads.
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdint.h>
 
 #include "runtime/base/arena.h"
 #include "runtime/base/parallel.h"
@@ -25,6 +27,32 @@ static void test_formats(void) {
     want[n + 1] = 0;
   }
   arena_free(arena);
+}
+
+// Pieces of all sizes are aligned, zero, and nobody else's, also where memory was used and freed before.
+static void test_arena(void) {
+  enum { PIECES = 400 };
+  for (int round = 0; round < 3; round++) {
+    Arena *arena = arena_new();
+    unsigned char *piece[PIECES];
+    size_t size[PIECES];
+    int n_misaligned = 0, n_dirty = 0, n_changed = 0;
+    for (int i = 0; i < PIECES; i++) {
+      size[i] = i % 50 == 49 ? (size_t)(i + 1) << 13 : (size_t)(i * i % 20000); // the former of their own blocks
+      piece[i] = arena_alloc(arena, size[i]);
+      n_misaligned += (uintptr_t)piece[i] % (size[i] >= 64 ? 64 : 16) != 0;
+      for (size_t k = 0; k < size[i]; k++) n_dirty += piece[i][k] != 0;
+      memset(piece[i], i % 255 + 1, size[i]);
+      if (i % 7) continue;
+      unsigned char *grown = arena_grow(arena, piece[i], size[i], 2 * size[i] + 5);
+      for (size_t k = 0; k < 2 * size[i] + 5; k++) n_dirty += grown[k] != (k < size[i] ? i % 255 + 1 : 0);
+    }
+    for (int i = 0; i < PIECES; i++)
+      for (size_t k = 0; k < size[i]; k++) n_changed += piece[i][k] != i % 255 + 1;
+    CHECK(!n_misaligned && !n_dirty && !n_changed, "%d pieces misaligned, %d bytes not zero, %d changed", n_misaligned,
+          n_dirty, n_changed);
+    arena_free(arena);
+  }
 }
 
 static void test_integers(void) {
@@ -68,6 +96,7 @@ static void test_parallel(void) {
 
 int main(void) {
   test_formats();
+  test_arena();
   test_integers();
   test_parallel();
   return check_report("base");
