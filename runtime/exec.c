@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/random.h"
+#include "runtime/base/strmap.h"
 
 // Where the values of a parameter or state are. Those of its Init are made when they are wanted: mostly others are set.
 typedef enum Values {
@@ -22,9 +23,10 @@ struct Exec {
   float *region[2];    // persistent, slab
   float **address;     // of each buffer, on the device
   Values *values;      // of each buffer that is a parameter or state
+  StrMap *params;      // their names -> 1 + their numbers, as pointers
   float **host;        // of inputs and outputs: what the caller sees; the address itself on a device in host memory
   void *setup, *steps; // the sequences
-  bool needs_setup;
+  _Atomic bool needs_setup;
   uint64_t seed;
   int64_t bytes;
   Exec *base; // whose memory it is, or NULL
@@ -46,9 +48,11 @@ static Status place_buffers(Exec *exec) {
   exec->address = ARENA_ARRAY(exec->arena, float *, program->n_buffers + 1);
   exec->host = ARENA_ARRAY(exec->arena, float *, program->n_buffers + 1);
   exec->values = ARENA_ARRAY(exec->arena, Values, program->n_buffers + 1);
+  exec->params = strmap_new(exec->arena);
   for (int i = 0; i < program->n_buffers; i++) {
     const Buffer *buffer = &program->buffers[i];
     exec->address[i] = exec->region[buffer_in_slab(buffer)] + buffer->offset;
+    if (buffer->kind == BUFFER_PARAM) strmap_set(exec->params, buffer->name, (void *)(intptr_t)(i + 1));
     if (buffer->kind != BUFFER_INPUT && buffer->kind != BUFFER_OUTPUT) continue;
     int64_t n = shape_elements(buffer->shape);
     if (exec->device->table->is_host) {
@@ -140,6 +144,7 @@ Status exec_open_on(const Program *program, Exec *base, Exec **out) {
                  .arena = arena,
                  .address = base->address,
                  .values = base->values,
+                 .params = base->params,
                  .host = base->host,
                  .base = base};
   const DeviceTable *table = exec->device->table;
@@ -189,7 +194,7 @@ Status exec_used(const Exec *exec, const char *name, float *values) {
 }
 
 static Status find_param(const Exec *exec, const char *name, int *out) {
-  *out = program_find(exec->program, BUFFER_PARAM, name);
+  *out = (int)(intptr_t)strmap_get(exec->params, name) - 1;
   if (*out >= 0) return STATUS_OK;
   return status_make(EXIT_WEIGHTS, "the network has no parameter or state '%s'", name);
 }

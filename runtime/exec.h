@@ -25,6 +25,7 @@ const float *exec_output(const Exec *exec, const char *name);
 // A program without updates drops the plain values that were set once a run has begun, but for those that its steps
 // read (Buffer.is_brief): getting them is refused then (EXIT_WEIGHTS), and after one is set the next run is, until all
 // that were dropped have been set again.
+// Where the device does not overlap with the host (exec_overlaps), threads may set different ones at the same time.
 Status exec_set(Exec *exec, const char *name, const float *values);
 // n elements of one from `begin` on; the others are to be set as well before a run.
 Status exec_set_part(Exec *exec, const char *name, int64_t begin, int64_t n, const float *values);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/hash.h"
+#include "runtime/base/parallel.h"
 
 // A value of the model: the moving average of a parameter where there is one.
 static Status get_averaged(const Exec *exec, const char *name, float *values) {
@@ -96,14 +97,15 @@ static void misfit(Misfits *misfits, const char *name, const char *what) {
   if (misfits->n++ < MAX_NAMED) text_printf(&misfits->names, "%s%s%s", misfits->n > 1 ? ", " : "", name, what);
 }
 
-// All memory of the program is there by now, so that what the file takes comes on top: a piece of it at a time.
+// All memory of the program is there by now, so that what the file takes comes on top: a piece of it at a time. What is
+// small stays: letting go interrupts the other cores.
 static Status set_in_place(const WeightFile *file, const float *values, int64_t n, Exec *exec, const char *name) {
-  enum { PIECE = 1 << 18 };
+  enum { PIECE = 1 << 18, SMALL = 1 << 14 };
   Status status = STATUS_OK;
   for (int64_t i = 0; i < n && !status; i += PIECE) {
     int64_t piece = n - i < PIECE ? n - i : PIECE;
     status = exec_set_part(exec, name, i, piece, values + i);
-    weights_let_go(file, values + i, piece * (int64_t)sizeof *values);
+    if (piece > SMALL) weights_let_go(file, values + i, piece * (int64_t)sizeof *values);
   }
   return status;
 }
@@ -121,12 +123,43 @@ static Status set_from(const WeightFile *file, const WeightTensor *tensor, Exec 
   return status;
 }
 
+// The tensors of a file on their way into a program.
+typedef struct Restoring {
+  const WeightFile *file;
+  Exec *exec;
+  const WeightTensor **tensor;
+  Status *status; // of each
+} Restoring;
+
+static void restore_one(void *context, int worker, int turn) {
+  (void)worker;
+  Restoring *restoring = context;
+  const WeightTensor *tensor = restoring->tensor[turn];
+  restoring->status[turn] = set_from(restoring->file, tensor, restoring->exec, tensor->name);
+}
+
+// All of them; the first fault, if any. The processor itself copies where the device is in its memory: on several
+// cores.
+static Status restore_all(Restoring *restoring, int n) {
+  enum { MOST_WORKERS = 4 };
+  int workers = exec_overlaps(restoring->exec) ? 1 : parallel_cores();
+  Status first = STATUS_OK;
+  parallel_finish(parallel_start(n, workers < MOST_WORKERS ? workers : MOST_WORKERS, restore_one, restoring));
+  for (int i = 0; i < n; i++) {
+    if (!first) first = restoring->status[i];
+    else status_free(restoring->status[i]);
+  }
+  return first;
+}
+
 Status checkpoint_restore(const WeightFile *file, Exec *exec, int *unused) {
   const Program *program = exec_program(exec);
   Misfits missing = {0}, shapes = {0};
-  Status status = STATUS_OK;
+  Arena *arena = arena_new();
+  Restoring restoring = {file, exec, ARENA_ARRAY(arena, const WeightTensor *, program->n_buffers + 1),
+                         ARENA_ARRAY(arena, Status, program->n_buffers + 1)};
   int used = 0, of_step = 0;
-  for (int i = 0; i < program->n_buffers && !status; i++) {
+  for (int i = 0; i < program->n_buffers; i++) {
     const Buffer *buffer = &program->buffers[i];
     if (buffer->kind != BUFFER_PARAM) continue;
     const WeightTensor *tensor = weights_find(file, buffer->name);
@@ -141,9 +174,10 @@ Status checkpoint_restore(const WeightFile *file, Exec *exec, int *unused) {
       misfit(&shapes, buffer->name, both);
       continue;
     }
-    status = set_from(file, tensor, exec, buffer->name);
-    used++;
+    restoring.tensor[used++] = tensor;
   }
+  Status status = restore_all(&restoring, used);
+  arena_free(arena);
   for (int i = 0; i < weights_count(file); i++) of_step += program_is_step_state(weights_at(file, i)->name);
   if (unused) *unused = weights_count(file) - used > of_step ? weights_count(file) - used - of_step : 0;
   if (!status && missing.n)
