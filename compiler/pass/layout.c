@@ -235,7 +235,7 @@ static Node *rewrite_reduce(Rewriter *rewriter, Node *node) {
     return node;
   }
   AttrValue attrs[OP_MAX_ATTRS];
-  for (int i = 0; i < OP_MAX_ATTRS; i++) attrs[i] = node->attr[i];
+  for (int i = 0; i < op_info(node->op)->n_attrs; i++) attrs[i] = node->attr[i];
   attrs[keep].i = 1;
   graph_at(rewriter->graph, node);
   Node *kept = graph_add(rewriter->graph, node->op, node->in, 1, attrs);

@@ -11,7 +11,7 @@ static bool is_padded_pointwise(const Node *node) {
 
 static Node *pad_result(Graph *graph, Node *node) {
   AttrValue attrs[OP_MAX_ATTRS];
-  for (int i = 0; i < OP_MAX_ATTRS; i++) attrs[i] = node->attr[i];
+  for (int i = 0; i < op_info(node->op)->n_attrs; i++) attrs[i] = node->attr[i];
   int64_t padding = node_attr(node, "padding").i;
   attrs[op_attr_index(OP_conv2d, "padding")].i = 0;
   graph_at(graph, node);
