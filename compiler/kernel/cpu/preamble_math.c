@@ -31,6 +31,7 @@ static const char simple[] = "#define INF __builtin_inff()\n"
                              // GCC makes one instruction of the loop.
                              "INLINE vf vsqrt(vf x) {\n"
                              "  vf y;\n"
+                             "#pragma omp simd\n"
                              "  for (int i = 0; i < V; i++) y[i] = __builtin_sqrtf(x[i]);\n"
                              "  return y;\n"
                              "}\n"
