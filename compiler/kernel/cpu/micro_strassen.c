@@ -9,10 +9,10 @@
 //   C11 = A11 B11 + A12 B21   C12 = U4 + S4 B22   C21 = U3 - A22 T4   C22 = U3 + S1 T1
 // A chain of products adds up in one tile's registers, which are stored on the way where a sum is needed again: the
 // chains A11 B11, C11; U2, U3, C21 and U4, C12 take all seven products, and C22 is U4 + (U3 - U2). B's sums are made
-// once (LAYOUT_WEIGHT_STRASSEN), in the order of the chains. Channels beyond two halves of whole blocks are added to each
-// result at the end of its chain. Rounding errors are bounded by the norms of A and B, not element by element (Higham,
-// "Accuracy and Stability of Numerical Algorithms", 2002, 23.2.2): about three times as large as those of the product
-// itself.
+// once (LAYOUT_WEIGHT_STRASSEN), in the order of the chains. Channels beyond two halves of whole blocks are added to
+// each result at the end of its chain. Rounding errors are bounded by the norms of A and B, not element by element
+// (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, 23.2.2): about three times as large as those of the
+// product itself.
 #include "compiler/kernel/cpu/micro_tile.h"
 
 #include <string.h>
