@@ -58,6 +58,7 @@ const Target *target_cpu(const char *kind) {
 }
 
 bool target_has_pairs(const Target *target) { return target->wide > target->vector; }
+int target_paired(const Target *target) { return target_has_pairs(target) ? 2 : 1; }
 
 static Target host;
 

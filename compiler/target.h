@@ -41,6 +41,8 @@ const Target *target_with_precision(const Target *target, Precision precision);
 bool precision_find(const char *name, Precision *out);
 // Whether accumulators hold two blocks, so that weights stand in pairs of blocks (LAYOUT_WEIGHT_PAIRS).
 bool target_has_pairs(const Target *target);
+// How many that is: 2, or 1.
+int target_paired(const Target *target);
 // By what users write: "cpu", "cpu:neon", "reference", "cuda:sm_80". NULL if there is none of that name ("cuda" alone
 // needs a device to be asked).
 const Target *target_find(const char *name);

@@ -181,7 +181,7 @@ static void schedule_strassen_weight(Lower *lower, Node *node) {
   enum { TASK = 1 << 16 }; // elements
   Ir *ir = lower->ir;
   const Node *w = node->in[0];
-  int64_t unit = ir->target->vector * (target_has_pairs(ir->target) ? 2 : 1), inputs = w->shape.dim[1];
+  int64_t unit = ir->target->vector * target_paired(ir->target), inputs = w->shape.dim[1];
   int64_t units = w->shape.dim[0] / 2 / unit, size = ceil_div(TASK, unit * inputs), pieces = ceil_div(units, size);
   double numbers[] = {(double)w->shape.dim[0], (double)inputs, node->layout->half};
   IrExpr *piece, *zero = ir_int(ir, 0);

@@ -1,5 +1,5 @@
-// Strassen: pointwise convolutions with many channels on both sides take seven products of quarters for eight, where
-// their weight is known before the pictures, so that its sums are made once after loading.
+// Strassen: pointwise convolutions with many channels on both sides take seven products of quarters for eight. The sums
+// of a weight that is known before the pictures are made once after loading, those of others in every run.
 #include <inttypes.h>
 
 #include "compiler/kernel/cpu/micro.h"
@@ -10,7 +10,8 @@
 #include "compiler/pass/rewrite.h"
 
 // What the sums cost, in multiply-adds: those of x for each of its elements, those of y likewise, and the way of three
-// quarters more weights through the caches for each of theirs. As measured on AVX-512 (128 to 2048 channels).
+// quarters more weights through the caches, and what makes them in every run, for each of theirs. As measured on
+// AVX-512 (128 to 2048 channels).
 static const double INPUT = 3.8, OUTPUT = 6.5, KEPT = 6, MADE = 20;
 // The share of the product's multiply-adds, and their number, from which a change pays.
 static const double PAYS_FROM = 0.03, PAYS_FROM_WORK = 4e6;
@@ -32,7 +33,7 @@ static int64_t half_of(const Target *target, const Node *conv) {
   if (!conv_is_pointwise(conv) || conv_attrs(conv).padding || !is_blocked(conv) || !is_blocked(conv->in[0])) return 0;
   const Node *weight = conv->in[1];
   if (weight->op != OP_relayout || weight->in[0]->layout) return 0;
-  int64_t outputs = conv->shape.dim[1], unit = 2 * conv->layout->block * (target_has_pairs(target) ? 2 : 1);
+  int64_t outputs = conv->shape.dim[1], unit = 2 * conv->layout->block * target_paired(target);
   if (outputs % unit || whole_channels(conv->layout) != outputs) return 0;
   if (conv->in[0]->layout->c.n > MICRO_STRASSEN_BEYOND) return 0;
   int64_t block = conv->in[0]->layout->block;

@@ -75,7 +75,7 @@ static inline void cases_add(KernelCases *cases, Graph *graph, const char *name,
     if (node_needs_kernel(node) && !(node->op == OP_concat && node->name)) members[n++] = node;
     if (n && members[n - 1] == node) node->group = 0;
   }
-  int unit = cases->target->vector * (target_has_pairs(cases->target) ? 2 : 1);
+  int unit = cases->target->vector * target_paired(cases->target);
   KernelCase c = {.name = arena_strdup(arena, name), .graph = graph, .unit = unit, .tolerance = tolerance};
   c.group = group_make(group_index(graph, arena), members, n, arena);
   Text why = {0};

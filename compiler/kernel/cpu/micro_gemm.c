@@ -44,15 +44,12 @@ static void put_tile(Text *out, const MicroTile *tile) {
   text_put(out, "   run = 0, has_sum = 1;\n  }\n  if (has_sum) {\n");
   micro_tile_each(tile, "aP_J += sum[P][J];", out);
   text_put(out, "  }\n"
-                "  const float slope = t->slope;\n"
                 "  const int64_t rb = t->rb;\n"
                 "  if (r && !t->add_after) {\n");
   micro_tile_each(tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);", out);
-  text_put(out, "  }\n  if (t->act == 1) {\n");
-  micro_tile_each(tile, "aP_J = sg_reluF(aP_J);", out);
-  text_put(out, "  } else if (t->act == 2) {\n");
-  micro_tile_each(tile, "aP_J = sg_leakyF(aP_J, slope);", out);
-  text_put(out, "  }\n  if (r && t->add_after) {\n");
+  text_put(out, "  }\n");
+  micro_tile_act(tile, "t", out);
+  text_put(out, "  if (r && t->add_after) {\n");
   micro_tile_each(tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);", out);
   text_put(out, "  }\n  if (t->lanes == 0) {\n");
   micro_tile_each(tile, "SG_STF(y + V * yb + P * @, yb, aP_J);", out);
@@ -177,13 +174,13 @@ static void put_pairs(const Target *target, Text *out) {
 void micro_gemm(const Target *target, Text *out) {
   text_put(out, types);
   text_printf(out, "#define SG_RUN %d\n#define SG_VECTORS %d\n#define SG_PAIRED %d\n", MAX_RUN,
-              micro_max_vectors(target), micro_paired(target));
-  if (micro_paired(target) == 2) put_pairs(target, out);
+              micro_max_vectors(target), target_paired(target));
+  if (target_paired(target) == 2) put_pairs(target, out);
   text_printf(out, "%s  return %s;\n}\n",
               "// Output blocks to compute at once when `left` are to come and `most` is what the registers hold.\n"
               "SG_INLINE int sg_vectors(int64_t left, int most) {\n",
-              micro_paired(target) == 2 ? "left == 8 ? 4 : left >= most ? most : left > 1 ? (int)(left & ~1) : 1"
-                                        : "left <= most ? (int)left : left == 4 && most == 3 ? 2 : most");
+              target_paired(target) == 2 ? "left == 8 ? 4 : left >= most ? most : left > 1 ? (int)(left & ~1) : 1"
+                                         : "left <= most ? (int)left : left == 4 && most == 3 ? 2 : most");
   for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
     int sizes[MICRO_N_SIZES], n = micro_tile_sizes(target, j, sizes);
     for (int i = 0; i < n; i++) {

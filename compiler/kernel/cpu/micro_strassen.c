@@ -59,12 +59,10 @@ static void put_chain(const MicroTile *tile, Text *out) {
   int width = tile->vectors * tile->vl, vl = tile->vl;
   text_printf(out,
               "SG_SHARED void sg_chain_%dx%d(const SgChain *c, int64_t pixel, float *y, const float *b) {\n"
-              "  const int64_t yb = c->yb, pp = SG_VL;\n"
-              "  const float *from = c->from + pixel * %d;\n"
-              "  const int64_t is_begun = c->from != 0;\n",
-              tile->pixels, tile->vectors, width);
+              "  const int64_t yb = c->yb, pp = SG_VL;\n",
+              tile->pixels, tile->vectors);
   micro_tile_each(tile, "sg_fF aP_J = {0};", out);
-  text_put(out, "  if (is_begun) {\n");
+  text_printf(out, "  if (c->from) {\n   const float *from = c->from + pixel * %d;\n", width);
   for (int p = 0; p < tile->pixels; p++) {
     for (int j = 0; j < tile->sums; j++)
       text_printf(out, "   a%d_%d = SG_LDW%d(from + %d);\n", p, j, tile->form, p * width + j * tile->form * vl);
@@ -91,20 +89,17 @@ static void put_chain(const MicroTile *tile, Text *out) {
   }
   text_put(out, "  }\n  if (b) {\n");
   micro_tile_each(tile, "aP_J += SG_LDF(b + V * @, @);", out);
-  text_put(out, "  }\n  if (c->act == 1) {\n");
-  micro_tile_each(tile, "aP_J = sg_reluF(aP_J);", out);
-  text_put(out, "  } else if (c->act == 2) {\n   const float slope = c->slope;\n");
-  micro_tile_each(tile, "aP_J = sg_leakyF(aP_J, slope);", out);
   text_put(out, "  }\n");
+  micro_tile_act(tile, "c", out);
   micro_tile_each(tile, "SG_STF(y + V * yb + P * @, yb, aP_J);", out);
   text_put(out, "}\n");
 }
 
 // As micro_tile_sizes; where one accumulator a pixel is all that is left, smaller tiles do, and compile sooner.
 static int chain_sizes(const Target *target, int vectors, int sizes[MICRO_N_SIZES]) {
-  if (vectors % micro_paired(target)) return 0;
+  if (vectors % target_paired(target)) return 0;
   int n = micro_tile_sizes(target, vectors, sizes);
-  if (vectors > micro_paired(target) || n < 2) return n;
+  if (vectors > target_paired(target) || n < 2) return n;
   memmove(sizes, sizes + 1, sizeof *sizes * (size_t)--n);
   return n;
 }
@@ -222,7 +217,7 @@ void micro_strassen(const Target *target, Text *out) {
   text_put(out, weight);
   text_put(out, types);
   text_printf(out, "#define SG_BEYOND %d\n", MICRO_STRASSEN_BEYOND);
-  if (micro_paired(target) == 2) text_put(out, "#define SG_STW2(p, v) (*(sg_fu2 *)(p) = (sg_fu2)(v))\n");
+  if (target_paired(target) == 2) text_put(out, "#define SG_STW2(p, v) (*(sg_fu2 *)(p) = (sg_fu2)(v))\n");
   else text_put(out, "#define SG_STW1(p, v) SG_ST(p, v)\n");
   put_chains(target, out);
   text_put(out, product);

@@ -1,16 +1,14 @@
 // Micro tile: sizes and text of the register tiles.
 #include "compiler/kernel/cpu/micro_tile.h"
 
-int micro_paired(const Target *target) { return target_has_pairs(target) ? 2 : 1; }
-
-int micro_max_vectors(const Target *target) { return (target->registers >= 32 ? 3 : 2) * micro_paired(target); }
+int micro_max_vectors(const Target *target) { return (target->registers >= 32 ? 3 : 2) * target_paired(target); }
 
 static bool is_tile(const Target *target, int vectors) {
-  return micro_paired(target) == 1 ? vectors <= 4 : vectors == 1 || vectors % 2 == 0;
+  return target_paired(target) == 1 ? vectors <= 4 : vectors == 1 || vectors % 2 == 0;
 }
 
 MicroTile micro_tile_of(const Target *target, int pixels, int vectors) {
-  int form = vectors % micro_paired(target) ? 1 : micro_paired(target);
+  int form = vectors % target_paired(target) ? 1 : target_paired(target);
   return (MicroTile){pixels, vectors, vectors / form, form, target->vector};
 }
 
@@ -64,4 +62,12 @@ void micro_tile_each(const MicroTile *tile, const char *format, Text *out) {
     }
     text_put(out, "\n");
   }
+}
+
+void micro_tile_act(const MicroTile *tile, const char *context, Text *out) {
+  text_printf(out, "  const float slope = %s->slope;\n  if (%s->act == 1) {\n", context, context);
+  micro_tile_each(tile, "aP_J = sg_reluF(aP_J);", out);
+  text_printf(out, "  } else if (%s->act == 2) {\n", context);
+  micro_tile_each(tile, "aP_J = sg_leakyF(aP_J, slope);", out);
+  text_put(out, "  }\n");
 }

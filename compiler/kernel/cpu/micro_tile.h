@@ -11,8 +11,6 @@ typedef struct MicroTile {
   int pixels, vectors, sums, form, vl;
 } MicroTile;
 
-// Output vectors that one accumulator holds at most.
-int micro_paired(const Target *target);
 MicroTile micro_tile_of(const Target *target, int pixels, int vectors);
 // The pixel counts of tiles with that many vectors, largest first, the last 1; returns their number, 0 if there are no
 // such tiles. Those of more than micro_max_vectors have one pixel.
@@ -24,5 +22,7 @@ void micro_tile_step(const MicroTile *tile, int k, Text *out);
 // The line for each accumulator. In the format P and J stand for the numbers of its pixel and its sum, V for that of
 // its first vector, F for its form and @ for the floats of a vector.
 void micro_tile_each(const MicroTile *tile, const char *format, Text *out);
+// The activation of each accumulator, `context`->act and slope.
+void micro_tile_act(const MicroTile *tile, const char *context, Text *out);
 
 #endif

@@ -96,7 +96,7 @@ int64_t even_pieces(int64_t extent, int64_t size) {
 int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, int64_t blocks) {
   enum { ENOUGH = 32 }; // tasks in all; more would only read x more often
   const Target *target = schedule->contract.target;
-  int64_t parts = ceil_div(ENOUGH, others), most = micro_max_vectors(target), pair = target_has_pairs(target) ? 2 : 1;
+  int64_t parts = ceil_div(ENOUGH, others), most = micro_max_vectors(target), pair = target_paired(target);
   if (parts > work / TASK_WORK) parts = work / TASK_WORK;
   if (parts > ceil_div(blocks, most)) parts = ceil_div(blocks, most);
   parts = tuning_knob(schedule->ir, "parts", parts < 1 ? 1 : parts, 1, blocks);

@@ -130,8 +130,7 @@ static void pointwise_alone(Schedule *schedule) {
   if (unit > 1) size = even_pieces(units, size);
   int64_t pieces = ceil_div(units, size), part = blocks;
   if (!contract->has_pixels) part = part_of_blocks(schedule, images * pieces, size * work, blocks);
-  if (has_strassen(schedule))
-    part = contract->has_rest ? blocks : round_up(part, target_has_pairs(contract->target) ? 4 : 2);
+  if (has_strassen(schedule)) part = contract->has_rest ? blocks : round_up(part, 2 * target_paired(contract->target));
   int64_t parts = ceil_div(blocks, part);
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);

@@ -60,7 +60,7 @@ void schedule_matmul(Schedule *schedule) {
   piece(ir, index[n_leading], rows, m, &m0, &m1);
   piece(ir, index[n_leading + 1], columns, n, &n0, &n1);
   int64_t c[MICRO_MATMUL] = {m, n, k, ta, tb};
-  int64_t unit = target_has_pairs(target) ? 2 * schedule->vl : schedule->vl;
+  int64_t unit = target_paired(target) * schedule->vl;
   const IrBuffer *pack = ir_scratch(ir, "pack", IR_FLOAT, k * (ceil_div(columns, unit) * unit + 48));
   IrExpr *args[] = {numbers(schedule, "shape", c, MICRO_MATMUL),
                     matrix_of(schedule, a, n_leading, index),
