@@ -359,6 +359,59 @@ static void test_restore(void) {
   arena_free(arena);
 }
 
+// Many tensors come from a file on several threads: each arrives as it was written, integers, too; what the file lacks
+// is named.
+static void test_restore_many(void) {
+  enum { N = 60, MOST = 30000 };
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "many");
+  WeightWriter *writer = weight_writer_new(), *lacking = weight_writer_new();
+  char name[N][8];
+  float *values[N], *got = ARENA_ARRAY(arena, float, MOST);
+  int64_t size[N];
+  Node *sum = graph_scalar(graph, 0);
+  for (int i = 0; i < N; i++) {
+    snprintf(name[i], sizeof name[i], "w%d", i);
+    size[i] = i % 7 == 3 ? MOST - i : 37 * i + 1;
+    values[i] = ARENA_ARRAY(arena, float, size[i]);
+    random_values(name[i], values[i], size[i]);
+    if (i % 3 == 0)
+      for (int64_t k = 0; k < size[i]; k++) values[i][k] = (float)(int)(99 * values[i][k]);
+    Shape shape = SHAPE(size[i]);
+    Node *w = graph_param(graph, name[i], shape, (Init){0});
+    sum = graph_binary(graph, OP_add, sum, graph_sum(graph, w, (int[]){0}, 1, false));
+    weight_writer_add(writer, name[i], i % 3 ? WEIGHT_F32 : WEIGHT_I64, shape, values[i]);
+    if (i != 9) weight_writer_add(lacking, name[i], WEIGHT_F32, shape, values[i]);
+  }
+  graph_output(graph, "sum", sum, false);
+  Program *program = NULL;
+  Device *device = NULL;
+  Exec *exec = NULL;
+  WeightFile *file = NULL;
+  Status status = weight_writer_save(writer, scratch_path("many.safetensors"));
+  if (!status) status = weight_writer_save(lacking, scratch_path("lacking.safetensors"));
+  if (!status) status = open_graph(graph, target_reference(), 1, &program, &device, &exec);
+  if (!status) status = weights_open(scratch_path("many.safetensors"), &file);
+  int unused = -1;
+  if (!status) status = checkpoint_restore(file, exec, &unused);
+  CHECK(!status && !unused, "%s, %d unused", status_message(status), unused);
+  for (int i = 0; i < N; i++)
+    CHECK(!exec_get(exec, name[i], got) && !memcmp(got, values[i], sizeof(float) * (size_t)size[i]), "%s", name[i]);
+  status_free(status);
+  weights_close(file);
+  file = NULL;
+  status = weights_open(scratch_path("lacking.safetensors"), &file);
+  if (!status) status = checkpoint_restore(file, exec, NULL);
+  CHECK(status_code(status) == EXIT_WEIGHTS && strstr(status_message(status), "lacks 1 of the model's tensors: w9"),
+        "%s", status_message(status));
+  status_free(status);
+  weights_close(file);
+  exec_close(exec);
+  device_close(device);
+  program_free(program);
+  arena_free(arena);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   test_cases(target_reference());
@@ -366,6 +419,7 @@ int main(int argc, char **argv) {
   test_brief(target_reference());
   test_initial();
   test_restore();
+  test_restore_many();
   char *compiler = kernel_cache_compiler();
   if (compiler) {
     test_cases(target_host());
