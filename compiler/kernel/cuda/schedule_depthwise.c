@@ -9,7 +9,6 @@ typedef struct Depthwise {
   Lower *lower;
   Ir *ir;
   const Node *core;
-  IrVar *at[4], *tap; // n, c, y, x of operands and results; a tap of the weight
 } Depthwise;
 
 static Depthwise begin(Lower *lower, const CudaContract *contract) {
@@ -17,31 +16,11 @@ static Depthwise begin(Lower *lower, const CudaContract *contract) {
   return (Depthwise){.lower = lower, .ir = ir, .core = contract->core};
 }
 
-// Variables at which a value of that shape is asked for.
-static void set_point(Depthwise *d, Shape shape) {
-  for (int i = 0; i < 4; i++) d->at[i] = ir_var(d->ir, IR_INDEX, lower_axis_name(4, i), 0, shape.dim[i] - 1);
-}
-
-static void point_index(const Depthwise *d, IrExpr **out) {
-  for (int i = 0; i < 4; i++) out[i] = ir_ref(d->ir, d->at[i]);
-}
-
-// A channel's tap, numbered row by row.
-static void tap_index(Depthwise *d, Shape weight, IrExpr **out) {
-  Ir *ir = d->ir;
-  d->at[1] = ir_var(ir, IR_INDEX, "c", 0, weight.dim[0] - 1);
-  d->tap = ir_var(ir, IR_INDEX, "tap", 0, weight.dim[2] * weight.dim[3] - 1);
-  out[0] = ir_ref(ir, d->at[1]);
-  out[1] = ir_int(ir, 0);
-  out[2] = ir_div(ir, ir_ref(ir, d->tap), weight.dim[3]);
-  out[3] = ir_mod(ir, ir_ref(ir, d->tap), weight.dim[3]);
-}
-
 static IrStmt *put_results(Depthwise *d) {
+  IrVar *params[4];
   IrExpr *index[4];
-  set_point(d, d->core->shape);
-  point_index(d, index);
-  return cuda_put_results(d->lower, d->ir->function->body, "finish", d->core, 4, d->at, index, ir_int(d->ir, 1));
+  cuda_pixel(d->ir, d->core->shape, params, index);
+  return cuda_put_results(d->lower, d->ir->function->body, "finish", d->core, 4, params, index, ir_int(d->ir, 1));
 }
 
 // "C, H, W, OH, OW, KH, KW, S, P, D", as the templates take them; x is the larger picture, y the smaller one.
@@ -193,10 +172,10 @@ void cuda_schedule_depthwise_dw(Lower *lower, const CudaContract *contract) {
     partial = ir_address(ir, ir_scratch(ir, "partial", IR_FLOAT, size), ir_int(ir, 0));
   }
   IrStmt *source = cuda_put_picture(lower, "source", x), *gradient = cuda_put_picture(lower, "gradient", g);
+  IrVar *params[2];
   IrExpr *index[4];
-  tap_index(&d, w, index);
-  IrStmt *finish =
-      cuda_put_results(lower, ir->function->body, "finish", core, 2, (IrVar *[]){d.at[1], d.tap}, index, ir_int(ir, 1));
+  cuda_tap(ir, w, params, index);
+  IrStmt *finish = cuda_put_results(lower, ir->function->body, "finish", core, 2, params, index, ir_int(ir, 1));
   int64_t width = g->shape.dim[3], groups = ceil_div(g->shape.dim[2], rows), part = ceil_div(items, splits);
   IrVar *item = ir_var(ir, IR_INDEX, "item", 0, items - 1);
   IrExpr *begin_at = ir_scale(ir, at[0], part), *i = ir_ref(ir, item), *x0 = ir_mod(ir, i, width);

@@ -250,36 +250,41 @@ CudaWindow cuda_choose_patch(const Node *conv, int pixels, int tp, int threads) 
 
 // ---- local functions, and what they touch
 
-// Variables for a place in a picture.
-static void put_point(Lower *lower, const Node *node, IrVar **at, IrExpr **index) {
+void cuda_pixel(Ir *ir, Shape shape, IrVar *params[4], IrExpr *index[4]) {
   for (int i = 0; i < 4; i++) {
-    at[i] = ir_var(lower->ir, IR_INDEX, lower_axis_name(4, i), 0, node->shape.dim[i] - 1);
-    index[i] = ir_ref(lower->ir, at[i]);
+    params[i] = ir_var(ir, IR_INDEX, lower_axis_name(4, i), 0, shape.dim[i] - 1);
+    index[i] = ir_ref(ir, params[i]);
   }
 }
 
+void cuda_tap(Ir *ir, Shape weight, IrVar *params[2], IrExpr *index[4]) {
+  params[0] = ir_var(ir, IR_INDEX, "c", 0, weight.dim[0] - 1);
+  params[1] = ir_var(ir, IR_INDEX, "tap", 0, weight.dim[2] * weight.dim[3] - 1);
+  index[0] = ir_ref(ir, params[0]);
+  index[1] = ir_int(ir, 0);
+  index[2] = ir_div(ir, ir_ref(ir, params[1]), weight.dim[3]);
+  index[3] = ir_mod(ir, ir_ref(ir, params[1]), weight.dim[3]);
+}
+
 IrStmt *cuda_put_picture(Lower *lower, const char *name, const Node *node) {
-  IrVar *at[4];
+  IrVar *params[4];
   IrExpr *index[4];
-  put_point(lower, node, at, index);
-  return cuda_put_value(lower, lower->ir->function->body, name, lower_value(lower, node, index), 4, at);
+  cuda_pixel(lower->ir, node->shape, params, index);
+  return cuda_put_value(lower, lower->ir->function->body, name, lower_value(lower, node, index), 4, params);
 }
 
 IrStmt *cuda_put_window_source(Lower *lower, const Node *node) {
-  IrVar *at[4];
+  IrVar *params[4];
   IrExpr *index[4];
-  put_point(lower, node, at, index);
-  return cuda_put_source(lower, lower->ir->function->body, "source", lower_value(lower, node, index), 4, at);
+  cuda_pixel(lower->ir, node->shape, params, index);
+  return cuda_put_source(lower, lower->ir->function->body, "source", lower_value(lower, node, index), 4, params);
 }
 
 IrStmt *cuda_put_taps(Lower *lower, const Node *weight) {
-  Ir *ir = lower->ir;
-  Shape shape = weight->shape;
-  IrVar *c = ir_var(ir, IR_INDEX, "c", 0, shape.dim[0] - 1);
-  IrVar *tap = ir_var(ir, IR_INDEX, "tap", 0, shape.dim[2] * shape.dim[3] - 1);
-  IrExpr *index[] = {ir_ref(ir, c), ir_int(ir, 0), ir_div(ir, ir_ref(ir, tap), shape.dim[3]),
-                     ir_mod(ir, ir_ref(ir, tap), shape.dim[3])};
-  return cuda_put_value(lower, ir->function->body, "weight", lower_value(lower, weight, index), 2, (IrVar *[]){c, tap});
+  IrVar *params[2];
+  IrExpr *index[4];
+  cuda_tap(lower->ir, weight->shape, params, index);
+  return cuda_put_value(lower, lower->ir->function->body, "weight", lower_value(lower, weight, index), 2, params);
 }
 
 void cuda_window_count(Ir *ir, IrStmt *source, IrStmt *weight, const CudaWindow *window, const CudaCorner *corner,

@@ -41,11 +41,15 @@ typedef struct CudaSteps {
 // Says of source(n, c, y, x) and weight(c, tap) how they are called; steps NULL: once.
 void cuda_window_count(Ir *ir, IrStmt *source, IrStmt *weight, const CudaWindow *window, const CudaCorner *corner,
                        const CudaSteps *steps, IrExpr *thread);
+// Parameters of a local function, and the place in an operand that they name: a pixel of a value of that shape (n, c,
+// y, x), and a tap of a depthwise convolution's weight (c, tap), numbered row by row.
+void cuda_pixel(Ir *ir, Shape shape, IrVar *params[4], IrExpr *index[4]);
+void cuda_tap(Ir *ir, Shape weight, IrVar *params[2], IrExpr *index[4]);
 // Append to the kernel's body a local function: `name`(n, c, y, x) for the value of a node,
 IrStmt *cuda_put_picture(Lower *lower, const char *name, const Node *node);
 // source(n, c, y, x) as windows bring it, an address where the node's values are in memory, else the value,
 IrStmt *cuda_put_window_source(Lower *lower, const Node *node);
-// and weight(c, tap) for that of the convolution's weight, its taps numbered row by row.
+// and weight(c, tap) for that of the convolution's weight.
 IrStmt *cuda_put_taps(Lower *lower, const Node *weight);
 void cuda_preamble_window(Text *out);
 
