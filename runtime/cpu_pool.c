@@ -45,6 +45,7 @@ struct Pool {
   int64_t chunk;
   Share *shares;
   Worker *workers;
+  cpu_set_t taken; // cores that workers are bound to
 };
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t seen) {
@@ -111,12 +112,24 @@ static void *worker_main(void *argument) {
   }
 }
 
+// Moves the caller off a core that a worker is bound to: the system takes 10 ms and more to see that the two share it.
+static void settle(const Pool *pool) {
+  int core = sched_getcpu();
+  cpu_set_t allowed, left;
+  if (core < 0 || !CPU_ISSET(core, &pool->taken) || sched_getaffinity(0, sizeof allowed, &allowed)) return;
+  CPU_AND(&left, &allowed, &pool->taken);
+  CPU_XOR(&left, &allowed, &left);
+  if (sched_setaffinity(0, sizeof left, &left)) return; // none is left
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 void pool_run(Pool *pool, PoolJob *job, void *context, int64_t n_tasks) {
   if (n_tasks <= 0) return;
   if (pool->threads == 1 || n_tasks == 1) {
     job(context, 0, 0, n_tasks);
     return;
   }
+  settle(pool);
   pool->job = job;
   pool->context = context;
   int64_t share = (n_tasks + pool->threads - 1) / pool->threads;
@@ -145,8 +158,8 @@ void pool_run(Pool *pool, PoolJob *job, void *context, int64_t n_tasks) {
   }
 }
 
-// One worker to a core, where the pool has the machine to itself; the caller stays where the system puts it, because
-// threads and processes that it starts later would inherit its place.
+// One worker to a core, where the pool has the machine to itself; the caller is not bound, because threads and
+// processes that it starts later would inherit its place.
 static void pin_workers(Pool *pool) {
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) != pool->threads) return;
@@ -157,7 +170,8 @@ static void pin_workers(Pool *pool) {
       cpu_set_t own;
       CPU_ZERO(&own);
       CPU_SET(core, &own);
-      pthread_setaffinity_np(pool->workers[index].thread, sizeof own, &own); // refused: it runs anywhere
+      if (!pthread_setaffinity_np(pool->workers[index].thread, sizeof own, &own)) // refused: it runs anywhere
+        CPU_SET(core, &pool->taken);
     }
     index++;
   }
