@@ -78,6 +78,7 @@ static int64_t count_multiply_adds(const Node *node) {
     Shape weight = multiplied(node->in[1]); // [O, C / groups, kh, kw]
     return shape_elements(node->shape) * weight.dim[1] * weight.dim[2] * weight.dim[3];
   }
+  case OP_winograd_weight: return 9 * shape_elements(node->shape);
   case OP_conv2d_winograd: {
     int64_t t = node->in[1]->shape.dim[2];
     return count_tiles(node, node->shape, t - 2) * shape_elements(node->in[1]->shape);
@@ -116,8 +117,8 @@ static int64_t count_flops(const Node *node, int64_t inside) {
   }
   case CLASS_CONTRACT: return 2 * inside + count_transforms(node);
   case CLASS_COLLECTIVE: return n_out;
-  case CLASS_LEAF:
-  case CLASS_MOVEMENT: return 0;
+  case CLASS_MOVEMENT: return 2 * inside;
+  case CLASS_LEAF: return 0;
   }
   return 0;
 }

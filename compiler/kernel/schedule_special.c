@@ -1,7 +1,8 @@
 // Schedules of ops that no scalar expression describes: concat by copies, cumsum, nearest, scatter_add, random, weights
-// of Strassen's products.
+// of Strassen's products and Winograd's tiles.
 #include "compiler/kernel/schedule_special.h"
 
+#include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/group.h"
 #include "compiler/kernel/schedule_map.h"
 #include "runtime/base/status.h"
@@ -193,11 +194,53 @@ static void schedule_strassen_weight(Lower *lower, Node *node) {
   ir_do(ir, ir->function->body, "sg_strassen_weight", 5, args);
 }
 
+// ---- weights of Winograd's tiles: by a micro-kernel
+
+// Whether the weight is so large that nothing of it is in a cache when it is read.
+static bool streams(const Ir *ir, const Node *node) {
+  return ir->target->l3 && 4 * layout_elements(node->shape, node->layout) > ir->target->l3 / 2;
+}
+
+static void schedule_winograd_weight(Lower *lower, Node *node) {
+  enum { PIECE = 64 }; // input channels of a task
+  Ir *ir = lower->ir;
+  const Layout *layout = node->layout;
+  int64_t inputs = node->shape.dim[1], pairs = layout->kind == LAYOUT_WEIGHT_PAIRS ? 2 : 1;
+  int blocks = (int)channel_blocks(layout), n = 0, first = 0;
+  double *numbers = ARENA_ARRAY(ir->arena, double, MICRO_WEIGHT + 2 * blocks);
+  numbers[MICRO_WEIGHT_INPUTS] = (double)inputs;
+  numbers[MICRO_WEIGHT_ELEMENTS] = (double)(node->shape.dim[2] * node->shape.dim[3]);
+  numbers[MICRO_WEIGHT_BLOCKS] = blocks;
+  numbers[MICRO_WEIGHT_PAIRS] = (double)pairs;
+  numbers[MICRO_WEIGHT_STREAMS] = streams(ir, node);
+  for (int k = 0; k < layout->c.n; k++) {
+    for (int left = layout->c.segment[k], lanes; left > 0; left -= lanes, first += lanes) {
+      lanes = left < layout->block ? left : layout->block;
+      numbers[MICRO_WEIGHT + n++] = first;
+      numbers[MICRO_WEIGHT + n++] = lanes;
+    }
+  }
+  int64_t counts[] = {ceil_div(blocks, pairs), ceil_div(inputs, PIECE)};
+  IrExpr *task[2], *zero = ir_int(ir, 0);
+  ir_tasks(ir, 2, counts, (const char *const[]){"group", "piece"}, task);
+  IrExpr *from = ir_scale(ir, task[1], PIECE);
+  const IrBuffer *room = ir_scratch(ir, "room", IR_FLOAT, micro_winograd_weight_room(ir->target));
+  IrExpr *args[] = {ir_address(ir, ir_table(ir, "shape", IR_INDEX, MICRO_WEIGHT + n, numbers), zero),
+                    ir_address(ir, lower_in(lower, node->in[0]), zero),
+                    ir_address(ir, lower_in(lower, node->in[1]), zero),
+                    ir_address(ir, lower->out[0], zero),
+                    task[0],
+                    from,
+                    ir_min(ir, ir_offset(ir, from, PIECE), ir_int(ir, inputs)),
+                    ir_address(ir, room, zero)};
+  ir_do(ir, ir->function->body, "sg_winograd_weight", 8, args);
+}
+
 // ---- all
 
 bool special_is(Op op) {
   return op == OP_concat || op == OP_cumsum || op == OP_nearest || op == OP_scatter_add || op == OP_random ||
-         op == OP_strassen_weight;
+         op == OP_strassen_weight || op == OP_winograd_weight;
 }
 
 void special_schedule(Lower *lower) {
@@ -209,6 +252,7 @@ void special_schedule(Lower *lower) {
   case OP_scatter_add: schedule_scatter_add(lower, node); return;
   case OP_random: schedule_random(lower, node); return;
   case OP_strassen_weight: schedule_strassen_weight(lower, node); return;
+  case OP_winograd_weight: schedule_winograd_weight(lower, node); return;
   default: BUG("%s has no schedule of its own", op_info(node->op)->name);
   }
 }

@@ -1,4 +1,4 @@
-// Reference evaluator of convolution by Winograd's tiles, in double. Dilation d cuts the picture into d x d grids of
+// Reference evaluators of convolution by Winograd's tiles, in double. Dilation d cuts the picture into d x d grids of
 // every d-th element; tiles lie on one of these.
 #include "compiler/ops/rules.h"
 #include "compiler/ops/winograd.h"
@@ -34,6 +34,16 @@ static void read_tile(const Picture *p, int64_t y, int64_t x, int t, Tile out) {
       int64_t iy = y + i * p->dilation, ix = x + k * p->dilation;
       out[i][k] = iy >= 0 && iy < p->h && ix >= 0 && ix < p->w ? p->data[iy * p->w + ix] : 0;
     }
+  }
+}
+
+void ref_winograd_weight(const RefArgs *args) {
+  Shape shape = args->node->shape;
+  int64_t n = shape.dim[2] * shape.dim[3];
+  for (int64_t i = 0; i < shape_elements(shape); i++) {
+    double sum = 0;
+    for (int k = 0; k < 9; k++) sum += (double)args->in[0][i / n * 9 + k] * args->in[1][k * n + i % n];
+    args->out[i] = (float)sum;
   }
 }
 

@@ -119,6 +119,19 @@ bool shape_conv2d_dw(Node *node, Text *why) {
   return check_gout(node, x, weight, gout, why) && set_shape(node, weight, why);
 }
 
+bool shape_winograd_weight(Node *node, Text *why) {
+  Shape weight = node->in[0]->shape, matrix = node->in[1]->shape;
+  if (!require_rank("weight", weight, 4, why) || !require_rank("matrix", matrix, 2, why)) return false;
+  int64_t t = matrix.dim[1] == 16 ? 4 : 6;
+  if (weight.dim[2] != 3 || weight.dim[3] != 3 || matrix.dim[0] != 9 || matrix.dim[1] != t * t) {
+    char tw[SHAPE_TEXT], tm[SHAPE_TEXT];
+    text_printf(why, "a weight [O, C, 3, 3] and a matrix [9, 16] or [9, 36] are needed, not %s and %s",
+                shape_text(weight, tw), shape_text(matrix, tm));
+    return false;
+  }
+  return set_shape(node, SHAPE(weight.dim[0], weight.dim[1], t, t), why);
+}
+
 bool shape_conv2d_winograd(Node *node, Text *why) {
   Shape x = node->in[0]->shape, weight = node->in[1]->shape;
   if (!require_rank("x", x, 4, why) || !require_rank("weight", weight, 4, why) ||

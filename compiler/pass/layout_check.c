@@ -1,7 +1,8 @@
 // Layout check: the combinations of layouts that some kernel takes.
 //
 //    1  leaves, outputs and update values are plain
-//    2  only relayouts, and strassen_weight of a plain value, give weight layouts, and only convolutions read them
+//    2  only relayouts, and strassen_weight and winograd_weight of plain values, give weight layouts, and only
+//       convolutions read them
 //    3  element-wise: operands with channels have the layout of the result; other operands, numbers apart, are plain
 //    4  conv2d, one group: x any; weight LAYOUT_WEIGHT or _PAIRS with the map of a blocked result or one segment
 //       pointwise, x and result blocked: also a weight LAYOUT_WEIGHT_STRASSEN with the map of the result
@@ -139,6 +140,9 @@ static bool check_node(const Node *node, Text *why) {
   if (node->op == OP_strassen_weight)
     return (kind_of(node) == LAYOUT_WEIGHT_STRASSEN && is_plain(node->in[0])) ||
            broken(why, 2, node, "its operand is not plain, or its result is");
+  if (node->op == OP_winograd_weight)
+    return (is_packed(node) && is_plain(node->in[0]) && is_plain(node->in[1])) ||
+           broken(why, 2, node, "its operands are not plain, or its result is");
   if (!is_plain(node) && !is_blocked(node)) return broken(why, 2, node, "gives a weight layout");
   bool is_winograd = node->op == OP_conv2d_winograd;
   bool is_conv = node->op == OP_conv2d || node->op == OP_conv2d_dx;

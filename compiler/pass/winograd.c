@@ -1,6 +1,6 @@
 // Winograd: dense 3x3 convolutions of blocked values with stride 1 take Winograd's tiles where these need clearly fewer
-// operations, and so do their gradients by the weight. Weights are transformed by a product with a constant matrix,
-// once after loading in inference.
+// operations, and so do their gradients by the weight. Weights are transformed once after
+// loading in inference.
 #include "compiler/ops/winograd.h"
 
 #include <inttypes.h>
@@ -65,8 +65,8 @@ static int choose(const Target *target, const Node *conv) {
   return 2 * (int)measured(target, conv, conv->in[0], conv, best / 2, 2);
 }
 
-// G g G' of every kernel, as the product of a row of nine elements with a matrix of 9 x t * t.
-static Node *transformed(Graph *graph, Node *weight, int m) {
+// The weight in the layout of `packed`, G g G' of every kernel g.
+static Node *transformed(Graph *graph, const Node *packed, int m) {
   double filter[WINOGRAD_MAX][3];
   winograd_matrices(m, NULL, filter, NULL);
   int t = m + 2;
@@ -74,23 +74,19 @@ static Node *transformed(Graph *graph, Node *weight, int m) {
   for (int k = 0; k < 9; k++) {
     for (int i = 0; i < t * t; i++) matrix[k * t * t + i] = (float)(filter[i / t][k / 3] * filter[i % t][k % 3]);
   }
-  int64_t o = weight->shape.dim[0], c = weight->shape.dim[1];
-  Node *rows = graph_reshape(graph, weight, SHAPE(o * c, 9));
-  Node *product = build_matmul(graph, rows, graph_constant(graph, SHAPE(9, t * t), matrix), false, false);
-  return graph_reshape(graph, product, SHAPE(o, c, t, t));
+  Node *constant = graph_constant(graph, SHAPE(9, t * t), matrix);
+  Node *weight = graph_add(graph, OP_winograd_weight, (Node *[]){packed->in[0], constant}, 2, NULL);
+  weight->layout = packed->layout;
+  constant->is_setup = weight->is_setup = packed->is_setup;
+  return weight;
 }
 
 static Node *convolution(Graph *graph, const Node *conv, int m) {
-  Node *packed = conv->in[1];
-  int first = graph->n_nodes;
-  Node *weight = transformed(graph, packed->in[0], m);
-  Node *other = graph_add(graph, OP_relayout, &weight, 1, NULL);
-  other->layout = packed->layout;
-  for (int i = first; i < graph->n_nodes; i++) graph->nodes[i]->is_setup = packed->is_setup;
+  Node *weight = transformed(graph, conv->in[1], m);
   AttrValue attrs[OP_MAX_ATTRS] = {0};
   attrs[op_attr_index(OP_conv2d_winograd, "padding")].i = conv_attrs(conv).padding;
   attrs[op_attr_index(OP_conv2d_winograd, "dilation")].i = conv_attrs(conv).dilation;
-  Node *result = graph_add(graph, OP_conv2d_winograd, (Node *[]){conv->in[0], other}, 2, attrs);
+  Node *result = graph_add(graph, OP_conv2d_winograd, (Node *[]){conv->in[0], weight}, 2, attrs);
   result->layout = conv->layout;
   result->is_setup = conv->is_setup;
   return result;

@@ -97,6 +97,24 @@ static void add_weight_cases(KernelCases *cases) {
   }
 }
 
+// Of one and of two segments of outputs, more input channels than are transformed at once.
+static void add_tile_weight_cases(KernelCases *cases) {
+  for (int k = 0; k < 8; k++) {
+    bool is_wide = k % 2, has_two = k / 2 % 2;
+    LayoutKind kind = k / 4 ? LAYOUT_WEIGHT_PAIRS : LAYOUT_WEIGHT;
+    Graph *graph = graph_new(cases->arena, "tiles");
+    int inputs = k == 5 ? 70 : 21, map[2] = {has_two ? 11 : 23, 12};
+    Node *in[] = {graph_input(graph, "w", SHAPE(23, inputs, 3, 3)),
+                  graph_input(graph, "m", SHAPE(9, is_wide ? 36 : 16))};
+    Node *weight = graph_add(graph, OP_winograd_weight, in, 2, NULL);
+    weight->layout = case_layout(cases->arena, kind, cases->target->vector, has_two ? 2 : 1, map);
+    graph_output(graph, "u", weight, false);
+    char name[64];
+    snprintf(name, sizeof name, "weights of tiles %d", k);
+    cases_add(cases, graph, name, 1e-5);
+  }
+}
+
 static void test_width(int width) {
   Target target = *target_host();
   target.vector = target.wide = width;
@@ -108,7 +126,8 @@ static void test_width(int width) {
     if (width == target_host()->vector) add_text_case(&cases, &text_cases[i], true, is_named);
   }
   add_weight_cases(&cases);
-  is_named[OP_strassen_weight] = true;
+  add_tile_weight_cases(&cases);
+  is_named[OP_strassen_weight] = is_named[OP_winograd_weight] = true;
   for (int op = 0; op < OP_COUNT; op++) {
     OpClass cls = op_info((Op)op)->cls;
     bool is_leaf = cls == CLASS_LEAF;

@@ -77,9 +77,11 @@ static const OpCase accepted[] = {
     {"all_reduce", {"[7]"}, "which=max", "[7]"},
     {"relayout", {"[2, 3, 4, 5]"}, "", "[2, 3, 4, 5]"},
     {"strassen_weight", {"[64, 32, 1, 1]"}, "", "[64, 32, 1, 1]"},
+    {"winograd_weight", {"[8, 5, 3, 3]", "[9, 36]"}, "", "[8, 5, 6, 6]"},
 };
 
 static const OpCase refused[] = {
+    {"winograd_weight", {"[8, 5, 3, 3]", "[9, 25]"}, "", "[9, 16] or [9, 36] are needed"},
     {"fill", {0}, "value=0.5", "shape is missing"},
     {"fill", {0}, "shape=[2, 0] value=1", "size of axis 1 of [2, 0] is not positive"},
     {"fill", {0}, "shape=[1048576, 1048576, 2] value=1", "has more than 2^40 elements"},

@@ -345,7 +345,8 @@ static void check_ops_named(void) {
     const OpInfo *info = op_info((Op)op);
     bool is_named = info->cls == CLASS_LEAF || info->cls == CLASS_ELEMENTWISE || op == OP_conv2d_dx ||
                     op == OP_conv2d_winograd || op == OP_conv2d_dw_winograd || op == OP_conv2d_dw ||
-                    op == OP_resize_grad || op == OP_relayout || op == OP_strassen_weight || op == OP_all_reduce;
+                    op == OP_resize_grad || op == OP_relayout || op == OP_strassen_weight || op == OP_winograd_weight ||
+                    op == OP_all_reduce;
     char call[64];
     snprintf(call, sizeof call, "= %s(", info->name);
     for (int i = 0; i < N_CASES; i++) is_named |= strstr(cases[i].text, call) != NULL;

@@ -62,7 +62,8 @@ static void check_case(const Case *c) {
   CHECK(tile_in(tiled) == c->tile, "%s: tiles of %d, expected %d", c->name, tile_in(tiled), c->tile);
   // weights depend on no picture: they are transformed once
   for (int i = 0; i < tiled->n_nodes; i++)
-    CHECK(tiled->nodes[i]->op != OP_matmul || tiled->nodes[i]->is_setup, "%s: transformed in every run", c->name);
+    CHECK(tiled->nodes[i]->op != OP_winograd_weight || tiled->nodes[i]->is_setup, "%s: transformed in every run",
+          c->name);
   const float *a = value_of_y(arena, direct), *b = value_of_y(arena, tiled);
   double worst = 0, largest = 0;
   for (int64_t i = 0; i < shape_elements(graph_find_output(direct, "y")->shape); i++) {

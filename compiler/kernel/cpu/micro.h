@@ -105,6 +105,18 @@ enum {
   MICRO_WINOGRAD,
   MICRO_WINOGRAD_TILES = 96, // most that AT_ONCE may be
 };
+// sg_winograd_weight(c, w, matrix, u, g, c0, c1, room): input channels c0 .. c1 - 1 of group g of u's output blocks (a
+// block, or a pair side by side) from the plain weight w and its transform's matrix; `room` has
+// micro_winograd_weight_room floats.
+enum {
+  MICRO_WEIGHT_INPUTS,
+  MICRO_WEIGHT_ELEMENTS, // of a transformed kernel
+  MICRO_WEIGHT_BLOCKS,   // of the outputs
+  MICRO_WEIGHT_PAIRS,    // blocks of a group: 1 or 2
+  MICRO_WEIGHT_STREAMS,  // whether u goes past the caches
+  MICRO_WEIGHT,          // each block's first channel and number of channels
+};
+int64_t micro_winograd_weight_room(const Target *target);
 // sg_winograd_dw(c, e, x, g, x_blocks, g_blocks, q0, q1, sums, tiles): adds what tiles q0 .. q1 - 1 of an image give
 // for the first blocks of x and g to `sums`, which hold for each of the 36 elements what sg_wgrad_b sums for a tap; `e`
 // is its table for one element's AT_ONCE tiles. `tiles` has room for 36 * (TILE_PITCH + SUM_PITCH) floats.

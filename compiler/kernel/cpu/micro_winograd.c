@@ -6,7 +6,8 @@
 // matrices stay in the cache.
 #include "compiler/kernel/cpu/micro.h"
 
-enum { STRIP = 6 }; // tiles of a row that are transformed together, along y first
+enum { STRIP = 6 };    // tiles of a row that are transformed together, along y first
+enum { WEIGHTS = 16 }; // channels of weights that are transformed at once
 
 // B' and A' for one line of vectors, from x, s floats apart, to y, q floats apart, with the symmetry of the points
 // used: y(p) and y(-p) are the sum and the difference of what even and odd powers give.
@@ -313,6 +314,46 @@ static const char *const loops =
     "  sg_winograd_rows_M(c, &z, x, u, y, b, r, slope, r0, r1, g0, g1, tiles);\n"
     "}\n";
 
+static const char *const weight =
+    "// The weights of group g of output blocks (of one, or of a pair side by side) for channels c0 .. c1 - 1: the "
+    "nine\n"
+    "// elements of each kernel times matrix. Sums are those of sg_matmul.\n"
+    "SG_SHARED void sg_winograd_weight(const int *c, const float *w, const float *matrix, float *to, int64_t g,\n"
+    "                                  int64_t c0, int64_t c1, float *room) {\n"
+    "  const int64_t inputs = c[0], n = c[1], pairs = c[3], unit = pairs * SG_VL, left = c[2] - g * pairs;\n"
+    "  const int64_t own = left < pairs ? left : pairs;\n"
+    "  for (; c0 < c1; c0 += SG_WEIGHTS) {\n"
+    "    const int64_t m = c1 - c0 < SG_WEIGHTS ? c1 - c0 : SG_WEIGHTS;\n"
+    "    for (int64_t b = 0; b < own; b++) {\n"
+    "      const int *at = c + 5 + 2 * (g * pairs + b); // first channel, channels\n"
+    "      float *turned = room + b * SG_WEIGHTS * 9 * SG_VL;\n"
+    "      if (at[1] < SG_VL) sg_zero(turned, m * 9 * SG_VL);\n"
+    "      sg_turn(w + (at[0] * inputs + c0) * 9, inputs * 9, turned, SG_VL, at[1], m * 9);\n"
+    "    }\n"
+    "    for (int64_t e = 0; e < n; e++) {\n"
+    "      const float *k = matrix + e;\n"
+    "      const sg_f k0 = k[0] - (sg_f){0}, k1 = k[n] - (sg_f){0}, k2 = k[2 * n] - (sg_f){0},\n"
+    "                 k3 = k[3 * n] - (sg_f){0}, k4 = k[4 * n] - (sg_f){0}, k5 = k[5 * n] - (sg_f){0},\n"
+    "                 k6 = k[6 * n] - (sg_f){0}, k7 = k[7 * n] - (sg_f){0}, k8 = k[8 * n] - (sg_f){0};\n"
+    "      float *q = to + ((g * n + e) * inputs + c0) * unit;\n"
+    "      for (int64_t i = 0; i < m; i++, q += unit)\n"
+    "        for (int64_t b = 0; b < own; b++) {\n"
+    "          const float *p = room + (b * SG_WEIGHTS + i) * 9 * SG_VL;\n"
+    "          sg_f sum = {0};\n"
+    "          sum += SG_LD(p) * k0, sum += SG_LD(p + SG_VL) * k1, sum += SG_LD(p + 2 * SG_VL) * k2;\n"
+    "          sum += SG_LD(p + 3 * SG_VL) * k3, sum += SG_LD(p + 4 * SG_VL) * k4;\n"
+    "          sum += SG_LD(p + 5 * SG_VL) * k5, sum += SG_LD(p + 6 * SG_VL) * k6;\n"
+    "          sum += SG_LD(p + 7 * SG_VL) * k7, sum += SG_LD(p + 8 * SG_VL) * k8;\n"
+    "          if (c[4]) SG_STREAM(q + b * SG_VL, sum);\n"
+    "          else SG_ST(q + b * SG_VL, sum);\n"
+    "        }\n"
+    "    }\n"
+    "  }\n"
+    "  if (c[4]) SG_STREAMED();\n"
+    "}\n";
+
+int64_t micro_winograd_weight_room(const Target *target) { return 2 * WEIGHTS * 9 * (int64_t)target->vector; }
+
 static bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
 
 // The text with every M that is no part of a longer word in capitals as a number.
@@ -325,11 +366,12 @@ static void put_for(Text *out, const char *text, char m) {
 
 void micro_winograd(const Target *target, Text *out) {
   (void)target;
-  text_printf(out, "#define SG_TILES %d\n#define SG_STRIP %d\n#define SG_GRAD %d\n", MICRO_WINOGRAD_TILES, STRIP,
-              MICRO_GRAD);
+  text_printf(out, "#define SG_TILES %d\n#define SG_STRIP %d\n#define SG_GRAD %d\n#define SG_WEIGHTS %d\n",
+              MICRO_WINOGRAD_TILES, STRIP, MICRO_GRAD, WEIGHTS);
   text_put(out, lines);
   put_for(out, loops, '4');
   put_for(out, loops, '2');
+  text_put(out, weight);
   text_put(out, gradient_lines);
   text_put(out, gradient);
 }
