@@ -89,9 +89,10 @@ typedef struct Emitter {
 
 enum { MOST_WORKERS = 8, WORTH_A_THREAD = 16 }; // kernels
 
-// Kernels being emitted, side by side: they know nothing of each other.
+// Kernels being emitted, side by side, and what stands before them all: they know nothing of each other.
 typedef struct Emission {
   const Target *target;
+  Text preamble;
   Group *groups;
   Kernel *kernels;            // of the groups
   Arena *arena[MOST_WORKERS]; // of each worker: what its kernels are made of
@@ -100,10 +101,14 @@ typedef struct Emission {
 } Emission;
 
 // The group gets to know the symbol if its kernel takes rows.
-static void emit_group(void *context, int worker, int i) {
+static void emit_part(void *context, int worker, int turn) {
   Emission *emission = context;
-  Group *group = &emission->groups[i];
-  Kernel *kernel = &emission->kernels[i];
+  if (turn == 0) {
+    kernel_preamble(emission->target, &emission->preamble);
+    return;
+  }
+  Group *group = &emission->groups[turn - 1];
+  Kernel *kernel = &emission->kernels[turn - 1];
   Arena *arena = emission->arena[worker];
   if (op_info(group->nodes[0]->op)->cls == CLASS_COLLECTIVE) return;
   Text text = {0};
@@ -121,10 +126,11 @@ static void emission_start(Emission *emission, const Target *target, Group *grou
   *emission = (Emission){.target = target, .groups = groups, .n_workers = workers};
   emission->kernels = ARENA_ARRAY(arena, Kernel, n + 1);
   for (int i = 0; i < workers; i++) emission->arena[i] = arena_new();
-  emission->loop = parallel_start(target->kind == TARGET_REFERENCE ? 0 : n, workers, emit_group, emission);
+  emission->loop = parallel_start(target->kind == TARGET_REFERENCE ? 0 : n + 1, workers, emit_part, emission);
 }
 
 static void emission_free(Emission *emission) {
+  text_free(&emission->preamble);
   for (int i = 0; i < emission->n_workers; i++) arena_free(emission->arena[i]);
 }
 
@@ -258,8 +264,8 @@ static void copy_buffers(Program *program, const Plan *plan) {
   }
 }
 
-static Program *make_program(const Graph *graph, const Target *target, const Plan *plan, const Group *groups,
-                             Kernel *kernels) {
+static Program *make_program(const Graph *graph, const Plan *plan, Emission *emission) {
+  const Target *target = emission->target;
   Arena *arena = arena_new();
   Program *program = ARENA_ARRAY(arena, Program, 1);
   *program = (Program){.arena = arena,
@@ -275,12 +281,12 @@ static Program *make_program(const Graph *graph, const Target *target, const Pla
   program->steps = ARENA_ARRAY(arena, Step, program->n_steps + 1);
   Emitter emitter = {.target = target,
                      .plan = plan,
-                     .groups = groups,
-                     .kernels = kernels,
+                     .groups = emission->groups,
+                     .kernels = emission->kernels,
                      .program = program,
                      .symbols = strmap_new(plan->arena)};
   bool is_generated = target->kind != TARGET_REFERENCE;
-  if (is_generated) kernel_preamble(target, &emitter.source);
+  if (is_generated) text_put(&emitter.source, text_get(&emission->preamble));
   for (int i = 0; i < plan->n_steps; i++) {
     Step *step = i < plan->n_setup ? &program->setup[i] : &program->steps[i - plan->n_setup];
     make_step(&emitter, &plan->steps[plan->order[i]], step);
@@ -348,7 +354,7 @@ Status compile(Graph *graph, const CompileOptions *options, Program **out) {
   if (target->kind == TARGET_CUDA) parallel_finish(emission.loop); // the plan joins rows by their symbols
   Plan *plan = plan_build(graph, groups, n_groups, is_reference, target->queues, arena);
   if (target->kind != TARGET_CUDA) parallel_finish(emission.loop);
-  Program *program = make_program(graph, target, plan, groups, emission.kernels);
+  Program *program = make_program(graph, plan, &emission);
   emission_free(&emission);
   arena_free(arena);
   Text why = {0};
