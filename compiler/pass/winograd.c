@@ -1,6 +1,5 @@
 // Winograd: dense 3x3 convolutions of blocked values with stride 1 take Winograd's tiles where these need clearly fewer
-// operations, and so do their gradients by the weight. Weights are transformed once after
-// loading in inference.
+// operations, and so do their gradients by the weight. In inference weights are transformed once after loading.
 #include "compiler/ops/winograd.h"
 
 #include <inttypes.h>
