@@ -17,7 +17,7 @@ static void put_tile(Text *out, const MicroTile *tile) {
       out,
       "SG_INLINE void sg_tile_%dx%d(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
       "                             const float *r, const int64_t pp, const int has_runs) {\n"
-      "  const int64_t wb = t->wb, yb = t->yb;\n",
+      "  const int64_t wb = t->wb;\n",
       tile->pixels, tile->vectors);
   for (int j = 0; j < tile->sums; j++) {
     text_printf(out, "  sg_f%d a0_%d = b ? SG_LD%d(b + %d, %d) : (sg_f%d){0};\n", tile->form, j, tile->form,
@@ -27,7 +27,8 @@ static void put_tile(Text *out, const MicroTile *tile) {
       text_printf(out, " a%d_%d = a0_%d%s", p, j, j, p + 1 < tile->pixels ? "," : ";\n");
     }
   }
-  text_printf(out, "  sg_f%d sum[%d][%d];\n  int64_t run = 0, has_sum = 0;\n", tile->form, tile->pixels, tile->sums);
+  text_printf(out, "  sg_f%d sum[%d][%d];\n  uint64_t run = 0; // SG_SUMMED more where there is a sum\n", tile->form,
+              tile->pixels, tile->sums);
   text_put(out, "  const int64_t xb = t->xb, xs = has_runs ? 1 : t->xs, ws = (has_runs ? SG_VL : t->ws) * SG_PAIRED;\n"
                 "  const int *c = t->chunk;\n"
                 "  for (const int *e = c + 3 * t->n_chunks; c < e; c += 3) {\n"
@@ -39,60 +40,99 @@ static void put_tile(Text *out, const MicroTile *tile) {
   micro_tile_step(tile, 0, out);
   text_put(out, "   }\n"
                 "   run += c[2];\n"
-                "   if (run < SG_RUN || c + 3 == e) continue;\n");
-  micro_tile_each(tile, "sum[P][J] = has_sum ? sum[P][J] + aP_J : aP_J, aP_J = (sg_fF){0};", out);
-  text_put(out, "   run = 0, has_sum = 1;\n  }\n  if (has_sum) {\n");
+                "   if (run % SG_SUMMED < SG_RUN || c + 3 == e) continue;\n"
+                "   if (run >= SG_SUMMED) {\n");
+  micro_tile_each(tile, "aP_J += sum[P][J];", out);
+  text_put(out, "   }\n");
+  micro_tile_each(tile, "sum[P][J] = aP_J, aP_J = (sg_fF){0};", out);
+  text_put(out, "   run = SG_SUMMED;\n  }\n  if (run >= SG_SUMMED) {\n");
   micro_tile_each(tile, "aP_J += sum[P][J];", out);
   text_put(out, "  }\n"
-                "  const int64_t rb = t->rb;\n"
+                "  const int64_t rb = t->rb, yb = t->yb;\n"
                 "  if (r && !t->add_after) {\n");
   micro_tile_each(tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);", out);
-  text_put(out, "  }\n");
-  micro_tile_act(tile, "t", out);
-  text_put(out, "  if (r && t->add_after) {\n");
-  micro_tile_each(tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);", out);
-  text_put(out, "  }\n  if (t->lanes == 0) {\n");
-  micro_tile_each(tile, "SG_STF(y + V * yb + P * @, yb, aP_J);", out);
-  // Elsewhere: rows of a matrix (pixels are rows), or channels of a plain picture, yb apart; the last block may hold
-  // fewer lanes.
-  text_printf(out, "  } else {\n   float z[%d][%d];\n", tile->pixels, tile->vectors * vl);
-  micro_tile_each(tile, "SG_STF(z[P] + V * @, @, aP_J);", out);
+  text_put(out, "  }\n  if (t->act == 1) {\n");
+  micro_tile_each(tile, "aP_J = sg_reluF(aP_J);", out);
+  text_put(out, "  } else if (t->act == 2) {\n   const float slope = t->slope;\n");
+  micro_tile_each(tile, "aP_J = sg_leakyF(aP_J, slope);", out);
   text_printf(out,
-              "   if (t->yp == 1) {\n"
-              "    for (int64_t l = 0; l < t->lanes; l++)\n"
-              "     for (int p = 0; p < %d; p++) y[l * yb + p] = z[p][l];\n"
-              "   } else {\n"
-              "    for (int p = 0; p < %d; p++, y += t->yp) {\n"
-              "     int64_t l = 0;\n"
-              "     for (; l + SG_VL <= t->lanes; l += SG_VL) SG_ST(y + l, SG_LD(z[p] + l));\n"
-              "     for (; l < t->lanes; l++) y[l] = z[p][l];\n"
-              "    }\n   }\n  }\n}\n",
-              tile->pixels, tile->pixels);
+              "  }\n"
+              "  if (t->lanes || (r && t->add_after)) {\n"
+              "   float z[%d][%d];\n",
+              tile->pixels, tile->vectors * vl);
+  micro_tile_each(tile, "SG_STF(z[P] + V * @, @, aP_J);", out);
+  text_printf(out, "   sg_tile_end(t, z[0], y, r, %d, %d);\n   return;\n  }\n", tile->pixels, tile->vectors);
+  micro_tile_each(tile, "SG_STF(y + V * yb + P * @, yb, aP_J);", out);
+  text_put(out, "}\n");
 }
 
-// The tiles as functions with a fixed distance between the scalars of neighbouring pixels, and sg_panel_X, which covers
-// n pixels with them; a last tile that would not be full is moved back over the one before, or smaller ones follow
-// where these have clearly fewer pixels to compute.
-static void put_panel(const Target *target, Text *out, const char *suffix, const char *pitch) {
+// What few tiles need stands here once for all of them.
+static const char *const tile_end =
+    "// Sums z, [pixel][vector], take what a tile leaves to do, and go to y. Elsewhere than in blocks: rows of a "
+    "matrix\n"
+    "// (pixels are rows), or channels of a plain picture, yb apart; the last block may hold fewer lanes.\n"
+    "SG_SHARED void sg_tile_end(const SgTile *t, float *z, float *y, const float *r, int64_t pixels, int64_t vectors) "
+    "{\n"
+    "  const int64_t yb = t->yb, rb = t->rb, lanes = t->lanes, row = vectors * SG_VL;\n"
+    "  if (r && t->add_after)\n"
+    "    for (int64_t j = 0; j < vectors; j++)\n"
+    "      for (int64_t p = 0; p < pixels; p++) {\n"
+    "        float *at = z + p * row + j * SG_VL;\n"
+    "        SG_ST(at, SG_LD(at) + SG_LD(r + j * rb + p * SG_VL));\n"
+    "      }\n"
+    "  if (!lanes) {\n"
+    "    for (int64_t j = 0; j < vectors; j++)\n"
+    "      for (int64_t p = 0; p < pixels; p++) SG_ST(y + j * yb + p * SG_VL, SG_LD(z + p * row + j * SG_VL));\n"
+    "  } else if (t->yp == 1) {\n"
+    "    for (int64_t l = 0; l < lanes; l++, z++, y += yb)\n"
+    "      for (int64_t p = 0; p < pixels; p++) y[p] = z[p * row];\n"
+    "  } else {\n"
+    "    for (int64_t p = 0; p < pixels; p++, y += t->yp, z += row) {\n"
+    "      int64_t l = 0;\n"
+    "      for (; l + SG_VL <= lanes; l += SG_VL) SG_ST(y + l, SG_LD(z + l));\n"
+    "      for (; l < lanes; l++) y[l] = z[l];\n"
+    "    }\n"
+    "  }\n"
+    "}\n";
+
+// The largest tile of a width knows the distance between the scalars of neighbouring pixels. Smaller ones, for rests,
+// ask for it, and so do for all forms.
+static bool knows_pitch(int number, int pixels) { return number == 0 && pixels > 1; }
+
+// The tiles that know, or those that ask, as functions. `form`: b1 (blocked values, stride 1), p2 and the like; in
+// blocks channels come in runs.
+static void put_tile_functions(const Target *target, Text *out, const char *form, const char *pitch, bool know) {
   for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
     int sizes[MICRO_N_SIZES], n = micro_tile_sizes(target, j, sizes);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+      if (knows_pitch(i, sizes[i]) != know) continue;
       text_printf(
           out,
           "SG_SHARED void sg_tile_%dx%d_%s(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
           "                                const float *r) {\n"
           "  sg_tile_%dx%d(t, x, w, y, b, r, %s, %d);\n}\n",
-          sizes[i], j, suffix, sizes[i], j, pitch, suffix[0] != 'p');
+          sizes[i], j, form, sizes[i], j, pitch, form[0] != 'p');
+    }
   }
+}
+
+// sg_panel_X, which covers n pixels with tiles; a last tile that would not be full is moved back over the one before,
+// or smaller ones follow where these have clearly fewer pixels to compute.
+static void put_panel(const Target *target, Text *out, const char *form, const char *pitch) {
+  put_tile_functions(target, out, form, pitch, true);
   text_printf(out,
               "SG_SHARED void sg_panel_%s(const SgTile *t, const float *x, const float *w, float *y, const float *b,\n"
               "                          const float *r, int64_t n, int vectors) {\n"
               "  static SgTileFn *const fn[%d][%d] = {\n",
-              suffix, MICRO_MAX_VECTORS, MICRO_N_SIZES);
+              form, MICRO_MAX_VECTORS, MICRO_N_SIZES);
   for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
     int sizes[MICRO_N_SIZES], n = micro_tile_sizes(target, j, sizes);
     text_put(out, "    {");
-    for (int i = 0; i < n; i++) text_printf(out, "sg_tile_%dx%d_%s, ", sizes[i], j, suffix);
+    for (int i = 0; i < n; i++)
+      text_printf(out, "sg_tile_%dx%d_%s, ", sizes[i], j,
+                  knows_pitch(i, sizes[i]) ? form
+                  : form[0] == 'p'         ? "pany"
+                                           : "any");
     text_put(out, "},\n");
   }
   text_put(out, "  };\n  static const uint8_t size[][3] = {");
@@ -173,14 +213,16 @@ static void put_pairs(const Target *target, Text *out) {
 
 void micro_gemm(const Target *target, Text *out) {
   text_put(out, types);
-  text_printf(out, "#define SG_RUN %d\n#define SG_VECTORS %d\n#define SG_PAIRED %d\n", MAX_RUN,
-              micro_max_vectors(target), target_paired(target));
+  text_printf(out,
+              "#define SG_RUN %d\n#define SG_SUMMED ((uint64_t)1 << 40)\n#define SG_VECTORS %d\n#define SG_PAIRED %d\n",
+              MAX_RUN, micro_max_vectors(target), target_paired(target));
   if (target_paired(target) == 2) put_pairs(target, out);
   text_printf(out, "%s  return %s;\n}\n",
               "// Output blocks to compute at once when `left` are to come and `most` is what the registers hold.\n"
               "SG_INLINE int sg_vectors(int64_t left, int most) {\n",
               target_paired(target) == 2 ? "left == 8 ? 4 : left >= most ? most : left > 1 ? (int)(left & ~1) : 1"
                                          : "left <= most ? (int)left : left == 4 && most == 3 ? 2 : most");
+  text_put(out, tile_end);
   for (int j = 1; j <= MICRO_MAX_VECTORS; j++) {
     int sizes[MICRO_N_SIZES], n = micro_tile_sizes(target, j, sizes);
     for (int i = 0; i < n; i++) {
@@ -188,6 +230,8 @@ void micro_gemm(const Target *target, Text *out) {
       put_tile(out, &tile);
     }
   }
+  put_tile_functions(target, out, "any", "t->pp", false);
+  put_tile_functions(target, out, "pany", "t->pp", false);
   put_panel(target, out, "b1", "SG_VL");
   put_panel(target, out, "b2", "2 * SG_VL");
   put_panel(target, out, "p1", "1");

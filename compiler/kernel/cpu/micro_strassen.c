@@ -54,7 +54,7 @@ static const char *const types =
     "} SgChain;\n"
     "typedef void SgChainFn(const SgChain *, int64_t, float *, const float *);\n";
 
-// The sum of a chain's products for the tile at `pixel`, with bias and activation.
+// The sum of a chain's products for the tile at `pixel`, with bias and ReLU.
 static void put_chain(const MicroTile *tile, Text *out) {
   int width = tile->vectors * tile->vl, vl = tile->vl;
   text_printf(out,
@@ -90,7 +90,9 @@ static void put_chain(const MicroTile *tile, Text *out) {
   text_put(out, "  }\n  if (b) {\n");
   micro_tile_each(tile, "aP_J += SG_LDF(b + V * @, @);", out);
   text_put(out, "  }\n");
-  micro_tile_act(tile, "c", out);
+  text_put(out, "  if (c->act == 1) {\n");
+  micro_tile_each(tile, "aP_J = sg_reluF(aP_J);", out);
+  text_put(out, "  }\n");
   micro_tile_each(tile, "SG_STF(y + V * yb + P * @, yb, aP_J);", out);
   text_put(out, "}\n");
 }
@@ -139,6 +141,10 @@ static void put_chains(const Target *target, Text *out) {
               "1])) i++;\n"
               "    if (p + size[vectors - 1][i] > n) p = n - size[vectors - 1][i];\n"
               "    fn[vectors - 1][i](c, p, y + p * SG_VL, b);\n"
+              "    for (int64_t k = 0; c->act == 2 && k < vectors * size[vectors - 1][i]; k++) {\n"
+              "      float *at = y + k %% vectors * c->yb + (p + k / vectors) * SG_VL;\n"
+              "      SG_ST(at, sg_leaky(SG_LD(at), c->slope));\n"
+              "    }\n"
               "  }\n"
               "}\n",
               MICRO_N_SIZES, text_get(&counts));

@@ -63,11 +63,3 @@ void micro_tile_each(const MicroTile *tile, const char *format, Text *out) {
     text_put(out, "\n");
   }
 }
-
-void micro_tile_act(const MicroTile *tile, const char *context, Text *out) {
-  text_printf(out, "  const float slope = %s->slope;\n  if (%s->act == 1) {\n", context, context);
-  micro_tile_each(tile, "aP_J = sg_reluF(aP_J);", out);
-  text_printf(out, "  } else if (%s->act == 2) {\n", context);
-  micro_tile_each(tile, "aP_J = sg_leakyF(aP_J, slope);", out);
-  text_put(out, "  }\n");
-}

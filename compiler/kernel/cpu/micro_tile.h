@@ -22,7 +22,5 @@ void micro_tile_step(const MicroTile *tile, int k, Text *out);
 // The line for each accumulator. In the format P and J stand for the numbers of its pixel and its sum, V for that of
 // its first vector, F for its form and @ for the floats of a vector.
 void micro_tile_each(const MicroTile *tile, const char *format, Text *out);
-// The activation of each accumulator, `context`->act and slope.
-void micro_tile_act(const MicroTile *tile, const char *context, Text *out);
 
 #endif
