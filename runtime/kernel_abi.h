@@ -14,7 +14,8 @@
 // last one adds the parts up, in the order of the tasks.
 typedef void SgKernel(const void *context, float *const *arg, int64_t begin, int64_t end, float *scratch);
 
-// A size or constant that is not in a kernel's text but comes with the step, so that steps share a kernel.
+// A size or constant that is not in a kernel's text but comes with the step, so that steps share a kernel. Tables of
+// int32_t, two a number, follow the others; one of those says how many integers on each begins.
 typedef union SgNumber {
   int64_t i;
   float f; // the other bits are zero

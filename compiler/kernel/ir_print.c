@@ -178,9 +178,37 @@ static void put_args(Printer *p) {
   }
 }
 
+static bool is_taken_table(const IrFunction *f, const IrBuffer *b) {
+  return f->takes_numbers && b->kind == IR_BUFFER_TABLE && b->type == IR_INDEX;
+}
+
+// A table that comes with the step, behind its numbers, one of which says where.
+static void put_taken_table(Printer *p, const IrBuffer *b) {
+  p->table_number[b->id] = print_add_number(p, (SgNumber){0}, false);
+  print_indent(p);
+  text_printf(p->out, "const int *restrict %s = (const int *)context + N%d;\n", print_buffer_name(p, b),
+              p->table_number[b->id]);
+}
+
+static void append_tables(Printer *p) {
+  IrFunction *f = p->ir->function;
+  for (int k = 0; k < f->n_locals; k++) {
+    const IrBuffer *b = f->locals[k];
+    if (!is_taken_table(f, b)) continue;
+    f->numbers[p->table_number[b->id]].i = 2 * (int64_t)f->n_numbers; // in ints
+    for (int64_t i = 0; i < b->size; i += 2) {
+      int32_t pair[2] = {(int32_t)b->values[i], i + 1 < b->size ? (int32_t)b->values[i + 1] : 0};
+      SgNumber number;
+      memcpy(&number, pair, sizeof number);
+      ARENA_PUSH(p->ir->arena, f->numbers, f->n_numbers, f->cap_numbers, number);
+    }
+  }
+}
+
 static void put_local(Printer *p, const IrBuffer *b) {
   if (b->kind == IR_BUFFER_TABLE) {
-    put_table(p, b);
+    if (is_taken_table(p->ir->function, b)) put_taken_table(p, b);
+    else put_table(p, b);
     return;
   }
   print_indent(p);
@@ -242,6 +270,7 @@ static void put_function(Printer *p, const char *symbol) {
   put_body(p);
   p->out = out;
   put_numbers(p);
+  append_tables(p);
   text_write(out, text_get(&body), body.size);
   text_free(&body);
   text_put(out, "}\n\n");
@@ -253,6 +282,7 @@ static Printer printer_new(const Ir *ir, bool is_canonical, Text *out) {
                    .out = out,
                    .is_canonical = is_canonical,
                    .taken = strmap_new(ir->arena),
+                   .table_number = ARENA_ARRAY(ir->arena, int, ir->n_buffers + 1),
                    .var_name = ARENA_ARRAY(ir->arena, const char *, ir->n_vars + 1),
                    .buffer_name = ARENA_ARRAY(ir->arena, const char *, ir->n_buffers + 1)};
 }

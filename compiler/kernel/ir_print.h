@@ -29,6 +29,7 @@ typedef struct Printer {
   int indent;
   int as_written;                       // if not 0, integers stand in the text
   Text numbers[2];                      // of a function that takes numbers: what says them, integers and floats
+  int *table_number;                    // by id of a table that comes with the step: the number that says where
   StrMap *taken;                        // names in use
   const char **var_name, **buffer_name; // by id
   int n_canonical;
@@ -44,6 +45,8 @@ void print_expr(Printer *p, const IrExpr *e, int level);
 void print_number(Printer *p, double value);
 // An integer as it is, or, where the function takes numbers, the name of the one that it becomes.
 void print_int(Printer *p, int64_t value);
+// Remembers a number that the function takes, an integer or a float, and returns its place.
+int print_add_number(Printer *p, SgNumber number, bool is_float);
 void print_call(Printer *p, const char *name, int n, IrExpr *const *arg);
 // buffer + index, or just the buffer.
 void print_address(Printer *p, const IrBuffer *buffer, const IrExpr *index, int level);

@@ -253,8 +253,7 @@ void print_number(Printer *p, double value) {
   text_put(p->out, "f");
 }
 
-// Remembers a number that the function takes, and returns its place.
-static int add_number(Printer *p, SgNumber number, bool is_float) {
+int print_add_number(Printer *p, SgNumber number, bool is_float) {
   IrFunction *f = p->ir->function;
   int place = f->n_numbers;
   ARENA_PUSH(p->ir->arena, f->numbers, f->n_numbers, f->cap_numbers, number);
@@ -265,7 +264,7 @@ static int add_number(Printer *p, SgNumber number, bool is_float) {
 
 void print_int(Printer *p, int64_t value) {
   if (!p->ir->function->takes_numbers || p->as_written || value <= 1) text_put_int(p->out, value);
-  else text_printf(p->out, "N%d", add_number(p, (SgNumber){.i = value}, false));
+  else text_printf(p->out, "N%d", print_add_number(p, (SgNumber){.i = value}, false));
 }
 
 // A constant: 0, 1 and what is not finite say more than a number would.
@@ -274,7 +273,7 @@ static void put_constant(Printer *p, double value, int level) {
   if (p->ir->function->takes_numbers && isfinite(f) && f != 0 && fabsf(f) != 1) {
     SgNumber number = {0};
     number.f = f;
-    text_printf(p->out, "F%d", add_number(p, number, true));
+    text_printf(p->out, "F%d", print_add_number(p, number, true));
     return;
   }
   int own = signbit(value) ? P_UNARY : P_PRIMARY;
