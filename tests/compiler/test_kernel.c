@@ -137,18 +137,23 @@ static void test_width(int width) {
   cases_run(&cases);
 }
 
-// What runs once after loading: one kernel for several shapes and constants, with numbers; in every run, or where it
-// sums up, one for each.
+// What runs once after loading: one kernel for several shapes, constants and segments of channels, with numbers; in
+// every run, or where it sums up what it computes, one for each.
 static void test_numbers(void) {
-  static const char *const texts[2][2] = {
+  static const char *const names[] = {"weights", "segments", "sums", "sums of products"};
+  static const char *const texts[4][2] = {
       {"graph a\n%x = input \"x\" : [24, 5, 3, 3]\n%c = constant {0.25} : []\n%m = mul(%x, %c)\n"
        "%r = relayout(%m)\noutput \"r\" = %r\n",
        "graph b\n%x = input \"x\" : [48, 7, 3, 3]\n%c = constant {3} : []\n%m = mul(%x, %c)\n"
        "%r = relayout(%m)\noutput \"r\" = %r\n"},
+      {"graph a\n%x = input \"x\" : [24, 5, 3, 3]\n%r = relayout(%x)\noutput \"r\" = %r\n",
+       "graph b\n%x = input \"x\" : [39, 7, 3, 3]\n%r = relayout(%x)\noutput \"r\" = %r\n"},
       {"graph a\n%x = input \"x\" : [24, 15]\n%s = sum(%x) axes=[1] keep=true\noutput \"s\" = %s\n",
-       "graph b\n%x = input \"x\" : [48, 17]\n%s = sum(%x) axes=[1] keep=true\noutput \"s\" = %s\n"}};
+       "graph b\n%x = input \"x\" : [48, 17]\n%s = sum(%x) axes=[1] keep=true\noutput \"s\" = %s\n"},
+      {"graph a\n%x = input \"x\" : [24, 15]\n%m = mul(%x, %x)\n%s = sum(%m) axes=[1] keep=true\noutput \"s\" = %s\n",
+       "graph b\n%x = input \"x\" : [48, 17]\n%m = mul(%x, %x)\n%s = sum(%m) axes=[1] keep=true\noutput \"s\" = %s\n"}};
   for (int is_setup = 0; is_setup < 2; is_setup++) {
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 4; k++) {
       KernelCases cases;
       cases_begin(&cases, target_host());
       for (int i = 0; i < 2; i++) {
@@ -156,16 +161,16 @@ static void test_numbers(void) {
         for (int j = 0; graph && j < graph->n_nodes; j++) {
           Node *node = graph->nodes[j];
           node->is_setup = is_setup && !op_is_leaf(node->op);
-          int channels = (int)node->shape.dim[0];
+          int first = k == 1 ? 3 : 0, channels[2] = {(int)node->shape.dim[0] - first, first};
           if (node->op == OP_relayout)
-            node->layout = case_layout(cases.arena, LAYOUT_WEIGHT, target_host()->vector, 1, &channels);
+            node->layout = case_layout(cases.arena, LAYOUT_WEIGHT, target_host()->vector, 1 + (k == 1), channels);
         }
-        if (graph) cases_add(&cases, graph, k ? "sums" : "weights", 1e-5);
+        if (graph) cases_add(&cases, graph, names[k], 1e-5);
       }
       CHECK(cases.n == 2, "%d kernels", cases.n);
       if (cases.n < 2) continue;
       bool is_one = !strcmp(cases.list[0].info.symbol, cases.list[1].info.symbol);
-      CHECK(is_one == (is_setup && k == 0), "%s and %s, setup %d", cases.list[0].info.symbol, cases.list[1].info.symbol,
+      CHECK(is_one == (is_setup && k < 3), "%s and %s, setup %d", cases.list[0].info.symbol, cases.list[1].info.symbol,
             is_setup);
       CHECK((cases.list[1].info.n_numbers > 0) == is_one, "%d numbers", cases.list[1].info.n_numbers);
       cases_run(&cases);
