@@ -4,6 +4,7 @@
 #define SG_TESTS_KERNEL_CASE_H
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "compiler/graph.h"
@@ -170,6 +171,20 @@ static inline float *case_buffer(float **buffers, const Node *node) {
   return buffers[root->id];
 }
 
+typedef struct CaseTasks {
+  SgKernel *function;
+  const void *numbers;
+  float *const *args;
+  int64_t begin, end;
+  float *scratch;
+} CaseTasks;
+
+static inline void *case_tasks(void *context) {
+  const CaseTasks *tasks = context;
+  tasks->function(tasks->numbers, tasks->args, tasks->begin, tasks->end, tasks->scratch);
+  return NULL;
+}
+
 static inline void case_check(const KernelCase *c, SgKernel *function) {
   const Graph *graph = c->graph;
   Arena *arena = arena_new();
@@ -197,14 +212,21 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
     const Node *out = c->group.outs[i];
     args[c->group.n_ins + i] = case_buffer(buffers, out) + storage_offset(out);
   }
-  float *scratch = case_alloc(c->info.scratch), *shared = case_alloc(c->info.shared / 4 + 1);
+  float *scratch = case_alloc(c->info.scratch), *other = case_alloc(c->info.scratch);
+  float *shared = case_alloc(c->info.shared / 4 + 1);
   memset(shared, 0, (size_t)c->info.shared);
   args[c->group.n_ins + c->group.n_outs] = shared;
-  // Two ranges, the later one first: tasks are independent. A second time, as counters that they share begin anew.
+  // Two ranges, the later one first: tasks are independent. A second time, as counters that they share begin anew, side
+  // by side.
   int64_t middle = c->info.n_tasks / 2;
   function(c->info.numbers, args, middle, c->info.n_tasks, scratch);
   function(c->info.numbers, args, 0, middle, scratch);
-  function(c->info.numbers, args, 0, c->info.n_tasks, scratch);
+  CaseTasks second = {function, c->info.numbers, args, middle, c->info.n_tasks, other};
+  pthread_t thread;
+  bool has_thread = pthread_create(&thread, NULL, case_tasks, &second) == 0;
+  CHECK(has_thread, "%s: no thread", c->name);
+  function(c->info.numbers, args, 0, middle, scratch);
+  if (has_thread) pthread_join(thread, NULL);
   for (int i = 0; i < c->group.n_outs; i++) {
     const Node *out = c->group.outs[i];
     int64_t n = shape_elements(out->shape);
@@ -229,6 +251,7 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
   }
   for (int i = 0; i < graph->n_nodes; i++) free(buffers[i]);
   free(scratch);
+  free(other);
   free(shared);
   arena_free(arena);
 }

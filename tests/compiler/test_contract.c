@@ -641,8 +641,42 @@ static void test_resizes(const Target *target) {
   CHECK(!can_resize(target, 9, 200), "tiles have no room for more columns than they have");
 }
 
+// Whether the tasks of a convolution by tiles transform these together.
+static bool is_joint(const Target *target, int height, int width, int inputs, int outputs) {
+  Arena *arena = arena_new();
+  Graph *graph = graph_new(arena, "joint");
+  KernelCases cases = {.target = target};
+  Node *x = input(graph, "x", SHAPE(1, inputs, height, width),
+                  case_layout(arena, LAYOUT_BLOCKED, target->vector, 1, (int[]){inputs}));
+  Node *w = input(graph, "w", SHAPE(outputs, inputs, 6, 6),
+                  case_layout(arena, weight_kind(&cases), target->vector, 1, (int[]){outputs}));
+  Node *y = add_winograd(graph, x, w, 1, 1);
+  y->layout = case_layout(arena, LAYOUT_BLOCKED, target->vector, 1, (int[]){outputs});
+  graph_output(graph, "y", y, false);
+  graph_sort(graph);
+  y->group = 0;
+  Group group = group_make(group_index(graph, arena), &y, 1, arena);
+  Text text = {0};
+  KernelInfo info;
+  kernel_emit(target, &group, arena, &text, &info);
+  bool is = strstr(text_get(&text), "sg_winograd_joint_4(") != NULL;
+  text_free(&text);
+  arena_free(arena);
+  return is;
+}
+
+static void test_joints(void) {
+  Target target = *target_cpu("avx2");
+  target.l3 = 16 << 20;
+  CHECK(is_joint(&target, 15, 20, 512, 256), "many channels of few tiles are transformed once");
+  CHECK(!is_joint(&target, 240, 320, 32, 32), "tasks of many tiles have tiles of their own");
+  target.l3 = 1 << 20;
+  CHECK(!is_joint(&target, 15, 20, 512, 256), "tiles stay in the last cache or with their task");
+}
+
 int main(void) {
   Target target = *target_host();
+  test_joints();
   test_resizes(&target);
   test_target(&target);
 #ifdef __SANITIZE_ADDRESS__

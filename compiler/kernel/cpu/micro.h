@@ -86,6 +86,10 @@ enum {
 // sg_winograd_resized_M(c, row_of, row_weight, column_of, column_weight, row, x, u, ...): the same of a resized picture
 // that is nowhere stored, without dilation; the tables are sg_resize's, x the picture before it, with rows `row` floats
 // apart, blocks XB, and no more rows or columns than H and W.
+// sg_winograd_joint_M(c, x, u, y, bias, residual, slope, g0, g1, tiles, counters), sg_winograd_joint_resized_M: all
+// tiles of a picture, AT_ONCE of them, in memory that TASKS tasks share; they transform and multiply these together,
+// whatever their order, and each stores blocks g0 .. g1 - 1. MICRO_WINOGRAD_COUNTERS words count, zero before and
+// after.
 enum {
   MICRO_WINOGRAD_H = 8,
   MICRO_WINOGRAD_W,
@@ -101,9 +105,13 @@ enum {
   MICRO_WINOGRAD_BLOCKS,     // of x
   MICRO_WINOGRAD_INPUTS,     // channels of x
   MICRO_WINOGRAD_STREAMS,    // whether results go past the caches; y then begins, as its rows do, at a whole vector
+  MICRO_WINOGRAD_OUTPUTS,    // of a joint: blocks of y
+  MICRO_WINOGRAD_TASKS,      // of a joint: tasks of an image
   MICRO_WINOGRAD_CHUNKS,     // number of chunks that follow: offset in a transformed element, offset in u, channels
   MICRO_WINOGRAD,
-  MICRO_WINOGRAD_TILES = 96, // most that AT_ONCE may be
+  MICRO_WINOGRAD_TILES = 96, // most that AT_ONCE may be, but of a joint
+  MICRO_WINOGRAD_UNIT = 4,   // blocks that a task of a joint transforms before it asks for more
+  MICRO_WINOGRAD_COUNTERS = 5,
 };
 // sg_winograd_weight(c, w, matrix, u, g, c0, c1, room): input channels c0 .. c1 - 1 of group g of u's output blocks (a
 // block, or a pair side by side) from the plain weight w and its transform's matrix; `room` has

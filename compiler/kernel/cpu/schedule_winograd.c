@@ -1,10 +1,11 @@
-// Schedules of Winograd's tiles. Convolutions: a task makes some rows of tiles, or some output blocks of them.
-// Gradients by the weight: a task owns some blocks of channels on both sides and adds up the tiles of all images for
-// them, or a part of these.
+// Schedules of Winograd's tiles. Convolutions: a task makes some rows of tiles, or some output blocks of them; where
+// the latter would transform the same tiles too often, the tasks do so together ("joint"). Gradients by the weight: a
+// task owns some blocks of channels on both sides and adds up the tiles of all images for them, or a part of these.
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/kernel/tuning.h"
 #include "compiler/ops/winograd.h"
+#include "runtime/kernel_abi.h"
 
 enum {
   TILES_LEAST = 24,
@@ -56,15 +57,28 @@ typedef struct Work {
   int64_t tx, rows, most, inputs, x_blocks, blocks;
 } Work;
 
-// What two workers and TASKS ones take for all images with tasks of `size` rows and `part` output blocks, idle ones
-// too, in products of vectors an element of a tile. Each task transforms its tiles, each round of these brings weights.
+// How long two workers are busy with so many tasks, and TASKS ones, idle ones too.
+static int64_t turns(int64_t tasks) { return 2 * ceil_div(tasks, 2) + TASKS * ceil_div(tasks, TASKS); }
+
+enum { LOAD = 8, STORE = 7, WEIGHTS = 3, PIXELS = 8 }; // in products of vectors an element of a tile
+
+// What the workers take for all images with tasks of `size` rows and `part` output blocks. Each task transforms its
+// tiles, each round of these brings weights.
 static int64_t time_of(const Work *work, int64_t images, int64_t size, int64_t part) {
-  enum { LOAD = 8, STORE = 7, WEIGHTS = 3, PIXELS = 8 };
   int64_t tasks = images * ceil_div(work->rows, size) * ceil_div(work->blocks, part);
   int64_t tiles = size * work->tx, rounds = ceil_div(tiles, work->most);
   int64_t columns = PIXELS * ceil_div(tiles, PIXELS) + rounds * WEIGHTS;
-  return (2 * ceil_div(tasks, 2) + TASKS * ceil_div(tasks, TASKS)) *
-         (tiles * (LOAD * work->x_blocks + STORE * part) + work->inputs * part * columns);
+  return turns(tasks) * (tiles * (LOAD * work->x_blocks + STORE * part) + work->inputs * part * columns);
+}
+
+// And where the tasks of an image transform and multiply all of its tiles together, which then lie far away.
+static int64_t time_of_joint(const Work *work, int64_t images, int64_t elements) {
+  enum { FAR = 4 };
+  int64_t tiles = work->rows * work->tx, columns = PIXELS * ceil_div(tiles, PIXELS) + WEIGHTS;
+  int64_t loads = MICRO_WINOGRAD_UNIT * turns(ceil_div(work->x_blocks, MICRO_WINOGRAD_UNIT));
+  int64_t part = even(ceil_div(work->blocks, TASKS)), stores = part * turns(ceil_div(work->blocks, part));
+  int64_t products = turns(elements) * work->inputs * work->blocks * columns / elements;
+  return images * (tiles * ((LOAD + FAR) * loads + (STORE + FAR) * stores) + products);
 }
 
 // Into how many parts output blocks are shared out, with so many rows a task.
@@ -99,6 +113,12 @@ static bool streams(const Schedule *schedule, const Node *y) {
   return l3 && !contract->has_rest && has_lines && plane * blocks_of(schedule, y) > l3 / 2;
 }
 
+// Whether all images' tiles and sums, of so many vectors an image, may stay in memory that tasks share.
+static bool may_join(const Schedule *schedule, int64_t images, int64_t vectors) {
+  const Target *target = schedule->contract.target;
+  return images * MICRO_WINOGRAD_COUNTERS <= SG_COUNTERS && 4 * schedule->vl * vectors * images <= target->l3 / 2;
+}
+
 void schedule_winograd(Schedule *schedule) {
   Ir *ir = schedule->ir;
   const Contract *contract = &schedule->contract;
@@ -116,9 +136,14 @@ void schedule_winograd(Schedule *schedule) {
   Work work = {grid.tx, rows, most, inputs, x_blocks, blocks};
   int64_t size = choose_rows(&work, images);
   size = even_pieces(rows, tuning_knob(ir, "rows", size, 1, rows));
+  int64_t time, parts = choose_parts_of_outputs(&work, images, size, &time);
+  bool may = may_join(schedule, images, t * t * rows * grid.tx * (x_blocks + blocks));
+  bool is_joint = may && parts > 1 && time_of_joint(&work, images, t * t) < time;
+  is_joint = tuning_knob(ir, "joint", is_joint, 0, may);
+  if (is_joint) size = rows, most = rows * grid.tx, parts = TASKS;
   if (most > size * grid.tx) most = size * grid.tx;
-  int64_t pieces = ceil_div(rows, size), time;
-  int64_t parts = tuning_knob(ir, "parts", choose_parts_of_outputs(&work, images, size, &time), 1, blocks);
+  int64_t pieces = ceil_div(rows, size);
+  parts = tuning_knob(ir, "parts", parts, 1, blocks);
   int64_t part = even(ceil_div(blocks, parts));
   parts = ceil_div(blocks, part);
   IrExpr *index[3], *r0, *r1;
@@ -128,7 +153,8 @@ void schedule_winograd(Schedule *schedule) {
   piece(ir, index[2], part, blocks, &region.b0, &region.b1);
 
   // A vector between elements keeps these from falling on the same lines of the cache.
-  int64_t tile_pitch = x_blocks * most * vl + vl, sum_pitch = part * most * vl + vl;
+  int64_t tile_pitch = x_blocks * most * vl + vl;
+  int64_t sum_pitch = (is_joint ? blocks : part) * most * vl + vl;
   int64_t *c = ARENA_ARRAY(ir->arena, int64_t, MICRO_WINOGRAD + 3 * x->layout->c.n);
   stage_numbers(schedule, c);
   put_tile_numbers(schedule, &grid, x, y, c);
@@ -139,12 +165,14 @@ void schedule_winograd(Schedule *schedule) {
   c[MICRO_WINOGRAD_BLOCKS] = x_blocks;
   c[MICRO_WINOGRAD_INPUTS] = inputs;
   c[MICRO_WINOGRAD_STREAMS] = streams(schedule, y);
+  c[MICRO_WINOGRAD_OUTPUTS] = blocks;
+  c[MICRO_WINOGRAD_TASKS] = parts;
   c[MICRO_WINOGRAD_CHUNKS] = x->layout->c.n;
   put_chunks(schedule, x->layout, most * vl, c + MICRO_WINOGRAD);
 
-  const IrBuffer *tiles = ir_scratch(ir, "tiles", IR_FLOAT, t * t * (tile_pitch + sum_pitch));
+  int64_t room = t * t * (tile_pitch + sum_pitch);
   IrExpr *residual = core->residual ? image_of(schedule, core->residual, region.n, NULL) : no_address(schedule);
-  IrExpr *shape = numbers(schedule, "shape", c, MICRO_WINOGRAD + 3 * x->layout->c.n), *args[17] = {shape};
+  IrExpr *shape = numbers(schedule, "shape", c, MICRO_WINOGRAD + 3 * x->layout->c.n), *args[18] = {shape};
   int n = 1;
   if (front) {
     resize_tables(schedule, front->resize, 2, &args[1], &args[2]);
@@ -152,19 +180,23 @@ void schedule_winograd(Schedule *schedule) {
     args[5] = ir_int(ir, width_of(source) * vl);
     n = 6;
   }
-  IrExpr *rest[] = {image_of(schedule, source, region.n, NULL),
-                    weight_of(schedule, u, NULL),
-                    image_of(schedule, contract->result, region.n, NULL),
-                    bias_of(schedule, core),
-                    residual,
-                    ir_number(ir, core->slope),
-                    r0,
-                    r1,
-                    region.b0,
-                    region.b1,
-                    ir_address(ir, tiles, ir_int(ir, 0))};
-  for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) args[n++] = rest[i];
-  const char *name = arena_printf(ir->arena, front ? "sg_winograd_resized_%d" : "sg_winograd_%d", (int)m);
+  IrExpr *operands[] = {image_of(schedule, source, region.n, NULL),
+                        weight_of(schedule, u, NULL),
+                        image_of(schedule, contract->result, region.n, NULL),
+                        bias_of(schedule, core),
+                        residual,
+                        ir_number(ir, core->slope)};
+  for (size_t i = 0; i < sizeof operands / sizeof *operands; i++) args[n++] = operands[i];
+  if (!is_joint) args[n++] = r0, args[n++] = r1;
+  args[n++] = region.b0, args[n++] = region.b1;
+  if (is_joint) {
+    IrExpr *count = ir_scale(ir, region.n, MICRO_WINOGRAD_COUNTERS);
+    args[n + 1] = ir_address(ir, ir_shared(ir, "counters", IR_FLOAT, SG_COUNTERS), count);
+    args[n] = ir_address(ir, ir_shared(ir, "tiles", IR_FLOAT, images * room), ir_scale(ir, region.n, room));
+    n += 2;
+  } else args[n++] = ir_address(ir, ir_scratch(ir, "tiles", IR_FLOAT, room), ir_int(ir, 0));
+  const char *name =
+      arena_printf(ir->arena, "sg_winograd_%s%s%d", is_joint ? "joint_" : "", front ? "resized_" : "", (int)m);
   ir_do(ir, schedule->body, name, n, args);
   region.y0 = ir_scale(ir, r0, m); // only where the rows of tiles are rows of the result
   region.y1 = ir_min(ir, ir_scale(ir, r1, m), ir_int(ir, height_of(y)));
