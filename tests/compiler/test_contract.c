@@ -600,7 +600,7 @@ static void test_alternatives(void) {
   arena_free(arena);
 }
 
-// Other vectors and accumulators than this machine's: floats of each.
+// Other vectors and accumulators than this machine's: floats of each. Some with a last cache of next to nothing.
 static void test_widths(void) {
   static const int widths[][2] = {{4, 4}, {4, 8}, {8, 8}, {16, 16}};
   for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
@@ -609,6 +609,7 @@ static void test_widths(void) {
     target.vector = widths[i][0];
     target.wide = widths[i][1];
     target.registers = target.vector == 16 ? 32 : 16;
+    if (i % 2) target.l3 = 4 << 10; // pictures that no cache holds
     test_target(&target);
   }
 }

@@ -105,6 +105,7 @@ enum {
   MICRO_WINOGRAD_BLOCKS,     // of x
   MICRO_WINOGRAD_INPUTS,     // channels of x
   MICRO_WINOGRAD_STREAMS,    // whether results go past the caches; y then begins, as its rows do, at a whole vector
+  MICRO_WINOGRAD_FETCHES,    // whether the picture is brought ahead of its tiles; without dilation
   MICRO_WINOGRAD_OUTPUTS,    // of a joint: blocks of y
   MICRO_WINOGRAD_TASKS,      // of a joint: tasks of an image
   MICRO_WINOGRAD_CHUNKS,     // number of chunks that follow: offset in a transformed element, offset in u, channels

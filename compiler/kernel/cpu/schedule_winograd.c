@@ -103,14 +103,17 @@ static int64_t choose_rows(const Work *work, int64_t images) {
   return best;
 }
 
-// Whether the result is so large that nothing of it is in a cache when it is read, and stored by whole lines of the
-// cache: then these need not be fetched to be written.
+// Whether a picture is so large that nothing of it is in a cache when it is read after it was written.
+static bool is_far(const Schedule *schedule, const Node *picture) {
+  int64_t l3 = schedule->contract.target->l3, plane = 4 * schedule->vl * height_of(picture) * width_of(picture);
+  return l3 && plane * blocks_of(schedule, picture) > l3 / 2;
+}
+
+// Whether a result that will be far is stored by whole lines of the cache: these need not be fetched to be written.
 static bool streams(const Schedule *schedule, const Node *y) {
   enum { LINE = 64 };
-  const Contract *contract = &schedule->contract;
-  int64_t l3 = contract->target->l3, plane = 4 * schedule->vl * height_of(y) * width_of(y);
   bool has_lines = 4 * schedule->vl * width_of(y) % LINE == 0 && node_attr(y, "dilation").i == 1;
-  return l3 && !contract->has_rest && has_lines && plane * blocks_of(schedule, y) > l3 / 2;
+  return !schedule->contract.has_rest && has_lines && is_far(schedule, y);
 }
 
 // Whether all images' tiles and sums, of so many vectors an image, may stay in memory that tasks share.
@@ -165,6 +168,7 @@ void schedule_winograd(Schedule *schedule) {
   c[MICRO_WINOGRAD_BLOCKS] = x_blocks;
   c[MICRO_WINOGRAD_INPUTS] = inputs;
   c[MICRO_WINOGRAD_STREAMS] = streams(schedule, y);
+  c[MICRO_WINOGRAD_FETCHES] = !front && grid.dilation == 1 && is_far(schedule, x);
   c[MICRO_WINOGRAD_OUTPUTS] = blocks;
   c[MICRO_WINOGRAD_TASKS] = parts;
   c[MICRO_WINOGRAD_CHUNKS] = x->layout->c.n;
