@@ -14,15 +14,16 @@
 #define CC_NATIVE " -march=native"
 #endif
 
-// gnu11 keeps the contraction of a * b + c to one instruction, which GCC looks for with -fexpensive-optimizations;
-// -fgcse keeps the tiles of machines with 16 registers in them, -fipa-cp gives micro-kernels the numbers that all their
-// callers share. The rest of -O2 takes half as long again and makes nothing faster: what is to be inlined, unrolled or
-// vectorised is so in the text, or marked there (`omp simd`). -O3 would even add predictive commoning, which carries
-// loads over iterations and so spills accumulators, and so does scheduling before registers are given out (which x86
-// does without anyway).
+// gnu11 keeps the contraction of a * b + c to one instruction, which GCC looks for with -fexpensive-optimizations, and
+// with the parameter finds everywhere: for some processors it leaves sums in loops alone, and what is a loop depends on
+// how many turns it knows of, and so on which kernels are compiled together. -fgcse keeps the tiles of machines with 16
+// registers in them, -fipa-cp gives micro-kernels the numbers that all their callers share. The rest of -O2 takes half
+// as long again and makes nothing faster: what is to be inlined, unrolled or vectorised is so in the text, or marked
+// there (`omp simd`). -O3 would even add predictive commoning, which carries loads over iterations and so spills
+// accumulators, and so does scheduling before registers are given out (which x86 does without anyway).
 #define CC_FLAGS                                                                                                       \
   "-std=gnu11 -O1 -fno-math-errno -fno-trapping-math -fexpensive-optimizations -fgcse -fipa-cp "                       \
-  "-fstrict-aliasing -fopenmp-simd -fno-schedule-insns"
+  "-fstrict-aliasing -fopenmp-simd -fno-schedule-insns --param=avoid-fma-max-bits=0"
 
 // Kinds of CPU, the best of those that a machine executes first. Eight floats also with AVX-512, as half-filled blocks
 // (12, 20, 36 channels) waste less, and most kernels are as fast; but in the matrix product's register tile, which

@@ -11,8 +11,8 @@
 //
 // Kernels whose tasks share sums find, behind their arguments, memory of the launch (Step.shared bytes): SG_COUNTERS
 // 32-bit words, zero before and after every launch, and room. Tasks leave their parts there and count themselves; the
-// last one adds the parts up, in the order of the tasks. Or tasks make together
-// what all of them read: each takes units of that work until none is left, then waits for those that others have taken.
+// last one adds the parts up, in the order of the tasks. Or tasks make together what all of them read: each takes units
+// of that work until none is left, then waits for those that others have taken.
 typedef void SgKernel(const void *context, float *const *arg, int64_t begin, int64_t end, float *scratch);
 
 // A size or constant that is not in a kernel's text but comes with the step, so that steps share a kernel. Tables of

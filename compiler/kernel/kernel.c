@@ -190,22 +190,13 @@ static void schedule(const Target *target, Lower *lower, int64_t *out_row_floats
   map_put(&map, function->body, ir_ref(lower->ir, function->task));
 }
 
-// Whether it reduces what the kernel computes.
-static bool reduces_own(const Group *group, const Node *node) {
-  for (int k = 0; k < group->n_nodes; k++) {
-    if (op_info(node->op)->cls == CLASS_REDUCE && group->nodes[k] == node->in[0]) return true;
-  }
-  return false;
-}
-
 // Whether it runs once after loading and is made by the loops of the generic schedule alone, which need not know their
-// numbers: compiling one kernel for each of its shapes would take longer than all else that it takes. Sums of what the
-// kernel computes know theirs: whether cc fuses a multiplication into one depends on whether it unrolls the loop.
+// numbers: compiling one kernel for each of its shapes would take longer than all else that it takes.
 static bool takes_numbers(const Target *target, const Group *group) {
   if (target->kind != TARGET_CPU || contract_is_in(group)) return false;
   for (int k = 0; k < group->n_nodes; k++) {
     const Node *node = group->nodes[k];
-    if (!(node->is_setup || op_is_leaf(node->op)) || special_is(node->op) || reduces_own(group, node)) return false;
+    if (!(node->is_setup || op_is_leaf(node->op)) || special_is(node->op)) return false;
   }
   return true;
 }

@@ -412,6 +412,48 @@ static void test_restore_many(void) {
   arena_free(arena);
 }
 
+// The output "y" of a graph whose inputs hold random values, its kernels compiled anew. Lives in `arena`.
+static const float *result_alone(Arena *arena, const char *directory, const char *text, int64_t n) {
+  setenv("SGC_CACHE", scratch_path(directory), 1);
+  Graph *graph = parse(arena, directory, text);
+  Program *program = NULL;
+  Device *device = NULL;
+  Exec *exec = NULL;
+  float *out = ARENA_ARRAY(arena, float, n);
+  Status status = open_graph(graph, target_host(), 1, &program, &device, &exec);
+  if (!status) load_values(exec);
+  if (!status) status = exec_run(exec);
+  CHECK(!status, "%s: %s", directory, status_message(status));
+  if (!status) memcpy(out, exec_output(exec, "y"), sizeof(float) * (size_t)n);
+  status_free(status);
+  exec_close(exec);
+  device_close(device);
+  program_free(program);
+  unsetenv("SGC_CACHE");
+  return out;
+}
+
+// A kernel gives the same bits whatever it is compiled with: what all callers of a function in one file say is known to
+// cc there, and no sum may depend on that.
+static void test_company(void) {
+#define ROW_OF_TWO                                                                                                     \
+  "%x = input \"x\" : [1, 16, 6, 4]\n%w = param \"w\" : [16, 1, 3, 3]\n"                                               \
+  "%y = conv2d(%x, %w) padding=1 stride=2 groups=16\noutput \"y\" = %y\n"
+  Arena *arena = arena_new();
+  const int64_t n = 16 * 3 * 2;
+  const float *alone = result_alone(arena, "alone", "graph g\n" ROW_OF_TWO, n);
+  const float *among =
+      result_alone(arena, "among",
+                   "graph g\n" ROW_OF_TWO "%x2 = input \"x2\" : [1, 24, 40, 50]\n%w2 = param \"w2\" : [24, 1, 3, 3]\n"
+                   "%y2 = conv2d(%x2, %w2) padding=1 stride=2 groups=24\n%z2 = relu(%y2)\n"
+                   "output \"z2\" = %z2\n",
+                   n);
+  int64_t differ = 0;
+  for (int64_t i = 0; i < n; i++) differ += alone[i] != among[i];
+  CHECK(!differ, "%lld elements have other bits where another kernel is compiled beside", (long long)differ);
+  arena_free(arena);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   test_cases(target_reference());
@@ -425,6 +467,7 @@ int main(int argc, char **argv) {
     test_cases(target_host());
     test_life(target_host());
     test_brief(target_host());
+    test_company();
   } else {
     CHECK_SKIP("generated code: no C compiler");
   }
