@@ -31,7 +31,7 @@ PEERS = {"inference": ["eager", "channels_last", "compiled", "onnxruntime", "ope
 LIMITS = {("adabins", "inference"): 3e-3, ("stack", "inference"): 1e-2, ("adabins", "training"): 5e-2}
 HERE = os.path.dirname(os.path.abspath(__file__))
 REST = 0.3  # seconds between turns: the other side's threads go to sleep
-TURN = 0.4  # seconds that a turn takes at least, in whole runs
+TURN = 1.2  # seconds that a turn takes at least, in whole runs: the first after a rest is slower
 PATIENCE = 1800  # seconds for a peer's first result
 
 
