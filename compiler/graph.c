@@ -239,6 +239,8 @@ AttrValue node_attr(const Node *node, const char *name) {
   return node->attr[i];
 }
 
+bool node_is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
+
 int *graph_count_uses(const Graph *graph, Arena *arena) {
   int *uses = ARENA_ARRAY(arena, int, graph->n_nodes + 1);
   for (int i = 0; i < graph->n_nodes; i++) {

@@ -136,6 +136,8 @@ int *graph_count_uses(const Graph *graph, Arena *arena);
 bool op_is_leaf(Op op);
 // The value of the node's attribute by name; BUG if the op has none of that name.
 AttrValue node_attr(const Node *node, const char *name);
+// Whether its channels are stored in blocks (LAYOUT_BLOCKED).
+bool node_is_blocked(const Node *node);
 
 // ---- text, checks, costs, pictures ------------------------------------------------------------------------------
 

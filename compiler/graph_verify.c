@@ -119,7 +119,7 @@ static bool check_layout(const Node *node, Text *why) {
 
 // Size of the storage in the units of Node.into_offset: blocks of channels and images, or elements.
 static int64_t storage_extent(const Node *node) {
-  bool is_blocked = node->layout && node->layout->kind == LAYOUT_BLOCKED;
+  bool is_blocked = node_is_blocked(node);
   return is_blocked ? channel_blocks(node->layout) * node->shape.dim[0] : shape_elements(node->shape);
 }
 
@@ -143,8 +143,8 @@ static bool check_into(const Graph *graph, const Node *node, Text *why) {
   if (!is_view_of(node, into) && !is_input_of(node, into)) {
     return broken(why, 11, node, "kept in %%%d, which it is neither an input nor a view of", into->id);
   }
-  bool is_blocked = node->layout && node->layout->kind == LAYOUT_BLOCKED;
-  bool is_into_blocked = into->layout && into->layout->kind == LAYOUT_BLOCKED;
+  bool is_blocked = node_is_blocked(node);
+  bool is_into_blocked = node_is_blocked(into);
   if (is_blocked != is_into_blocked || (is_blocked && node->layout->block != into->layout->block)) {
     return broken(why, 11, node, "kept in %%%d, which has another layout", into->id);
   }

@@ -7,11 +7,9 @@ const Node *storage_root(const Node *node) {
   return node;
 }
 
-static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
-
 // Floats between neighbours along axis 1 in units of into_offset: a block of channels, or one element.
 static int64_t offset_unit(const Node *node) {
-  if (!is_blocked(node->into)) return 1;
+  if (!node_is_blocked(node->into)) return 1;
   return node->into->shape.dim[2] * node->into->shape.dim[3] * node->into->layout->block;
 }
 
@@ -32,7 +30,7 @@ static int64_t own_stride(const Node *node) {
 // Any other view is contiguous.
 static bool shares_images(const Node *node) {
   const Node *into = node->into;
-  if (is_blocked(node) || is_blocked(into)) return is_blocked(node) && is_blocked(into);
+  if (node_is_blocked(node) || node_is_blocked(into)) return node_is_blocked(node) && node_is_blocked(into);
   if (node_is_view(node)) return node->op == OP_slice && node_attr(node, "axis").i == 1;
   return into->op == OP_concat && node_attr(into, "axis").i == 1;
 }

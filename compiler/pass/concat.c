@@ -8,8 +8,6 @@
 #include "compiler/pass/fuse.h"
 #include "compiler/pass/pass.h"
 
-static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
-
 static bool images_are_one(const Node *concat, int64_t axis) {
   for (int i = 0; i < axis; i++) {
     if (concat->shape.dim[i] != 1) return false;
@@ -19,7 +17,7 @@ static bool images_are_one(const Node *concat, int64_t axis) {
 
 static bool is_run(const Node *concat, const Target *target) {
   int64_t axis = node_attr(concat, "axis").i;
-  if (is_blocked(concat) || target->kind == TARGET_CUDA) return axis <= 1 || images_are_one(concat, axis);
+  if (node_is_blocked(concat) || target->kind == TARGET_CUDA) return axis <= 1 || images_are_one(concat, axis);
   return images_are_one(concat, axis);
 }
 
@@ -27,8 +25,8 @@ static bool is_run(const Node *concat, const Target *target) {
 static int64_t room_of(const Node *concat, int k) {
   const Node *in = concat->in[k];
   bool is_axis_1 = node_attr(concat, "axis").i == 1;
-  if (!is_blocked(concat)) return shape_elements(in->shape) / (is_axis_1 ? in->shape.dim[0] : 1);
-  if (!is_blocked(in)) return 0; // in the last block of the input in front
+  if (!node_is_blocked(concat)) return shape_elements(in->shape) / (is_axis_1 ? in->shape.dim[0] : 1);
+  if (!node_is_blocked(in)) return 0; // in the last block of the input in front
   return channel_blocks(in->layout) * (node_attr(concat, "axis").i == 0 ? in->shape.dim[0] : 1);
 }
 
@@ -37,7 +35,7 @@ static bool has_tight_view(const GroupIndex *index, const Node *node) {
   for (int i = index->first[node->id]; i < index->first[node->id + 1]; i++) {
     const Node *user = index->user[i];
     if (!node_is_view(user)) continue;
-    if (user->op != OP_slice || (!is_blocked(node) && node_attr(user, "axis").i == 0)) return true;
+    if (user->op != OP_slice || (!node_is_blocked(node) && node_attr(user, "axis").i == 0)) return true;
   }
   return false;
 }
@@ -46,14 +44,14 @@ static bool can_stand(const GroupIndex *index, const Node *concat, const Node *i
   if (in->into || index->is_result[in->id] || in->is_setup != concat->is_setup) return false;
   if (!node_needs_kernel(in) && in->op != OP_concat) return false; // a leaf
   if (in->op == OP_random) return false;                           // written in one run
-  if (!layout_equal(in->layout, concat->layout) && (!is_blocked(in) || !is_blocked(concat))) return false;
-  return (is_blocked(in) && in->shape.dim[0] == 1) || !has_tight_view(index, in);
+  if (!layout_equal(in->layout, concat->layout) && (!node_is_blocked(in) || !node_is_blocked(concat))) return false;
+  return (node_is_blocked(in) && in->shape.dim[0] == 1) || !has_tight_view(index, in);
 }
 
 // Input `in` is a value seen as a row, and is used so alone: a gradient in its bucket. The row stands in the concat and
 // the value in the row, where its kernel writes it: without gaps, as the value knows nothing of the concat's images.
 static bool place_row(const GroupIndex *index, Node *concat, Node *in, int at) {
-  if (in->op != OP_reshape || !node_is_view(in) || is_blocked(concat) || index->is_result[in->id]) return false;
+  if (in->op != OP_reshape || !node_is_view(in) || node_is_blocked(concat) || index->is_result[in->id]) return false;
   if (!images_are_one(concat, node_attr(concat, "axis").i)) return false;
   Node *value = in->in[0];
   int uses = index->first[value->id + 1] - index->first[value->id],

@@ -25,8 +25,6 @@ typedef struct Rewriter {
   bool changed;
 } Rewriter;
 
-static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
-
 // Constants, and what depends on weights that no update changes, are computed once after loading.
 static bool is_computed_once(const Graph *graph, const Node *node) {
   if (node->is_setup || node->op == OP_constant || node->op == OP_fill || node->op == OP_iota) return true;
@@ -162,12 +160,12 @@ static Node *rewrite_concat(Rewriter *rewriter, Node *node, const Layout *layout
   int *segment = ARENA_ARRAY(rewriter->scratch, int, node->shape.dim[1]);
   Node **in = ARENA_ARRAY(rewriter->scratch, Node *, node->n_in);
   for (int k = 0; k < node->n_in;) {
-    int stop = k + 1, fillers = is_blocked(node->in[k]) ? layout_fillers(rewriter->classes, node, k) : 0;
-    if (!is_blocked(node->in[k])) {
-      while (stop < node->n_in && !is_blocked(node->in[stop])) stop++;
+    int stop = k + 1, fillers = node_is_blocked(node->in[k]) ? layout_fillers(rewriter->classes, node, k) : 0;
+    if (!node_is_blocked(node->in[k])) {
+      while (stop < node->n_in && !node_is_blocked(node->in[stop])) stop++;
     }
     Node *run = packed_run(rewriter, node->in + k, stop - k);
-    if (!is_blocked(run)) {
+    if (!node_is_blocked(run)) {
       const Layout *single = layout_single(rewriter->graph->arena, LAYOUT_BLOCKED, rewriter->block, run->shape.dim[1]);
       run = need(rewriter, run, single);
     }
@@ -192,7 +190,7 @@ static Node *rewrite_slice(Rewriter *rewriter, Node *node, const Layout *layout)
   Arena *arena = rewriter->graph->arena;
   int64_t start = node_attr(node, "start").i, stop = node_attr(node, "stop").i;
   Node *x = node->in[0];
-  if (node_attr(node, "step").i != 1 || !is_blocked(x)) {
+  if (node_attr(node, "step").i != 1 || !node_is_blocked(x)) {
     node->in[0] = need(rewriter, x, NULL);
     return need(rewriter, node, layout);
   }
@@ -224,7 +222,7 @@ static bool reduces_channels(const Node *node) {
 // Reductions of blocked values keep their axes, and so their layout; a reshape of the plain result drops them.
 static Node *rewrite_reduce(Rewriter *rewriter, Node *node) {
   Node *x = node->in[0];
-  if (!is_blocked(x)) {
+  if (!node_is_blocked(x)) {
     node->in[0] = need(rewriter, x, NULL);
     return node;
   }

@@ -34,7 +34,6 @@ __attribute__((format(printf, 4, 5))) static bool broken(Text *why, int rule, co
 }
 
 static LayoutKind kind_of(const Node *node) { return node->layout ? node->layout->kind : LAYOUT_PLAIN; }
-static bool is_blocked(const Node *node) { return kind_of(node) == LAYOUT_BLOCKED; }
 static bool is_plain(const Node *node) { return kind_of(node) == LAYOUT_PLAIN; }
 static bool is_packed(const Node *node) {
   return kind_of(node) == LAYOUT_WEIGHT || kind_of(node) == LAYOUT_WEIGHT_PAIRS;
@@ -45,10 +44,10 @@ static bool check_elementwise(const Node *node, Text *why) {
     const Node *in = node->in[k];
     bool has_channels = in->shape.rank == 4 && in->shape.dim[1] != 1;
     if (in->op == OP_fill) continue;
-    if (is_blocked(node) && in->shape.rank < 4 && in->shape.rank >= 3 && in->shape.dim[in->shape.rank - 3] != 1) {
+    if (node_is_blocked(node) && in->shape.rank < 4 && in->shape.rank >= 3 && in->shape.dim[in->shape.rank - 3] != 1) {
       return broken(why, 3, node, "operand %d has channels but not four axes", k);
     }
-    if (!layout_equal(in->layout, is_blocked(node) && has_channels ? node->layout : NULL)) {
+    if (!layout_equal(in->layout, node_is_blocked(node) && has_channels ? node->layout : NULL)) {
       return broken(why, 3, node, "operand %d is cut differently", k);
     }
   }
@@ -58,10 +57,11 @@ static bool check_elementwise(const Node *node, Text *why) {
 static bool check_dense(const Node *node, Text *why) {
   const Node *weight = node->in[1];
   if (node->op == OP_conv2d_dx) return is_plain(weight) || broken(why, 6, node, "its weight is packed");
-  bool can_be_sums = node->op == OP_conv2d && conv_is_pointwise(node) && is_blocked(node) && is_blocked(node->in[0]);
+  bool can_be_sums =
+      node->op == OP_conv2d && conv_is_pointwise(node) && node_is_blocked(node) && node_is_blocked(node->in[0]);
   if (!is_packed(weight) && !(can_be_sums && kind_of(weight) == LAYOUT_WEIGHT_STRASSEN))
     return broken(why, 4, node, "its weight is not packed");
-  if (is_blocked(node) ? !channels_equal(weight->layout, node->layout) : weight->layout->c.n != 1) {
+  if (node_is_blocked(node) ? !channels_equal(weight->layout, node->layout) : weight->layout->c.n != 1) {
     return broken(why, 4, node, "its weight is packed for other channels");
   }
   return true;
@@ -78,7 +78,8 @@ static bool check_conv(const Node *node, Text *why) {
   }
   if (kind == CONV_DENSE) return check_dense(node, why);
   if (is_plain_all) return true;
-  if (!is_blocked(node) || !layout_equal(a->layout, node->layout)) return broken(why, 5, node, "x and result differ");
+  if (!node_is_blocked(node) || !layout_equal(a->layout, node->layout))
+    return broken(why, 5, node, "x and result differ");
   if (kind_of(b) != LAYOUT_WEIGHT_DW || !channels_equal(b->layout, node->layout)) {
     return broken(why, 5, node, "its weight is not packed for its channels");
   }
@@ -88,7 +89,7 @@ static bool check_conv(const Node *node, Text *why) {
 static bool check_reduce(const Node *node, Text *why) {
   const Node *x = node->in[0];
   Shape axes = node_attr(node, "axes").ints;
-  bool keeps = node_attr(node, "keep").i && is_blocked(x);
+  bool keeps = node_attr(node, "keep").i && node_is_blocked(x);
   for (int i = 0; i < axes.rank; i++) keeps &= axes.dim[i] != 1;
   if (layout_equal(node->layout, keeps ? x->layout : NULL)) return true;
   return broken(why, 9, node, "the result is stored in another way");
@@ -105,13 +106,13 @@ static bool check_concat(const Node *node, Text *why) {
   for (int k = 0; k < node->n_in; k++) {
     const Layout *in = node->in[k]->layout;
     int plain = (int)node->in[k]->shape.dim[1];
-    if (!is_blocked(node->in[k]) && (!filled || filled % node->layout->block + plain != node->layout->block))
+    if (!node_is_blocked(node->in[k]) && (!filled || filled % node->layout->block + plain != node->layout->block))
       return broken(why, 10, node, "input %d is neither blocked nor fills a block", k);
-    for (int i = 0; i < (is_blocked(node->in[k]) ? in->c.n : 1); i++) {
-      int size = is_blocked(node->in[k]) ? in->c.segment[i] : filled + plain;
+    for (int i = 0; i < (node_is_blocked(node->in[k]) ? in->c.n : 1); i++) {
+      int size = node_is_blocked(node->in[k]) ? in->c.segment[i] : filled + plain;
       bool is_whole = at < node->layout->c.n && node->layout->c.segment[at] == size;
-      bool is_last = is_blocked(node->in[k]) && i + 1 == in->c.n && k + 1 < node->n_in;
-      if (!is_whole && !(is_last && !is_blocked(node->in[k + 1])))
+      bool is_last = node_is_blocked(node->in[k]) && i + 1 == in->c.n && k + 1 < node->n_in;
+      if (!is_whole && !(is_last && !node_is_blocked(node->in[k + 1])))
         return broken(why, 10, node, "input %d has other segments", k);
       filled = is_whole ? 0 : size;
       at += is_whole;
@@ -143,18 +144,19 @@ static bool check_node(const Node *node, Text *why) {
   if (node->op == OP_winograd_weight)
     return (is_packed(node) && is_plain(node->in[0]) && is_plain(node->in[1])) ||
            broken(why, 2, node, "its operands are not plain, or its result is");
-  if (!is_plain(node) && !is_blocked(node)) return broken(why, 2, node, "gives a weight layout");
+  if (!is_plain(node) && !node_is_blocked(node)) return broken(why, 2, node, "gives a weight layout");
   bool is_winograd = node->op == OP_conv2d_winograd;
   bool is_conv = node->op == OP_conv2d || node->op == OP_conv2d_dx;
   for (int k = 0; k < node->n_in; k++) {
-    bool is_weight = !is_plain(node->in[k]) && !is_blocked(node->in[k]);
+    bool is_weight = !is_plain(node->in[k]) && !node_is_blocked(node->in[k]);
     if (is_weight && !((is_conv || is_winograd) && k == 1)) return broken(why, 2, node, "reads a packed weight");
   }
   if (is_conv || node->op == OP_conv2d_dw) return check_conv(node, why);
-  if (is_winograd && !(is_blocked(node) && is_blocked(node->in[0]))) return broken(why, 4, node, "plain values");
+  if (is_winograd && !(node_is_blocked(node) && node_is_blocked(node->in[0])))
+    return broken(why, 4, node, "plain values");
   if (is_winograd) return check_dense(node, why);
   if (node->op == OP_conv2d_dw_winograd)
-    return (is_plain(node) && is_blocked(node->in[0]) && is_blocked(node->in[1])) ||
+    return (is_plain(node) && node_is_blocked(node->in[0]) && node_is_blocked(node->in[1])) ||
            broken(why, 7, node, "its operands are not blocked, or its result is not plain");
   if (cls == CLASS_ELEMENTWISE) return check_elementwise(node, why);
   if (node->op == OP_sum || node->op == OP_max) return check_reduce(node, why);

@@ -2,8 +2,6 @@
 #include "compiler/kernel/group.h"
 #include "compiler/pass/layout.h"
 
-static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
-
 // All segments but the last are whole blocks: channel c stands at position c.
 static bool has_dense_channels(const Layout *layout) {
   for (int i = 0; i + 1 < layout->c.n; i++) {
@@ -16,9 +14,9 @@ static bool has_dense_channels(const Layout *layout) {
 // lanes at the end are read from whatever follows; every buffer has room for them.
 static bool is_same_bytes(const Node *relayout) {
   const Node *x = relayout->in[0];
-  const Layout *blocked = is_blocked(x) ? x->layout : relayout->layout;
+  const Layout *blocked = node_is_blocked(x) ? x->layout : relayout->layout;
   if (relayout->shape.rank != 4 || !blocked || blocked->kind != LAYOUT_BLOCKED) return false;
-  if (is_blocked(x) && is_blocked(relayout)) return false;
+  if (node_is_blocked(x) && node_is_blocked(relayout)) return false;
   const int64_t *dim = x->shape.dim;
   if (dim[2] * dim[3] != 1 || !has_dense_channels(blocked)) return false;
   if (dim[0] != 1 && dim[1] % blocked->block) return false;
@@ -30,8 +28,8 @@ static bool is_run(const Node *slice, int *offset) {
   const Node *x = slice->in[0];
   int64_t axis = node_attr(slice, "axis").i, start = node_attr(slice, "start").i;
   if (node_attr(slice, "step").i != 1) return false;
-  if (is_blocked(x)) {
-    if (axis != 1 || !is_blocked(slice)) return false;
+  if (node_is_blocked(x)) {
+    if (axis != 1 || !node_is_blocked(slice)) return false;
     *offset = channel_position(x->layout, start) / x->layout->block;
     return true;
   }
@@ -49,7 +47,7 @@ static bool is_run(const Node *slice, int *offset) {
 static bool is_run_of_images(const Node *slice, int *offset) {
   const Node *x = slice->in[0];
   int64_t start = node_attr(slice, "start").i;
-  if (is_blocked(x) || node_attr(slice, "axis").i != 1 || node_attr(slice, "step").i != 1) return false;
+  if (node_is_blocked(x) || node_attr(slice, "axis").i != 1 || node_attr(slice, "step").i != 1) return false;
   int64_t inner = shape_elements(x->shape) / (x->shape.dim[0] * x->shape.dim[1]);
   if (start * inner > INT32_MAX) return false;
   *offset = (int)(start * inner);
@@ -65,7 +63,7 @@ int layout_mark_views(Graph *graph, bool with_gaps) {
     if (node->n_in != 1 || node->in[0]->op == OP_fill || node->in[0]->op == OP_iota) continue;
     int offset = 0;
     bool is_view = false;
-    if (node->op == OP_reshape) is_view = !is_blocked(node->in[0]) && storage_is_contiguous(node->in[0]);
+    if (node->op == OP_reshape) is_view = !node_is_blocked(node->in[0]) && storage_is_contiguous(node->in[0]);
     else if (node->op == OP_relayout) is_view = is_same_bytes(node);
     else if (node->op == OP_slice)
       is_view = is_run(node, &offset) || (with_gaps && !index->is_result[node->id] && is_run_of_images(node, &offset));

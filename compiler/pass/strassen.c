@@ -16,8 +16,6 @@ static const double INPUT = 3.8, OUTPUT = 6.5, KEPT = 6, MADE = 20;
 // The share of the product's multiply-adds, and their number, from which a change pays.
 static const double PAYS_FROM = 0.03, PAYS_FROM_WORK = 4e6;
 
-static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
-
 // Channels in the first whole blocks.
 static int64_t whole_channels(const Layout *layout) {
   int64_t n = 0;
@@ -30,7 +28,8 @@ static int64_t whole_channels(const Layout *layout) {
 
 // Input channels of a half, or 0 if the convolution cannot be cut.
 static int64_t half_of(const Target *target, const Node *conv) {
-  if (!conv_is_pointwise(conv) || conv_attrs(conv).padding || !is_blocked(conv) || !is_blocked(conv->in[0])) return 0;
+  if (!conv_is_pointwise(conv) || conv_attrs(conv).padding || !node_is_blocked(conv) || !node_is_blocked(conv->in[0]))
+    return 0;
   const Node *weight = conv->in[1];
   if (weight->op != OP_relayout || weight->in[0]->layout) return 0;
   int64_t outputs = conv->shape.dim[1], unit = 2 * conv->layout->block * target_paired(target);

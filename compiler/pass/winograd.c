@@ -22,13 +22,11 @@ static const double PAYS_BELOW = 0.75;
 // half as large again as the last cache, or larger: its way from memory.
 static const double KEPT = 8;
 
-static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
-
 static bool is_candidate(const Node *node) {
   if (node->op != OP_conv2d || conv_kind(node) != CONV_DENSE || node->in[1]->op != OP_relayout) return false;
   Shape weight = node->in[1]->shape;
-  return weight.dim[2] == 3 && weight.dim[3] == 3 && conv_attrs(node).stride == 1 && is_blocked(node) &&
-         is_blocked(node->in[0]);
+  return weight.dim[2] == 3 && weight.dim[3] == 3 && conv_attrs(node).stride == 1 && node_is_blocked(node) &&
+         node_is_blocked(node->in[0]);
 }
 
 // Tiles of m x m results of the picture that the convolution makes, or whose gradient it takes.
@@ -95,7 +93,8 @@ static Node *convolution(Graph *graph, const Node *conv, int m) {
 
 static bool is_gradient(const Node *node) {
   return node->op == OP_conv2d_dw && conv_kind(node) == CONV_DENSE && node->shape.dim[2] == 3 &&
-         node->shape.dim[3] == 3 && conv_attrs(node).stride == 1 && is_blocked(node->in[0]) && is_blocked(node->in[1]);
+         node->shape.dim[3] == 3 && conv_attrs(node).stride == 1 && node_is_blocked(node->in[0]) &&
+         node_is_blocked(node->in[1]);
 }
 
 // Operations of the transforms are those of `tile_costs`; a task owns a part of the channels on either side, so that

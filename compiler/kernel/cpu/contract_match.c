@@ -42,12 +42,12 @@ static bool is_bias(const Group *group, const Node *node, const Node *operand) {
   if (extra == 0 && s.dim[0] != 1) return false;
   if (s.dim[1 - extra] != node->shape.dim[1] || s.dim[2 - extra] != 1 || s.dim[3 - extra] != 1) return false;
   if (is_plain(operand)) return true;
-  return contract_is_blocked(operand) && contract_is_blocked(node) && channels_equal(operand->layout, node->layout);
+  return node_is_blocked(operand) && node_is_blocked(node) && channels_equal(operand->layout, node->layout);
 }
 
 static bool is_residual(const Group *group, const Node *node, const Node *operand) {
   return holds(group->ins, group->n_ins, operand) && shape_equal(operand->shape, node->shape) &&
-         contract_is_blocked(node) && layout_equal(operand->layout, node->layout);
+         node_is_blocked(node) && layout_equal(operand->layout, node->layout);
 }
 
 // Takes the node into the stage, or returns false.
@@ -123,7 +123,7 @@ static bool match_front(const Group *group, const Node *conv, Front *out, int *o
     const Node *part = is_concat ? x->in[k] : x;
     FrontPart *to = &out->part[out->n++];
     *to = (FrontPart){.source = part, .first = first};
-    if (!contract_is_blocked(part) || part->layout->block != x->layout->block) return group_refuse(why, "a plain part");
+    if (!node_is_blocked(part) || part->layout->block != x->layout->block) return group_refuse(why, "a plain part");
     for (int i = 0; i < part->layout->c.n; i++, segment++) {
       if (segment >= x->layout->c.n || x->layout->c.segment[segment] != part->layout->c.segment[i])
         return group_refuse(why, "parts are cut differently");
@@ -231,13 +231,12 @@ static bool is_of_pixels(const Group *group, const Node *node, const Node *top) 
 static bool match_pixels(const Group *group, Contract *out, Text *why) {
   const Node *top = out->core.top;
   Shape pixels = top->shape;
-  if (out->form != CONTRACT_POINTWISE || !contract_is_blocked(top))
+  if (out->form != CONTRACT_POINTWISE || !node_is_blocked(top))
     return group_refuse(why, "only the channels of a pointwise convolution are reduced with it");
   pixels.dim[1] = 1;
   for (int i = 0; i < group->n_outs; i++) {
     const Node *node = group->outs[i];
-    if (!shape_equal(node->shape, pixels) || contract_is_blocked(node))
-      return group_refuse(why, "results of other shapes");
+    if (!shape_equal(node->shape, pixels) || node_is_blocked(node)) return group_refuse(why, "results of other shapes");
     if (!is_of_pixels(group, node, top)) return group_refuse(why, "a reduction over more than the channels");
   }
   return out->has_pixels = true;
@@ -263,7 +262,7 @@ static bool match_rest(const Group *group, int n_front, Contract *out, Text *why
   }
   out->has_rest = group->n_nodes > n_stages;
   if (!out->has_rest) return true;
-  if (!contract_is_blocked(top)) return group_refuse(why, "nothing is computed on a plain result");
+  if (!node_is_blocked(top)) return group_refuse(why, "nothing is computed on a plain result");
   if (out->form == CONTRACT_WINOGRAD && node_attr(out->core.node, "dilation").i != 1)
     return group_refuse(why, "tiles of a dilated convolution are no rows");
   return rows_can_put(group, &out->rows, top, why);

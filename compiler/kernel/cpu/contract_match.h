@@ -64,6 +64,4 @@ bool contract_match(const Target *target, const Group *group, Contract *out, Tex
 // The form of one contraction, or false and the reason likewise (contract_node.c).
 bool contract_match_node(const Target *target, const Node *node, ContractForm *form, Text *why);
 
-bool contract_is_blocked(const Node *node);
-
 #endif

@@ -3,8 +3,6 @@
 #include "compiler/kernel/group.h"
 #include "compiler/ops/build.h"
 
-bool contract_is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
-
 static bool has_kind(const Node *node, LayoutKind kind) { return node->layout && node->layout->kind == kind; }
 static bool is_packed(const Target *target, const Node *weight) {
   return has_kind(weight, target_has_pairs(target) ? LAYOUT_WEIGHT_PAIRS : LAYOUT_WEIGHT);
@@ -21,8 +19,7 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
   int64_t kh = w->shape.dim[2], kw = w->shape.dim[3];
   if (is_depthwise(node, x, node)) {
     *form = CONTRACT_DEPTHWISE;
-    if (!contract_is_blocked(x) || !contract_is_blocked(node))
-      return group_refuse(why, "depthwise needs blocked values");
+    if (!node_is_blocked(x) || !node_is_blocked(node)) return group_refuse(why, "depthwise needs blocked values");
     if (!has_kind(w, LAYOUT_WEIGHT_DW)) return group_refuse(why, "the depthwise weight is not packed");
     if (!channels_equal(x->layout, node->layout) || !channels_equal(w->layout, node->layout))
       return group_refuse(why, "channels are cut differently");
@@ -31,12 +28,12 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
   }
   if (node_attr(node, "groups").i != 1) return group_refuse(why, "grouped convolution");
   bool is_unpadded_pointwise = conv_is_pointwise(node) && node_attr(node, "padding").i == 0;
-  *form = is_unpadded_pointwise && contract_is_blocked(x) ? CONTRACT_POINTWISE : CONTRACT_DENSE;
-  bool is_sums = *form == CONTRACT_POINTWISE && contract_is_blocked(node) && has_kind(w, LAYOUT_WEIGHT_STRASSEN);
+  *form = is_unpadded_pointwise && node_is_blocked(x) ? CONTRACT_POINTWISE : CONTRACT_DENSE;
+  bool is_sums = *form == CONTRACT_POINTWISE && node_is_blocked(node) && has_kind(w, LAYOUT_WEIGHT_STRASSEN);
   if (!is_packed(target, w) && !is_sums) return group_refuse(why, "the weight is not packed");
-  if (w->layout->block != target->vector || (contract_is_blocked(x) && x->layout->block != target->vector))
+  if (w->layout->block != target->vector || (node_is_blocked(x) && x->layout->block != target->vector))
     return group_refuse(why, "blocks of another size");
-  if (contract_is_blocked(node) ? !channels_equal(w->layout, node->layout) : w->layout->c.n != 1)
+  if (node_is_blocked(node) ? !channels_equal(w->layout, node->layout) : w->layout->c.n != 1)
     return group_refuse(why, "the weight is packed for other channels");
   return true;
 }
@@ -44,7 +41,7 @@ static bool match_conv2d(const Target *target, const Node *node, ContractForm *f
 static bool match_winograd(const Target *target, const Node *node, ContractForm *form, Text *why) {
   const Node *x = node->in[0], *w = node->in[1];
   *form = CONTRACT_WINOGRAD;
-  if (!contract_is_blocked(x) || !contract_is_blocked(node)) return group_refuse(why, "tiles need blocked values");
+  if (!node_is_blocked(x) || !node_is_blocked(node)) return group_refuse(why, "tiles need blocked values");
   if (!is_packed(target, w) || !channels_equal(w->layout, node->layout))
     return group_refuse(why, "the weight is packed for other channels");
   return (x->layout->block == target->vector && node->layout->block == target->vector) ||
@@ -55,7 +52,7 @@ static bool match_dw_winograd(const Target *target, const Node *node, ContractFo
   *form = CONTRACT_DW_WINOGRAD;
   if (!is_plain(node)) return group_refuse(why, "a weight gradient that is not plain");
   for (int k = 0; k < 2; k++) {
-    if (!contract_is_blocked(node->in[k]) || node->in[k]->layout->block != target->vector)
+    if (!node_is_blocked(node->in[k]) || node->in[k]->layout->block != target->vector)
       return group_refuse(why, "tiles need blocked values");
   }
   return true;
@@ -65,14 +62,14 @@ static bool match_dx(const Target *target, const Node *node, ContractForm *form,
   const Node *g = node->in[0], *w = node->in[1];
   if (node_attr(node, "groups").i == 1) {
     *form = CONTRACT_DX_DENSE;
-    if (!contract_is_blocked(g) || !contract_is_blocked(node) || !is_plain(w))
+    if (!node_is_blocked(g) || !node_is_blocked(node) || !is_plain(w))
       return group_refuse(why, "dense needs blocked values and a plain weight");
     return (g->layout->block == target->vector && node->layout->block == target->vector) ||
            group_refuse(why, "blocks of another size");
   }
   *form = CONTRACT_DX;
   if (!is_depthwise(node, g, node)) return group_refuse(why, "grouped convolution");
-  if (!contract_is_blocked(g) || !contract_is_blocked(node)) return group_refuse(why, "depthwise needs blocked values");
+  if (!node_is_blocked(g) || !node_is_blocked(node)) return group_refuse(why, "depthwise needs blocked values");
   if (!has_kind(w, LAYOUT_WEIGHT_DW)) return group_refuse(why, "the depthwise weight is not packed");
   if (!channels_equal(g->layout, node->layout) || !channels_equal(w->layout, node->layout))
     return group_refuse(why, "channels are cut differently");
@@ -84,18 +81,18 @@ static bool match_dx(const Target *target, const Node *node, ContractForm *form,
 static bool match_weight_gradient(const Target *target, const Node *node, ContractForm *form, Text *why) {
   const Node *x = node->in[0], *g = node->in[1];
   if (!is_plain(node)) return group_refuse(why, "a weight gradient that is not plain");
-  if ((contract_is_blocked(x) && x->layout->block != target->vector) ||
-      (contract_is_blocked(g) && g->layout->block != target->vector))
+  if ((node_is_blocked(x) && x->layout->block != target->vector) ||
+      (node_is_blocked(g) && g->layout->block != target->vector))
     return group_refuse(why, "blocks of another size");
   if (is_depthwise(node, x, g)) {
     *form = CONTRACT_DW_DEPTHWISE;
-    if (!contract_is_blocked(x) || !contract_is_blocked(g) || !channels_equal(x->layout, g->layout))
+    if (!node_is_blocked(x) || !node_is_blocked(g) || !channels_equal(x->layout, g->layout))
       return group_refuse(why, "depthwise needs equally blocked values");
     return node->shape.dim[2] == node->shape.dim[3] || group_refuse(why, "the depthwise kernel is not square");
   }
   *form = CONTRACT_DW_DENSE;
   if (node_attr(node, "groups").i != 1) return group_refuse(why, "grouped convolution");
-  return contract_is_blocked(x) || contract_is_blocked(g) || group_refuse(why, "both values are plain");
+  return node_is_blocked(x) || node_is_blocked(g) || group_refuse(why, "both values are plain");
 }
 
 // The tables of the micro-kernels hold ints.

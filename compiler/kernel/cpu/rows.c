@@ -6,13 +6,11 @@
 
 enum { ROWS_AT_ONCE = 4 };
 
-static bool is_blocked(const Node *node) { return node->layout && node->layout->kind == LAYOUT_BLOCKED; }
-
 static bool is_of_rows(const Node *node, const Node *picture) {
   Shape rows = picture->shape;
   rows.dim[3] = 1;
-  return picture->shape.dim[3] > 1 && shape_equal(node->shape, rows) && is_blocked(node) && is_blocked(picture) &&
-         channels_equal(node->layout, picture->layout);
+  return picture->shape.dim[3] > 1 && shape_equal(node->shape, rows) && node_is_blocked(node) &&
+         node_is_blocked(picture) && channels_equal(node->layout, picture->layout);
 }
 
 bool rows_match(const Group *group, const Node *like, RowResults *out, Text *why) {
@@ -138,7 +136,7 @@ static const Node *picture_of(const Group *group) {
 bool rows_can_fuse(const Target *target, const Group *group, Text *why) {
   RowResults rows;
   const Node *picture = picture_of(group);
-  if (target->kind != TARGET_CPU || picture->shape.rank != 4 || !is_blocked(picture) ||
+  if (target->kind != TARGET_CPU || picture->shape.rank != 4 || !node_is_blocked(picture) ||
       picture->layout->block != target->vector)
     return group_refuse(why, "no blocked picture");
   if (!rows_match(group, picture, &rows, why)) return false;

@@ -7,7 +7,7 @@ int64_t height_of(const Node *node) { return node->shape.dim[2]; }
 int64_t width_of(const Node *node) { return node->shape.dim[3]; }
 
 int64_t blocks_of(const Schedule *schedule, const Node *node) {
-  if (contract_is_blocked(node)) return channel_blocks(node->layout);
+  if (node_is_blocked(node)) return channel_blocks(node->layout);
   return ceil_div(node->shape.dim[1], schedule->vl);
 }
 
@@ -58,7 +58,7 @@ IrExpr *lane_map(const Schedule *schedule, const char *name, const Node *node, i
   int64_t *map = ARENA_ARRAY(schedule->ir->arena, int64_t, n);
   for (int64_t i = 0; i < n; i++) map[i] = -1;
   for (int64_t c = 0; c < node->shape.dim[1]; c++)
-    map[contract_is_blocked(node) ? channel_position(node->layout, c) : c] = c;
+    map[node_is_blocked(node) ? channel_position(node->layout, c) : c] = c;
   return numbers(schedule, name, map, (int)n);
 }
 
@@ -67,9 +67,9 @@ IrExpr *bias_of(Schedule *schedule, const ContractStage *stage) {
   const Node *bias = stage->bias, *node = stage->node;
   if (!bias) return no_address(schedule);
   IrExpr *source = weight_of(schedule, bias, NULL);
-  if (contract_is_blocked(bias)) return source;
+  if (node_is_blocked(bias)) return source;
   ChannelMap one = {1, (int[]){(int)node->shape.dim[1]}};
-  ChannelMap map = contract_is_blocked(node) ? node->layout->c : one;
+  ChannelMap map = node_is_blocked(node) ? node->layout->c : one;
   bool is_whole = true;
   for (int i = 0; i < map.n; i++) is_whole &= map.segment[i] % schedule->vl == 0;
   if (is_whole) return source;

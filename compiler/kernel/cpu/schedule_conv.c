@@ -12,7 +12,7 @@ void stage_numbers(const Schedule *schedule, int64_t *c) {
   const ContractStage *core = &schedule->contract.core;
   const Node *y = core->node, *w = y->in[1];
   int64_t pixels = height_of(y) * width_of(y);
-  bool is_plain = !contract_is_blocked(y);
+  bool is_plain = !node_is_blocked(y);
   c[MICRO_WB] = w->shape.dim[1] * w->shape.dim[2] * w->shape.dim[3] * schedule->vl;
   c[MICRO_YB] = c[MICRO_RB] = is_plain ? pixels : pixels * schedule->vl;
   c[MICRO_ACT] = core->act;
@@ -45,7 +45,7 @@ static IrExpr *gemm_numbers(const Schedule *schedule, const Pixels *pixels) {
 // So few output channels that lanes are better spent on input channels.
 static bool has_few_outputs(const Schedule *schedule) {
   const Node *y = schedule->contract.core.node;
-  return !contract_is_blocked(y) && 2 * y->shape.dim[1] <= schedule->vl;
+  return !node_is_blocked(y) && 2 * y->shape.dim[1] <= schedule->vl;
 }
 
 // Room for the packed weights and lists of sg_few_*.
@@ -94,7 +94,7 @@ static void put_product(Schedule *schedule, const Region *region, int64_t unit, 
     put_pixels(schedule, region, layout, pitch, x, at);
     return;
   }
-  IrExpr *first = ir_scale(ir, region->y0, unit * (contract_is_blocked(core->node) ? schedule->vl : 1));
+  IrExpr *first = ir_scale(ir, region->y0, unit * (node_is_blocked(core->node) ? schedule->vl : 1));
   Pixels pixels = {
       .layout = layout,
       .pitch = pitch,
@@ -196,7 +196,7 @@ void schedule_pointwise(Schedule *schedule) {
 // `pitch`: floats between the blocks that the segments lie in.
 static IrExpr *conv_numbers(const Schedule *schedule, int64_t pitch) {
   const Node *y = schedule->contract.core.node, *x = y->in[0], *w = y->in[1];
-  bool is_plain = !contract_is_blocked(x);
+  bool is_plain = !node_is_blocked(x);
   int n_segments = is_plain ? 0 : x->layout->c.n;
   int64_t *c = ARENA_ARRAY(schedule->ir->arena, int64_t, MICRO_CONV + 2 * n_segments);
   stage_numbers(schedule, c);
@@ -222,7 +222,7 @@ static IrExpr *conv_numbers(const Schedule *schedule, int64_t pitch) {
 
 static const char *conv_function(const Node *y) {
   int64_t stride = node_attr(y, "stride").i;
-  bool is_blocked = contract_is_blocked(y->in[0]);
+  bool is_blocked = node_is_blocked(y->in[0]);
   if (stride > 2) return is_blocked ? "sg_conv_any" : "sg_conv_pany";
   if (is_blocked) return stride == 1 ? "sg_conv_b1" : "sg_conv_b2";
   return stride == 1 ? "sg_conv_p1" : "sg_conv_p2";
@@ -233,7 +233,7 @@ static const char *conv_function(const Node *y) {
 static int64_t deep_columns(const Schedule *schedule) {
   const Contract *contract = &schedule->contract;
   const Node *y = contract->core.node, *x = y->in[0], *w = y->in[1];
-  bool is_plain = !contract_is_blocked(x) || !contract_is_blocked(y);
+  bool is_plain = !node_is_blocked(x) || !node_is_blocked(y);
   if (is_plain || contract->core.residual || contract->has_rest || node_attr(y, "padding").i) return 0;
   if (4 * shape_elements(w->shape) <= 2 * contract->target->l2) return 0;
   int64_t weights = 4 * x->shape.dim[1] * micro_max_vectors(contract->target) * schedule->vl; // of a column
@@ -308,7 +308,7 @@ void schedule_dense(Schedule *schedule) {
   IrExpr *shape = conv_numbers(schedule, x_pitch), *from = image_of(schedule, x, region.n, NULL);
   IrExpr *weight = weight_of(schedule, w, NULL), *to = image_of(schedule, contract->result, region.n, NULL);
   IrExpr *bias = bias_of(schedule, core), *slope = ir_number(ir, core->slope);
-  if (has_few_outputs(schedule) && contract_is_blocked(x)) {
+  if (has_few_outputs(schedule) && node_is_blocked(x)) {
     int64_t positions = channel_blocks(x->layout) * (int64_t)schedule->vl;
     IrExpr *args[] = {shape,
                       from,
@@ -323,7 +323,7 @@ void schedule_dense(Schedule *schedule) {
     ir_do(ir, schedule->body, "sg_few_conv", 10, args);
     return;
   }
-  int64_t chunks = taps * (contract_is_blocked(x) ? x->layout->c.n : x->shape.dim[1]);
+  int64_t chunks = taps * (node_is_blocked(x) ? x->layout->c.n : x->shape.dim[1]);
   IrExpr *residual = core->residual ? image_of(schedule, core->residual, region.n, NULL) : no_address(schedule);
   IrExpr *list = ir_address(ir, ir_scratch(ir, "chunks", IR_FLOAT, 3 * chunks), ir_int(ir, 0));
   IrExpr *args[] = {shape, from, weight, to, bias, residual, slope, region.y0, region.y1, region.b0, region.b1, list};

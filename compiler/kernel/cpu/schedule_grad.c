@@ -43,11 +43,11 @@ typedef struct Operands {
 
 static Operands choose_operands(const Schedule *schedule) {
   const Node *x = schedule->contract.core.node->in[0], *g = schedule->contract.core.node->in[1];
-  Operands o = {.v = g, .s = x, .x_is_v = !contract_is_blocked(g)};
+  Operands o = {.v = g, .s = x, .x_is_v = !node_is_blocked(g)};
   if (o.x_is_v) o.v = x, o.s = g;
   o.v_blocks = blocks_of(schedule, o.v);
   int64_t most = micro_grad_lanes(schedule->contract.target), channels = o.s->shape.dim[1];
-  if (contract_is_blocked(o.s)) {
+  if (node_is_blocked(o.s)) {
     o.suffix = "b";
     o.lanes = most;
     o.s_tiles = blocks_of(schedule, o.s) * schedule->vl / o.lanes;
@@ -61,7 +61,7 @@ static Operands choose_operands(const Schedule *schedule) {
 
 static IrExpr *grad_numbers(const Schedule *schedule, const Operands *o) {
   const Node *node = schedule->contract.core.node, *x = node->in[0], *g = node->in[1];
-  bool is_plain = !contract_is_blocked(o->s);
+  bool is_plain = !node_is_blocked(o->s);
   int64_t vl = schedule->vl, s_plane = height_of(o->s) * width_of(o->s);
   int64_t c[MICRO_GRAD] = {
       [MICRO_GRAD_H] = height_of(x),
