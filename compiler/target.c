@@ -61,6 +61,8 @@ const Target *target_cpu(const char *kind) {
 bool target_has_pairs(const Target *target) { return target->wide > target->vector; }
 int target_paired(const Target *target) { return target_has_pairs(target) ? 2 : 1; }
 
+bool target_outgrows_caches(const Target *target, int64_t bytes) { return target->l3 && bytes > target->l3 / 2; }
+
 static Target host;
 
 static void detect(void) {

@@ -43,6 +43,9 @@ bool precision_find(const char *name, Precision *out);
 bool target_has_pairs(const Target *target);
 // How many that is: 2, or 1.
 int target_paired(const Target *target);
+// Whether so much is written that nothing of it is in a cache when it is read again. False where the last cache's size
+// is not known.
+bool target_outgrows_caches(const Target *target, int64_t bytes);
 // By what users write: "cpu", "cpu:neon", "reference", "cuda:sm_80". NULL if there is none of that name ("cuda" alone
 // needs a device to be asked).
 const Target *target_find(const char *name);

@@ -120,7 +120,8 @@ typedef struct Deal {
   const Dealer *dealer;
   Batch *batch;
   int n, capacity, parts;
-  uint64_t *has; // of the part whose load is summed up
+  uint64_t *has;     // of the part whose load is summed up
+  int *moved, *from; // batches that are tried elsewhere together, and where they are
 } Deal;
 
 static int compare_batches(const void *a, const void *b) {
@@ -182,34 +183,33 @@ static End end_of(Deal *deal, int n) {
 
 static bool reaches(const Batch *batch, int f) { return batch->reaches[f / 64] >> f % 64 & 1; }
 
-// Puts those of the first n that reach the shared function where all end soonest. Returns whether any moves.
-static bool place_function(Deal *deal, int n, int f) {
-  int *best = ARENA_ARRAY(deal->dealer->arena, int, n), best_part = -1;
-  for (int i = 0; i < n; i++) best[i] = deal->batch[i].part;
+// Puts the first n_moved of `moved` together where the first n end sooner than now, the soonest. Returns whether there
+// is such a part.
+static bool place(Deal *deal, int n, int n_moved) {
+  int best = -1;
+  for (int k = 0; k < n_moved; k++) deal->from[k] = deal->batch[deal->moved[k]].part;
   End least = end_of(deal, n);
   for (int part = 0; part < deal->parts; part++) {
-    for (int i = 0; i < n; i++)
-      if (reaches(&deal->batch[i], f)) deal->batch[i].part = part;
-    End end = end_of(deal, n);
-    if (end.end > least.end || (end.end == least.end && end.sum >= least.sum)) continue;
-    least = end, best_part = part;
-  }
-  for (int i = 0; i < n; i++) deal->batch[i].part = best_part >= 0 && reaches(&deal->batch[i], f) ? best_part : best[i];
-  return best_part >= 0;
-}
-
-// Puts the batch where the first n end soonest. Returns whether that is elsewhere.
-static bool place_batch(Deal *deal, int n, int i) {
-  int best = deal->batch[i].part, old = best;
-  End least = end_of(deal, n);
-  for (int part = 0; part < deal->parts; part++) {
-    deal->batch[i].part = part;
+    for (int k = 0; k < n_moved; k++) deal->batch[deal->moved[k]].part = part;
     End end = end_of(deal, n);
     if (end.end > least.end || (end.end == least.end && end.sum >= least.sum)) continue;
     least = end, best = part;
   }
-  deal->batch[i].part = best;
-  return best != old;
+  for (int k = 0; k < n_moved; k++) deal->batch[deal->moved[k]].part = best >= 0 ? best : deal->from[k];
+  return best >= 0;
+}
+
+static bool place_batch(Deal *deal, int n, int i) {
+  deal->moved[0] = i;
+  return place(deal, n, 1);
+}
+
+// Those of the first n that reach the shared function.
+static bool place_function(Deal *deal, int n, int f) {
+  int n_moved = 0;
+  for (int i = 0; i < n; i++)
+    if (reaches(&deal->batch[i], f)) deal->moved[n_moved++] = i;
+  return place(deal, n, n_moved);
 }
 
 // One batch after the other; those that share are placed again, knowing of all others, alone and with all that share
@@ -247,6 +247,8 @@ int kernel_parts_deal(const char *source, int parts, Arena *arena, int **out) {
   *out = ARENA_ARRAY(arena, int, d.n_kernels + 1);
   int *batch_of = ARENA_ARRAY(arena, int, d.n_kernels + 1), *part_of_first = ARENA_ARRAY(arena, int, d.n_kernels + 1);
   find_batches(&deal, batch_of);
+  deal.moved = ARENA_ARRAY(arena, int, deal.n + 1);
+  deal.from = ARENA_ARRAY(arena, int, deal.n + 1);
   deal_batches(&deal);
   for (int i = 0; i < deal.n; i++) part_of_first[deal.batch[i].first] = deal.batch[i].part;
   for (int i = 0; i < d.n_kernels; i++) (*out)[i] = part_of_first[batch_of[i]];

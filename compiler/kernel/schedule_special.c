@@ -196,11 +196,6 @@ static void schedule_strassen_weight(Lower *lower, Node *node) {
 
 // ---- weights of Winograd's tiles: by a micro-kernel
 
-// Whether the weight is so large that nothing of it is in a cache when it is read.
-static bool streams(const Ir *ir, const Node *node) {
-  return ir->target->l3 && 4 * layout_elements(node->shape, node->layout) > ir->target->l3 / 2;
-}
-
 static void schedule_winograd_weight(Lower *lower, Node *node) {
   enum { PIECE = 64 }; // input channels of a task
   Ir *ir = lower->ir;
@@ -212,7 +207,7 @@ static void schedule_winograd_weight(Lower *lower, Node *node) {
   numbers[MICRO_WEIGHT_ELEMENTS] = (double)(node->shape.dim[2] * node->shape.dim[3]);
   numbers[MICRO_WEIGHT_BLOCKS] = blocks;
   numbers[MICRO_WEIGHT_PAIRS] = (double)pairs;
-  numbers[MICRO_WEIGHT_STREAMS] = streams(ir, node);
+  numbers[MICRO_WEIGHT_STREAMS] = target_outgrows_caches(ir->target, 4 * layout_elements(node->shape, layout));
   for (int k = 0; k < layout->c.n; k++) {
     for (int left = layout->c.segment[k], lanes; left > 0; left -= lanes, first += lanes) {
       lanes = left < layout->block ? left : layout->block;

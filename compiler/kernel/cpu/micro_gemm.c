@@ -11,6 +11,13 @@
 
 enum { MAX_RUN = 512 };
 
+// Adds the sum of earlier runs of chunks, if there is one.
+static void put_earlier(const MicroTile *tile, Text *out) {
+  text_put(out, "  if (run >= SG_SUMMED) {\n");
+  micro_tile_each(tile, "aP_J += sum[P][J];", out);
+  text_put(out, "  }\n");
+}
+
 static void put_tile(Text *out, const MicroTile *tile) {
   int vl = tile->vl;
   text_printf(
@@ -40,15 +47,12 @@ static void put_tile(Text *out, const MicroTile *tile) {
   micro_tile_step(tile, 0, out);
   text_put(out, "   }\n"
                 "   run += c[2];\n"
-                "   if (run % SG_SUMMED < SG_RUN || c + 3 == e) continue;\n"
-                "   if (run >= SG_SUMMED) {\n");
-  micro_tile_each(tile, "aP_J += sum[P][J];", out);
-  text_put(out, "   }\n");
+                "   if (run % SG_SUMMED < SG_RUN || c + 3 == e) continue;\n");
+  put_earlier(tile, out);
   micro_tile_each(tile, "sum[P][J] = aP_J, aP_J = (sg_fF){0};", out);
-  text_put(out, "   run = SG_SUMMED;\n  }\n  if (run >= SG_SUMMED) {\n");
-  micro_tile_each(tile, "aP_J += sum[P][J];", out);
-  text_put(out, "  }\n"
-                "  const int64_t rb = t->rb, yb = t->yb;\n"
+  text_put(out, "   run = SG_SUMMED;\n  }\n");
+  put_earlier(tile, out);
+  text_put(out, "  const int64_t rb = t->rb, yb = t->yb;\n"
                 "  if (r && !t->add_after) {\n");
   micro_tile_each(tile, "aP_J += SG_LDF(r + V * rb + P * @, rb);", out);
   text_put(out, "  }\n  if (t->act == 1) {\n");
@@ -96,7 +100,7 @@ static const char *const tile_end =
     "}\n";
 
 // The largest tile of a width knows the distance between the scalars of neighbouring pixels. Smaller ones, for rests,
-// ask for it, and so do for all forms.
+// ask for it, so that one serves all forms.
 static bool knows_pitch(int number, int pixels) { return number == 0 && pixels > 1; }
 
 // The tiles that know, or those that ask, as functions. `form`: b1 (blocked values, stride 1), p2 and the like; in

@@ -82,12 +82,12 @@ static const char *const lines =
     "  const float b = weights[k], is_in = i == k;\n"
     "  return (SgLerp){taps[2 * k] * pitch, taps[2 * k + 1] * pitch, is_in * (1 - b), is_in * b};\n"
     "}\n"
-    "// Products of n tiles of one element by the weights of blocks g0 .. g1 - 1.\n"
     "SG_INLINE void sg_winograd_tile(SgTile *t, const int *c) {\n"
     "  sg_tile_set(t, c, 0);\n"
     "  t->xb = t->yb = c[16] * SG_VL, t->pp = SG_VL, t->act = 0, t->lanes = 0;\n"
     "  t->chunk = c + 26, t->n_chunks = c[25];\n"
     "}\n"
+    "// Products of n tiles of one element by the weights of blocks g0 .. g1 - 1.\n"
     "SG_INLINE void sg_winograd_multiply(const SgTile *t, const float *v, const float *u, float *sums, int64_t g0,\n"
     "                                    int64_t g1, int64_t n) {\n"
     "  for (int64_t g = g0; g < g1;) {\n"
@@ -374,7 +374,7 @@ static const char *const loops =
     "                          r ? r + g * c[3] : r, slope, place, some);\n"
     "  }\n"
     "  if (__atomic_fetch_add(count + 4, 1, __ATOMIC_ACQ_REL) < c[24] - 1) return;\n"
-    "  for (int i = 0; i < 5; i++) __atomic_store_n(count + i, 0, __ATOMIC_RELAXED);\n"
+    "  for (int i = 0; i < SG_UNIT_COUNTERS; i++) __atomic_store_n(count + i, 0, __ATOMIC_RELAXED);\n"
     "}\n"
     "SG_SHARED void sg_winograd_M(const int *c, const float *x, const float *u, float *y, const float *b,\n"
     "                             const float *r, float slope, int64_t r0, int64_t r1, int64_t g0, int64_t g1,\n"
@@ -458,7 +458,8 @@ void micro_winograd(const Target *target, Text *out) {
   (void)target;
   text_printf(out, "#define SG_TILES %d\n#define SG_STRIP %d\n#define SG_GRAD %d\n", MICRO_WINOGRAD_TILES, STRIP,
               MICRO_GRAD);
-  text_printf(out, "#define SG_WEIGHTS %d\n#define SG_UNIT %d\n", WEIGHTS, MICRO_WINOGRAD_UNIT);
+  text_printf(out, "#define SG_WEIGHTS %d\n#define SG_UNIT %d\n#define SG_UNIT_COUNTERS %d\n", WEIGHTS,
+              MICRO_WINOGRAD_UNIT, MICRO_WINOGRAD_COUNTERS);
   text_put(out, lines);
   put_for(out, loops, '4');
   put_for(out, loops, '2');

@@ -103,10 +103,9 @@ static int64_t choose_rows(const Work *work, int64_t images) {
   return best;
 }
 
-// Whether a picture is so large that nothing of it is in a cache when it is read after it was written.
 static bool is_far(const Schedule *schedule, const Node *picture) {
-  int64_t l3 = schedule->contract.target->l3, plane = 4 * schedule->vl * height_of(picture) * width_of(picture);
-  return l3 && plane * blocks_of(schedule, picture) > l3 / 2;
+  int64_t plane = 4 * schedule->vl * height_of(picture) * width_of(picture);
+  return target_outgrows_caches(schedule->contract.target, plane * blocks_of(schedule, picture));
 }
 
 // Whether a result that will be far is stored by whole lines of the cache: these need not be fetched to be written.
