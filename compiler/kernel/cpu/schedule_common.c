@@ -1,4 +1,6 @@
 // Schedules of contractions, common part: operands, tasks, and the element-wise nodes that follow.
+#include <math.h>
+
 #include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/cpu/schedule_conv.h"
 #include "compiler/kernel/tuning.h"
@@ -91,6 +93,28 @@ void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrEx
 int64_t even_pieces(int64_t extent, int64_t size) {
   int64_t pieces = ceil_div(extent, size);
   return ceil_div(extent, pieces);
+}
+
+int64_t worker_turns(int64_t tasks) {
+  enum { MANY = 8 };
+  return 2 * ceil_div(tasks, 2) + MANY * ceil_div(tasks, MANY);
+}
+
+int64_t shared_pieces(int64_t extent, int64_t size, int64_t others) {
+  enum { BESIDES = 8 }; // what a piece costs besides its units: an eighth of `size`
+  int64_t least = ceil_div(extent, size), best = least;
+  double time = HUGE_VAL;
+  for (int64_t pieces = least; pieces <= extent && 2 * pieces <= 3 * least; pieces++) {
+    double units = (double)extent / (double)pieces + (double)size / BESIDES;
+    double other = (double)worker_turns(others * pieces) * units;
+    if (other < time) time = other, best = pieces;
+  }
+  return best;
+}
+
+void share(Ir *ir, IrExpr *i, int64_t pieces, int64_t extent, IrExpr **begin, IrExpr **end) {
+  *begin = ir_div(ir, ir_scale(ir, i, extent), pieces);
+  *end = ir_div(ir, ir_scale(ir, ir_offset(ir, i, 1), extent), pieces);
 }
 
 int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, int64_t blocks) {

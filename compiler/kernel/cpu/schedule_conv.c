@@ -171,12 +171,14 @@ static void pointwise_behind(Schedule *schedule) {
   // As many rows as the cache holds, but pieces enough for many workers, and pixels enough for the weights to pay.
   int64_t fit = most(1, contract->target->l2 * 3 / 4 / (4 * inputs * row));
   int64_t rows = least(least(8, fit), most(ceil_div(images * height, 16), ceil_div(48, width)));
-  rows = even_pieces(height, tuning_knob(ir, "rows", rows, 1, most(rows, least(height, 32))));
+  rows = tuning_knob(ir, "rows", rows, 1, most(rows, least(height, 32)));
+  int64_t pieces = shared_pieces(height, rows, images);
+  rows = ceil_div(height, pieces);
   int64_t pitch = round_up(rows * row, 1024) + 16 + schedule->vl;
   IrExpr *index[2];
-  ir_tasks(ir, 2, (int64_t[]){images, ceil_div(height, rows)}, (const char *const[]){"n", "piece"}, index);
+  ir_tasks(ir, 2, (int64_t[]){images, pieces}, (const char *const[]){"n", "piece"}, index);
   Region region = {.n = index[0], .b0 = ir_int(ir, 0), .b1 = ir_int(ir, blocks_of(schedule, y))};
-  piece(ir, index[1], rows, height, &region.y0, &region.y1);
+  share(ir, index[1], pieces, height, &region.y0, &region.y1);
   IrExpr *lead_bias = contract->has_lead ? bias_of(schedule, &contract->lead) : NULL;
   const IrBuffer *tile = ir_scratch(ir, "tile", IR_FLOAT, inputs * pitch);
   Region inside = {region.n, region.y0, region.y1, ir_int(ir, 0), ir_int(ir, inputs), rows};
@@ -296,13 +298,14 @@ void schedule_dense(Schedule *schedule) {
   int64_t lanes = has_few_outputs(schedule) ? y->shape.dim[1] : blocks * schedule->vl;
   int64_t work = width_of(y) * x->shape.dim[1] * taps * lanes; // of a row
   int64_t rows = least(height, most(ceil_div(TASK_WORK, work), least(4, ceil_div(height, 8))));
-  rows = even_pieces(height, tuning_knob(ir, "rows", rows, 1, height));
-  int64_t pieces = ceil_div(height, rows), part = part_of_blocks(schedule, images * pieces, rows * work, blocks);
+  rows = tuning_knob(ir, "rows", rows, 1, height);
+  int64_t pieces = shared_pieces(height, rows, images);
+  int64_t part = part_of_blocks(schedule, images * pieces, height * work / pieces, blocks);
   int64_t parts = ceil_div(blocks, part);
   IrExpr *index[3];
   ir_tasks(ir, 3, (int64_t[]){images, pieces, parts}, (const char *const[]){"n", "piece", "part"}, index);
   Region region = {.n = index[0]};
-  piece(ir, index[1], rows, height, &region.y0, &region.y1);
+  share(ir, index[1], pieces, height, &region.y0, &region.y1);
   piece(ir, index[2], part, blocks, &region.b0, &region.b1);
   int64_t x_pitch = height_of(x) * width_of(x) * schedule->vl;
   IrExpr *shape = conv_numbers(schedule, x_pitch), *from = image_of(schedule, x, region.n, NULL);

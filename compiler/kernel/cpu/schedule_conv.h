@@ -20,7 +20,7 @@ typedef struct Schedule {
 // A run of the output that a task computes: image n, rows (or pixels) y0 .. y1 - 1, blocks b0 .. b1 - 1.
 typedef struct Region {
   IrExpr *n, *y0, *y1, *b0, *b1;
-  int64_t rows; // y0 is a multiple of it, y1 at most so many further; set for depthwise stages
+  int64_t rows; // y1 is at most so many further than y0; set for depthwise stages
 } Region;
 
 void schedule_pointwise(Schedule *schedule); // CONTRACT_POINTWISE, with or without a depthwise lead
@@ -87,6 +87,13 @@ const IrBuffer *buffer_of(const Schedule *schedule, const Node *node);
 void piece(Ir *ir, IrExpr *i, int64_t size, int64_t extent, IrExpr **begin, IrExpr **end);
 // A size no larger, with which as many pieces cover the extent more evenly.
 int64_t even_pieces(int64_t extent, int64_t size);
+// How long 2 workers are busy with so many equal tasks, and 8 ones, idle ones too.
+int64_t worker_turns(int64_t tasks);
+// Into how many pieces an extent is cut, `others` times: those of `size`, or up to half as many more where workers are
+// idle for less time then.
+int64_t shared_pieces(int64_t extent, int64_t size, int64_t others);
+// Piece i of so many covers begin .. end, none more than one longer than another.
+void share(Ir *ir, IrExpr *i, int64_t pieces, int64_t extent, IrExpr **begin, IrExpr **end);
 // How many of `blocks` output blocks a task takes, when there are `others` tasks already of `work` multiply-adds each:
 // an even number where weights stand in pairs.
 int64_t part_of_blocks(const Schedule *schedule, int64_t others, int64_t work, int64_t blocks);

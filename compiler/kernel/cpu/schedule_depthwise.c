@@ -116,13 +116,14 @@ void schedule_depthwise(Schedule *schedule) {
   else group = ceil_div(TASK_WORK, plane_work);
   if (group > blocks) group = blocks;
   group = even_pieces(blocks, tuning_knob(ir, "blocks", group, 1, blocks));
-  rows = even_pieces(height, tuning_knob(ir, "rows", rows, 1, height));
+  rows = tuning_knob(ir, "rows", rows, 1, height);
+  int64_t pieces = shared_pieces(height, rows, images * ceil_div(blocks, group));
   IrExpr *index[3];
-  ir_tasks(ir, 3, (int64_t[]){images, ceil_div(blocks, group), ceil_div(height, rows)},
-           (const char *const[]){"n", "part", "piece"}, index);
-  Region region = {.n = index[0], .rows = rows};
+  ir_tasks(ir, 3, (int64_t[]){images, ceil_div(blocks, group), pieces}, (const char *const[]){"n", "part", "piece"},
+           index);
+  Region region = {.n = index[0], .rows = ceil_div(height, pieces)};
   piece(ir, index[1], group, blocks, &region.b0, &region.b1);
-  piece(ir, index[2], rows, height, &region.y0, &region.y1);
+  share(ir, index[2], pieces, height, &region.y0, &region.y1);
   IrExpr *bias = bias_of(schedule, &contract->core);
   const Node *result = contract->result;
   put_depthwise(schedule, &contract->core, bias, &region, buffer_of(schedule, result),

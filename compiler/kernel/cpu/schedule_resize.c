@@ -29,7 +29,7 @@ Resizer *resizer_new(Schedule *schedule, const Node *depthwise, int64_t rows) {
   int64_t height = height_of(depthwise->in[0]), width = width_of(depthwise->in[0]), wide = 1, tall = 1;
   bool blends = true;
   for (int i = 0; i < front->n; i++) blends &= !front->part[i].resize || is_blended(depthwise, front->part[i].resize);
-  for (int64_t y0 = 0; y0 < height_of(depthwise); y0 += rows) {
+  for (int64_t y0 = 0; y0 + rows <= height_of(depthwise); y0++) {
     int64_t begin = y0 * stride - padding, end = (y0 + rows - 1) * stride - padding + span;
     if (begin < 0) begin = 0;
     if (end > height) end = height;

@@ -57,9 +57,6 @@ typedef struct Work {
   int64_t tx, rows, most, inputs, x_blocks, blocks;
 } Work;
 
-// How long two workers are busy with so many tasks, and TASKS ones, idle ones too.
-static int64_t turns(int64_t tasks) { return 2 * ceil_div(tasks, 2) + TASKS * ceil_div(tasks, TASKS); }
-
 enum { LOAD = 8, STORE = 7, WEIGHTS = 3, PIXELS = 8 }; // in products of vectors an element of a tile
 
 // What the workers take for all images with tasks of `size` rows and `part` output blocks. Each task transforms its
@@ -68,16 +65,16 @@ static int64_t time_of(const Work *work, int64_t images, int64_t size, int64_t p
   int64_t tasks = images * ceil_div(work->rows, size) * ceil_div(work->blocks, part);
   int64_t tiles = size * work->tx, rounds = ceil_div(tiles, work->most);
   int64_t columns = PIXELS * ceil_div(tiles, PIXELS) + rounds * WEIGHTS;
-  return turns(tasks) * (tiles * (LOAD * work->x_blocks + STORE * part) + work->inputs * part * columns);
+  return worker_turns(tasks) * (tiles * (LOAD * work->x_blocks + STORE * part) + work->inputs * part * columns);
 }
 
 // And where the tasks of an image transform and multiply all of its tiles together, which then lie far away.
 static int64_t time_of_joint(const Work *work, int64_t images, int64_t elements) {
   enum { FAR = 4 };
   int64_t tiles = work->rows * work->tx, columns = PIXELS * ceil_div(tiles, PIXELS) + WEIGHTS;
-  int64_t loads = MICRO_WINOGRAD_UNIT * turns(ceil_div(work->x_blocks, MICRO_WINOGRAD_UNIT));
-  int64_t part = even(ceil_div(work->blocks, TASKS)), stores = part * turns(ceil_div(work->blocks, part));
-  int64_t products = turns(elements) * work->inputs * work->blocks * columns / elements;
+  int64_t loads = MICRO_WINOGRAD_UNIT * worker_turns(ceil_div(work->x_blocks, MICRO_WINOGRAD_UNIT));
+  int64_t part = even(ceil_div(work->blocks, TASKS)), stores = part * worker_turns(ceil_div(work->blocks, part));
+  int64_t products = worker_turns(elements) * work->inputs * work->blocks * columns / elements;
   return images * (tiles * ((LOAD + FAR) * loads + (STORE + FAR) * stores) + products);
 }
 
