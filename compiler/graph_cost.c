@@ -55,7 +55,7 @@ static int64_t count_transforms(const Node *node) {
   }
   if (node->op == OP_conv2d_winograd) {
     Shape u = node->in[1]->shape;
-    int m = (int)u.dim[2] - 2;
+    int m = winograd_m(u);
     return count_tiles(node, node->shape, m) *
            (u.dim[1] * winograd_flops(m, WINOGRAD_INPUT) + u.dim[0] * winograd_flops(m, WINOGRAD_OUTPUT));
   }
@@ -80,8 +80,9 @@ static int64_t count_multiply_adds(const Node *node) {
   }
   case OP_winograd_weight: return 9 * shape_elements(node->shape);
   case OP_conv2d_winograd: {
-    int64_t t = node->in[1]->shape.dim[2];
-    return count_tiles(node, node->shape, t - 2) * shape_elements(node->in[1]->shape);
+    Shape u = node->in[1]->shape;
+    int64_t m = winograd_m(u);
+    return count_tiles(node, node->shape, m) * u.dim[0] * u.dim[1] * (m + 2) * (m + 2);
   }
   case OP_conv2d_dw_winograd: return count_tiles(node, node->in[1]->shape, 4) * shape_elements(node->shape) * 36 / 9;
   case OP_conv2d_dx: {

@@ -37,6 +37,17 @@ static void read_tile(const Picture *p, int64_t y, int64_t x, int t, Tile out) {
   }
 }
 
+// Kernel i of a weight, transformed by `filter` where it is not yet.
+static void read_weight(const float *weights, Shape shape, int64_t i, const double filter[WINOGRAD_MAX][3], Tile out) {
+  int n = (int)shape.dim[2], t = winograd_m(shape) + 2;
+  const float *weight = weights + i * n * n;
+  for (int k = 0; k < t * t; k++) {
+    double sum = n == t ? weight[k] : 0;
+    for (int l = 0; l < 9 && n < t; l++) sum += filter[k / t][l / 3] * filter[k % t][l % 3] * weight[l];
+    out[k / t][k % t] = sum;
+  }
+}
+
 void ref_winograd_weight(const RefArgs *args) {
   Shape shape = args->node->shape;
   int64_t n = shape.dim[2] * shape.dim[3];
@@ -51,9 +62,9 @@ void ref_conv2d_winograd(const RefArgs *args) {
   const Node *node = args->node;
   const int64_t *xd = node->in[0]->shape.dim, *yd = node->shape.dim;
   int64_t channels = xd[1], padding = node_attr(node, "padding").i, dilation = node_attr(node, "dilation").i;
-  int t = (int)node->in[1]->shape.dim[2], m = t - 2;
-  double input[WINOGRAD_MAX][WINOGRAD_MAX], output[4][WINOGRAD_MAX];
-  winograd_matrices(m, input, NULL, output);
+  int m = winograd_m(node->in[1]->shape), t = m + 2;
+  double input[WINOGRAD_MAX][WINOGRAD_MAX], filter[WINOGRAD_MAX][3], output[4][WINOGRAD_MAX];
+  winograd_matrices(m, input, filter, output);
   Arena *scratch = arena_new();
   Tile *tiles = ARENA_ARRAY(scratch, Tile, channels);
   // The first row and column of every tile; those of the grids 1 .. d - 1 follow d - 1 further.
@@ -68,9 +79,10 @@ void ref_conv2d_winograd(const RefArgs *args) {
     }
     for (int64_t o = 0; o < yd[1]; o++) {
       Tile sum = {{0}}, result;
-      const float *weight = args->in[1] + o * channels * t * t;
       for (int64_t c = 0; c < channels; c++) {
-        for (int k = 0; k < t * t; k++) sum[k / t][k % t] += tiles[c][k / t][k % t] * weight[c * t * t + k];
+        Tile weight;
+        read_weight(args->in[1], node->in[1]->shape, o * channels + c, filter, weight);
+        for (int k = 0; k < t * t; k++) sum[k / t][k % t] += tiles[c][k / t][k % t] * weight[k / t][k % t];
       }
       both_sides(output, m, t, sum, result);
       float *plane = args->out + (image * yd[1] + o) * yd[2] * yd[3];

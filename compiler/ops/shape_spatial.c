@@ -137,11 +137,11 @@ bool shape_conv2d_winograd(Node *node, Text *why) {
   if (!require_rank("x", x, 4, why) || !require_rank("weight", weight, 4, why) ||
       !check_range(node, "padding", 0, why) || !check_range(node, "dilation", 1, why))
     return false;
-  bool is_tile = weight.dim[2] == weight.dim[3] && (weight.dim[2] == 4 || weight.dim[2] == 6);
+  bool is_tile = weight.dim[2] == weight.dim[3] && (weight.dim[2] == 3 || weight.dim[2] == 4 || weight.dim[2] == 6);
   if (!is_tile || weight.dim[1] != x.dim[1]) {
     char tx[SHAPE_TEXT], tw[SHAPE_TEXT];
-    text_printf(why, "x %s needs a transformed weight [O, C, 4, 4] or [O, C, 6, 6], not %s", shape_text(x, tx),
-                shape_text(weight, tw));
+    text_printf(why, "x %s needs a weight [O, C, 3, 3], or transformed [O, C, 4, 4] or [O, C, 6, 6], not %s",
+                shape_text(x, tx), shape_text(weight, tw));
     return false;
   }
   Shape shape = SHAPE(x.dim[0], weight.dim[0], 0, 0);

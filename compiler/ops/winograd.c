@@ -21,6 +21,8 @@ static void times(double *polynomial, int degree, double root) {
   polynomial[0] *= -root;
 }
 
+int winograd_m(Shape weight) { return weight.dim[2] == 3 ? 4 : (int)weight.dim[2] - 2; }
+
 void winograd_matrices(int m, double input[WINOGRAD_MAX][WINOGRAD_MAX], double filter[WINOGRAD_MAX][3],
                        double output[4][WINOGRAD_MAX]) {
   const double half = sqrt(0.5), two = sqrt(2);

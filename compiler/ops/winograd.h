@@ -20,6 +20,10 @@ int64_t winograd_tiles(int64_t extent, int64_t dilation, int64_t m);
 // Tiles of m x m results in all images of a picture [N, C, H, W], the grids of the dilation included.
 int64_t winograd_count_tiles(Shape picture, int64_t dilation, int64_t m);
 
+// The m of tiles that a convolution makes with a weight of that shape: transformed ones are [O, C, m + 2, m + 2];
+// kernels [O, C, 3, 3] are transformed for tiles of 4 x 4.
+int winograd_m(Shape weight);
+
 // The three matrices for m = 2 or 4, with t = m + 2. Those not wanted may be NULL.
 void winograd_matrices(int m, double input[WINOGRAD_MAX][WINOGRAD_MAX], // B' [t, t]
                        double filter[WINOGRAD_MAX][3],                  // G [t, 3]

@@ -4,11 +4,13 @@
 
 #include <inttypes.h>
 
+#include "compiler/kernel/cpu/micro.h"
 #include "compiler/kernel/tuning.h"
 #include "compiler/ops/build.h"
 #include "compiler/pass/layout.h"
 #include "compiler/pass/pass.h"
 #include "compiler/pass/rewrite.h"
+#include "runtime/kernel_abi.h"
 
 // What a tile costs besides its products, in vector operations for each channel block it reads and writes: sums of the
 // transforms, loads and stores. And the share of the direct convolution's operations below which a change pays.
@@ -34,6 +36,17 @@ static double count_tiles(const Node *conv, const Node *picture, int m) {
   return (double)winograd_count_tiles(picture->shape, conv_attrs(conv).dilation, m);
 }
 
+// Whether tiles of 4x4 shall be made with the weight as it is, which the convolution transforms in every run: where
+// tiles are few beside the channels, it is the weight's way from memory that takes the time, and a transformed one is
+// four times as large. Each task then reads all tiles, which the tasks share: a quarter of what a transformed weight
+// takes, at most.
+static bool reads_weight(const Target *target, const Node *conv) {
+  double in = (double)conv->in[0]->shape.dim[1], out = (double)conv->shape.dim[1];
+  if (!conv->in[1]->is_setup || conv->shape.dim[0] * MICRO_WINOGRAD_COUNTERS > SG_COUNTERS) return false;
+  return 36 * in * out * sizeof(float) > 4 * (double)target->l2 &&
+         count_tiles(conv, conv, 4) < in * out / (4 * (in + out));
+}
+
 // What was measured for the convolution, or its gradient by the weight, if anything was.
 static int64_t measured(const Target *target, const Node *node, const Node *x, const Node *y, int64_t model,
                         int64_t most) {
@@ -56,7 +69,7 @@ static int choose(const Target *target, const Node *conv) {
     const TileCost *cost = &tile_costs[i];
     int t = cost->m + 2;
     double work = count_tiles(conv, conv, cost->m) * (t * t * in * out + cost->input * in + cost->output * out);
-    work += t * t * kept;
+    work += (cost->m == 4 && reads_weight(target, conv) ? 9 : t * t) * kept;
     if (work < least) least = work, best = cost->m;
   }
   return 2 * (int)measured(target, conv, conv->in[0], conv, best / 2, 2);
@@ -78,8 +91,9 @@ static Node *transformed(Graph *graph, const Node *packed, int m) {
   return weight;
 }
 
-static Node *convolution(Graph *graph, const Node *conv, int m) {
-  Node *weight = transformed(graph, conv->in[1], m);
+static Node *convolution(const Target *target, Graph *graph, const Node *conv, int m) {
+  bool is_read = m == 4 && reads_weight(target, conv);
+  Node *weight = is_read ? conv->in[1] : transformed(graph, conv->in[1], m);
   AttrValue attrs[OP_MAX_ATTRS] = {0};
   attrs[op_attr_index(OP_conv2d_winograd, "padding")].i = conv_attrs(conv).padding;
   attrs[op_attr_index(OP_conv2d_winograd, "dilation")].i = conv_attrs(conv).dilation;
@@ -123,7 +137,7 @@ static Node *rewrite(void *context, Graph *graph, Node *node) {
     return pays ? gradient(graph, node) : NULL;
   }
   int m = is_candidate(node) ? choose(target, node) : 0;
-  return m ? convolution(graph, node, m) : NULL;
+  return m ? convolution(target, graph, node, m) : NULL;
 }
 
 bool pass_winograd(const PassContext *context, Graph *graph) {

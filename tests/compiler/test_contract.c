@@ -17,7 +17,7 @@ typedef struct Conv {
              // where another picture is, and sums of rows of that and of its product with a third picture
   bool in_concat, out_concat;
   bool is_made;                // x is sigmoid(value) * scale, [N, C, 1, 1], + shift, [1, C, 1, 1]
-  int tile;                    // results a side of a Winograd tile, 0 = none
+  int tile;                    // results a side of a Winograd tile, 0 = none; with a kernel its weight is read
   int half;                    // input channels of half a product of Strassen's, 0 = none
   int from_height, from_width; // x is resized from this; 0 = not
   bool is_nearest, is_aligned;
@@ -160,7 +160,7 @@ static void add_case(KernelCases *cases, const Conv *c) {
   Arena *arena = cases->arena;
   Graph *graph = graph_new(arena, c->name);
   int block = cases->target->vector, inputs = total(c->in), outputs = total(c->out);
-  int kernel = c->tile ? c->tile + 2 : c->kernel;
+  int kernel = c->tile && !c->kernel ? c->tile + 2 : c->kernel;
   const Layout *x_layout = c->plain_in ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->in), c->in);
   const Layout *y_layout = c->plain_out ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
   const Layout *w_layout = case_layout(arena, c->is_depthwise ? LAYOUT_WEIGHT_DW : weight_kind(cases), block,
@@ -273,6 +273,11 @@ static const Conv convs[] = {
     {.name = "tiles of 2, dilated beyond the picture", .images = 1, .height = 13, .width = 12, .in = {10}, .out = {8}, .padding = 12, .dilation = 12, .tile = 2, .bias = 1, .order = 1, .tolerance = 2e-5},
     {.name = "tiles of 4, long rows", .images = 1, .height = 6, .width = 90, .in = {8}, .out = {16}, .padding = 1, .dilation = 1, .tile = 4, .act = OP_relu, .tolerance = 2e-5},
     {.name = "tiles of 4, several rows a task", .images = 1, .height = 190, .width = 150, .in = {8}, .out = {8}, .padding = 1, .dilation = 1, .tile = 4, .tolerance = 2e-5},
+    {.name = "tiles of 4, weights read", .images = 2, .height = 17, .width = 19, .in = {20}, .out = {28}, .kernel = 3, .padding = 1, .dilation = 1, .tile = 4, .bias = 1, .act = OP_relu, .order = 1, .tolerance = 2e-5},
+    {.name = "tiles of 4, weights read, segments", .images = 1, .height = 9, .width = 26, .in = {9, 4}, .out = {8, 6}, .kernel = 3, .padding = 0, .dilation = 1, .tile = 4, .bias = 2, .act = OP_leaky_relu, .order = 2, .in_concat = true, .out_concat = true, .tolerance = 2e-5},
+    {.name = "tiles of 4, weights read, many channels", .images = 1, .height = 7, .width = 10, .in = {330}, .out = {140}, .kernel = 3, .padding = 1, .dilation = 1, .tile = 4, .more = 2, .tolerance = 2e-5},
+    {.name = "tiles of 4, weights read, dilated", .images = 1, .height = 23, .width = 14, .in = {10}, .out = {40}, .kernel = 3, .padding = 3, .dilation = 3, .tile = 4, .bias = 3, .tolerance = 2e-5},
+    {.name = "resize by 2 -> tiles of 4, weights read", .images = 2, .height = 18, .width = 60, .in = {20}, .out = {28}, .kernel = 3, .padding = 1, .dilation = 1, .tile = 4, .from_height = 9, .from_width = 30, .bias = 1, .act = OP_relu, .tolerance = 2e-5},
     {.name = "resize by 2 -> tiles of 4", .images = 2, .height = 18, .width = 60, .in = {20}, .out = {28}, .padding = 1, .dilation = 1, .tile = 4, .from_height = 9, .from_width = 30, .bias = 1, .act = OP_relu, .tolerance = 2e-5},
     {.name = "resize by 1.7 -> tiles of 4, segments", .images = 1, .height = 22, .width = 19, .in = {9, 4}, .out = {8, 6}, .padding = 0, .dilation = 1, .tile = 4, .from_height = 13, .from_width = 11, .is_aligned = true, .bias = 2, .order = 1, .in_concat = true, .out_concat = true, .tolerance = 2e-5},
     {.name = "nearest -> tiles of 2", .images = 1, .height = 15, .width = 41, .in = {12}, .out = {13}, .padding = 1, .dilation = 1, .tile = 2, .from_height = 4, .from_width = 13, .is_nearest = true, .more = 1, .tolerance = 2e-5},

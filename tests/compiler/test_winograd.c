@@ -110,6 +110,28 @@ static void check_exact(void) {
   arena_free(arena);
 }
 
+// Convolutions of few tiles beside their channels transform weights themselves that no second cache holds.
+static void check_read(void) {
+  static const struct {
+    int height, channels, l2;
+    bool reads;
+  } rows[] = {{8, 128, 1 << 19, true}, {8, 128, 1 << 20, false}, {16, 128, 1 << 19, false}, {16, 256, 1 << 19, true}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    Arena *arena = arena_new();
+    Case c = {"read", rows[i].height, 20, rows[i].channels, rows[i].channels, 3, 1, 1, 1, 0};
+    Graph *graph = built(arena, &c);
+    Target target = plan_target;
+    target.l2 = rows[i].l2;
+    PassContext context = {.target = &target};
+    pass_setup(&context, graph);
+    pass_layout(&context, graph);
+    pass_winograd(&context, graph);
+    plan_verify(graph, "winograd");
+    CHECK(tile_in(graph) == (rows[i].reads ? 1 : 4), "read, row %zu: %d", i, tile_in(graph));
+    arena_free(arena);
+  }
+}
+
 // Kept weights that are half as large again as the last cache take smaller tiles where few share them.
 static void check_kept(void) {
   static const struct {
@@ -132,6 +154,7 @@ static void check_kept(void) {
 }
 
 int main(void) {
+  check_read();
   check_kept();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i]);
   check_gradient();

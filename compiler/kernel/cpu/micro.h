@@ -21,8 +21,9 @@ void micro_resize(const Target *target, Text *out);       // sg_resize, sg_dw_bl
 void micro_depthwise_dx(const Target *target, Text *out); // sg_dwdx: gradient of a depthwise convolution by its input
 void micro_dense_dx(const Target *target, Text *out);     // sg_dx: likewise of a dense one; after micro_conv
 void micro_grad(const Target *target, Text *out);         // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
-void micro_winograd(const Target *target, Text *out);     // sg_winograd_*: 3x3 by tiles; after micro_conv, micro_grad
-void micro_strassen(const Target *target, Text *out);     // sg_strassen*: pointwise by seven products; after micro_conv
+void micro_winograd_read(const Target *target, Text *out); // sg_winograd_read, within micro_winograd
+void micro_winograd(const Target *target, Text *out);      // sg_winograd_*: 3x3 by tiles; after micro_conv, micro_grad
+void micro_strassen(const Target *target, Text *out); // sg_strassen*: pointwise by seven products; after micro_conv
 
 // ---- what the schedules and the text agree on
 
@@ -90,6 +91,9 @@ enum {
 // tiles of a picture, AT_ONCE of them, in memory that TASKS tasks share; they transform and multiply these together,
 // whatever their order, and each stores blocks g0 .. g1 - 1. MICRO_WINOGRAD_COUNTERS words count, zero before and
 // after.
+// sg_winograd_read_M(c, x, w, y, bias, residual, slope, g0, g1, tiles, counters, own, channels),
+// sg_winograd_read_resized_M (M = 4): the same by a weight as sg_conv_b1 takes it, which each task transforms for its
+// own blocks, so many channels at once; `own` has micro_winograd_read_room floats.
 enum {
   MICRO_WINOGRAD_H = 8,
   MICRO_WINOGRAD_W,
@@ -126,6 +130,7 @@ enum {
   MICRO_WEIGHT,          // each block's first channel and number of channels
 };
 int64_t micro_winograd_weight_room(const Target *target);
+int64_t micro_winograd_read_room(const Target *target, int64_t channels);
 // sg_winograd_dw(c, e, x, g, x_blocks, g_blocks, q0, q1, sums, tiles): adds what tiles q0 .. q1 - 1 of an image give
 // for the first blocks of x and g to `sums`, which hold for each of the 36 elements what sg_wgrad_b sums for a tap; `e`
 // is its table for one element's AT_ONCE tiles. `tiles` has room for 36 * (TILE_PITCH + SUM_PITCH) floats.

@@ -339,11 +339,13 @@ static const char *const loops =
     "}\n"
     "// All tiles of the picture, which the tasks of a launch transform and multiply together: some blocks are a unit "
     "of work,\n"
-    "// and then each element. Each task then stores its own blocks.\n"
+    "// and then each element. Each task then stores its own blocks. With room for weights of `channels` of its `own`, "
+    "it\n"
+    "// multiplies these alone, too, by weights that are not transformed.\n"
     "SG_INLINE void sg_winograd_join_M(const int *c, const SgResized *z, const float *x, const float *u, float *y,\n"
     "                                  const float *b, const float *r, float slope, int64_t g0, int64_t g1, float "
     "*tiles,\n"
-    "                                  float *counters) {\n"
+    "                                  float *counters, float *own, int64_t channels) {\n"
     "  enum { T = M + 2 };\n"
     "  const int64_t n = c[16], x_blocks = c[19], inputs = c[20], loads = (x_blocks + SG_UNIT - 1) / SG_UNIT;\n"
     "  int *count = (int *)counters;\n"
@@ -362,10 +364,11 @@ static const char *const loops =
     "  sg_await(count, loads);\n"
     "  SgTile t;\n"
     "  sg_winograd_tile(&t, c);\n"
-    "  for (int64_t e; (e = sg_take(count + 2)) < T * T; sg_done(count + 2))\n"
+    "  if (own) sg_winograd_read(&t, c, tiles, u, sums, g0, g1, own, channels);\n"
+    "  for (int64_t e; !own && (e = sg_take(count + 2)) < T * T; sg_done(count + 2))\n"
     "    sg_winograd_multiply(&t, tiles + e * c[17], u + e * inputs * SG_VL * SG_PAIRED, sums + e * c[18], 0, c[23], "
     "n);\n"
-    "  sg_await(count + 2, T * T);\n"
+    "  if (!own) sg_await(count + 2, T * T);\n"
     "  for (int64_t q = 0; q < n; q += SG_TILES) {\n"
     "    const int64_t some = n - q < SG_TILES ? n - q : SG_TILES;\n"
     "    sg_winograd_places(c, M, q, some, place);\n"
@@ -393,7 +396,7 @@ static const char *const loops =
     "SG_SHARED void sg_winograd_joint_M(const int *c, const float *x, const float *u, float *y, const float *b,\n"
     "                                   const float *r, float slope, int64_t g0, int64_t g1, float *tiles,\n"
     "                                   float *counters) {\n"
-    "  sg_winograd_join_M(c, 0, x, u, y, b, r, slope, g0, g1, tiles, counters);\n"
+    "  sg_winograd_join_M(c, 0, x, u, y, b, r, slope, g0, g1, tiles, counters, 0, 0);\n"
     "}\n"
     "SG_SHARED void sg_winograd_joint_resized_M(const int *c, const int *yt, const float *yw, const int *xt,\n"
     "                                           const float *xw, int64_t row, const float *x, const float *u, float "
@@ -401,7 +404,20 @@ static const char *const loops =
     "                                           const float *b, const float *r, float slope, int64_t g0, int64_t g1,\n"
     "                                           float *tiles, float *counters) {\n"
     "  const SgResized z = {yt, xt, yw, xw, row};\n"
-    "  sg_winograd_join_M(c, &z, x, u, y, b, r, slope, g0, g1, tiles, counters);\n"
+    "  sg_winograd_join_M(c, &z, x, u, y, b, r, slope, g0, g1, tiles, counters, 0, 0);\n"
+    "}\n"
+    "SG_SHARED void sg_winograd_read_M(const int *c, const float *x, const float *w, float *y, const float *b,\n"
+    "                                  const float *r, float slope, int64_t g0, int64_t g1, float *tiles,\n"
+    "                                  float *counters, float *own, int64_t channels) {\n"
+    "  sg_winograd_join_M(c, 0, x, w, y, b, r, slope, g0, g1, tiles, counters, own, channels);\n"
+    "}\n"
+    "SG_SHARED void sg_winograd_read_resized_M(const int *c, const int *yt, const float *yw, const int *xt,\n"
+    "                                          const float *xw, int64_t row, const float *x, const float *w, float "
+    "*y,\n"
+    "                                          const float *b, const float *r, float slope, int64_t g0, int64_t g1,\n"
+    "                                          float *tiles, float *counters, float *own, int64_t channels) {\n"
+    "  const SgResized z = {yt, xt, yw, xw, row};\n"
+    "  sg_winograd_join_M(c, &z, x, w, y, b, r, slope, g0, g1, tiles, counters, own, channels);\n"
     "}\n";
 
 static const char *const weight =
@@ -455,12 +471,12 @@ static void put_for(Text *out, const char *text, char m) {
 }
 
 void micro_winograd(const Target *target, Text *out) {
-  (void)target;
   text_printf(out, "#define SG_TILES %d\n#define SG_STRIP %d\n#define SG_GRAD %d\n", MICRO_WINOGRAD_TILES, STRIP,
               MICRO_GRAD);
   text_printf(out, "#define SG_WEIGHTS %d\n#define SG_UNIT %d\n#define SG_UNIT_COUNTERS %d\n", WEIGHTS,
               MICRO_WINOGRAD_UNIT, MICRO_WINOGRAD_COUNTERS);
   text_put(out, lines);
+  micro_winograd_read(target, out);
   put_for(out, loops, '4');
   put_for(out, loops, '2');
   text_put(out, weight);

@@ -118,6 +118,14 @@ static bool may_join(const Schedule *schedule, int64_t images, int64_t vectors) 
   return images * MICRO_WINOGRAD_COUNTERS <= SG_COUNTERS && 4 * schedule->vl * vectors * images <= target->l3 / 2;
 }
 
+// Of how many channels weights are transformed at once: half of the second cache is theirs.
+static int64_t channels_at_once(const Schedule *schedule, int64_t inputs) {
+  const Target *target = schedule->contract.target;
+  int64_t fit = target->l2 / 2 / (4 * micro_winograd_read_room(target, 0)) / schedule->vl * schedule->vl;
+  int64_t channels = fit < schedule->vl ? schedule->vl : fit;
+  return channels < inputs ? channels : inputs;
+}
+
 void schedule_winograd(Schedule *schedule) {
   Ir *ir = schedule->ir;
   const Contract *contract = &schedule->contract;
@@ -125,7 +133,8 @@ void schedule_winograd(Schedule *schedule) {
   const Node *y = core->node, *x = y->in[0], *u = y->in[1];
   const FrontPart *front = contract->front.n ? contract->front.part : NULL;
   const Node *source = front ? front->source : x;
-  int64_t t = u->shape.dim[2], m = t - 2, vl = schedule->vl;
+  int64_t m = winograd_m(u->shape), t = m + 2, vl = schedule->vl;
+  bool reads = u->shape.dim[2] == 3;
   Grid grid = grid_of(y, y, m);
   int64_t images = y->shape.dim[0], rows = grid.rows, inputs = x->shape.dim[1];
   int64_t x_blocks = blocks_of(schedule, x), blocks = blocks_of(schedule, y);
@@ -138,7 +147,7 @@ void schedule_winograd(Schedule *schedule) {
   int64_t time, parts = choose_parts_of_outputs(&work, images, size, &time);
   bool may = may_join(schedule, images, t * t * rows * grid.tx * (x_blocks + blocks));
   bool is_joint = may && parts > 1 && time_of_joint(&work, images, t * t) < time;
-  is_joint = tuning_knob(ir, "joint", is_joint, 0, may);
+  is_joint = reads || tuning_knob(ir, "joint", is_joint, 0, may);
   if (is_joint) size = rows, most = rows * grid.tx, parts = TASKS;
   if (most > size * grid.tx) most = size * grid.tx;
   int64_t pieces = ceil_div(rows, size);
@@ -195,8 +204,14 @@ void schedule_winograd(Schedule *schedule) {
     args[n] = ir_address(ir, ir_shared(ir, "tiles", IR_FLOAT, images * room), ir_scale(ir, region.n, room));
     n += 2;
   } else args[n++] = ir_address(ir, ir_scratch(ir, "tiles", IR_FLOAT, room), ir_int(ir, 0));
-  const char *name =
-      arena_printf(ir->arena, "sg_winograd_%s%s%d", is_joint ? "joint_" : "", front ? "resized_" : "", (int)m);
+  if (reads) {
+    int64_t channels = channels_at_once(schedule, inputs);
+    int64_t own = micro_winograd_read_room(contract->target, channels);
+    args[n++] = ir_address(ir, ir_scratch(ir, "own", IR_FLOAT, own), ir_int(ir, 0));
+    args[n++] = ir_int(ir, channels);
+  }
+  const char *kind = reads ? "read_" : is_joint ? "joint_" : "";
+  const char *name = arena_printf(ir->arena, "sg_winograd_%s%s%d", kind, front ? "resized_" : "", (int)m);
   ir_do(ir, schedule->body, name, n, args);
   region.y0 = ir_scale(ir, r0, m); // only where the rows of tiles are rows of the result
   region.y1 = ir_min(ir, ir_scale(ir, r1, m), ir_int(ir, height_of(y)));
