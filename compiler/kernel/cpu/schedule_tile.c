@@ -2,12 +2,15 @@
 // often share a cache set; a tile reads a run of neighbours at each place, and keeps running results in arrays.
 #include "compiler/kernel/cpu/schedule_tile.h"
 
+#include <string.h>
+
 #include "compiler/kernel/emit_reduce.h"
 
 enum {
   FAR = 512,          // floats between elements
   MANY = 16,          // elements
   MOST_ADDED = 512,   // additions to one float
+  TOGETHER = 4,       // elements between a load of the running results and their store
   TILE_FLOATS = 16384 // of each operand, to stay in the second cache from pass to pass
 };
 
@@ -143,6 +146,20 @@ static IrExpr *result_load(Tiler *t, const IrBuffer *buffer, IrType type) {
   return ir_load(ir, buffer, place(t, 1));
 }
 
+// Several elements of the last axis for one turn of its loop, those of the same place together. Returns their number.
+static int take_together(Ir *ir, Reduction *r, IrExpr **out_element) {
+  Axis *last = &r->axis[r->n_axes - 1];
+  int step = TOGETHER;
+  while (last->n % step) step--;
+  IrVar *var = ir_var(ir, IR_INDEX, last->var->name, 0, last->n - step);
+  for (int k = 0; k < step; k++) {
+    memcpy(out_element + k * r->n, r->body, sizeof(IrExpr *) * (size_t)r->n);
+    ir_substitute_all(ir, r->n, out_element + k * r->n, last->var, ir_offset(ir, ir_ref(ir, var), k));
+  }
+  last->var = var;
+  return step * r->n;
+}
+
 static void put_reductions(Tiler *t, IrExpr *first) {
   Emit *emit = t->emit;
   Ir *ir = emit->ir;
@@ -158,16 +175,19 @@ static void put_reductions(Tiler *t, IrExpr *first) {
     ir_store(ir, emit_block(emit), result[k], place(t, width), width > 1 ? ir_splat(ir, start) : start);
   }
   emit_close(emit);
+  IrExpr *element[TOGETHER * MAX_TOGETHER];
+  int n = take_together(ir, &r, element), step = n / r.n;
   for (int a = 0; a < r.n_axes; a++)
-    emit_open(emit, r.axis[a].var, ir_int(ir, 0), ir_int(ir, r.axis[a].n), 1, IR_SERIAL);
+    emit_open(emit, r.axis[a].var, ir_int(ir, 0), ir_int(ir, r.axis[a].n), a == r.n_axes - 1 ? step : 1, IR_SERIAL);
   open_turns(t);
-  ir_rewrite_all(ir, r.n, r.body, done_leaf, &t->done);
-  for (int k = 0; k < r.n; k++) emit_expect(emit, r.body[k]);
-  for (int k = 0; k < r.n; k++) {
-    IrExpr *old = result_load(t, result[k], r.body[k]->type);
-    IrExpr *new = ir_op2(ir, r.whole[k]->op, old, emit_value(emit, r.body[k]));
-    ir_store(ir, emit_block(emit), result[k], place(t, width), new);
+  ir_rewrite_all(ir, n, element, done_leaf, &t->done);
+  for (int k = 0; k < n; k++) emit_expect(emit, element[k]);
+  IrExpr *sum[MAX_TOGETHER];
+  for (int k = 0; k < n; k++) {
+    IrExpr *old = k < r.n ? result_load(t, result[k], element[k]->type) : sum[k % r.n];
+    sum[k % r.n] = ir_op2(ir, r.whole[k % r.n]->op, old, emit_value(emit, element[k]));
   }
+  for (int k = 0; k < r.n; k++) ir_store(ir, emit_block(emit), result[k], place(t, width), sum[k]);
   emit_close(emit);
   for (int a = 0; a < r.n_axes; a++) emit_close(emit);
   if (r.is_across) {
