@@ -23,6 +23,8 @@ static const double PAYS_BELOW = 0.75;
 // What an element of a weight that the program keeps costs, in multiply-adds, where tiles of 4x4 would make the weight
 // half as large again as the last cache, or larger: its way from memory.
 static const double KEPT = 8;
+// And what it costs to transform one for tiles of 4x4.
+static const double TRANSFORMED = 100;
 
 static bool is_candidate(const Node *node) {
   if (node->op != OP_conv2d || conv_kind(node) != CONV_DENSE || node->in[1]->op != OP_relayout) return false;
@@ -69,7 +71,8 @@ static int choose(const Target *target, const Node *conv) {
     const TileCost *cost = &tile_costs[i];
     int t = cost->m + 2;
     double work = count_tiles(conv, conv, cost->m) * (t * t * in * out + cost->input * in + cost->output * out);
-    work += (cost->m == 4 && reads_weight(target, conv) ? 9 : t * t) * kept;
+    if (cost->m == 4 && reads_weight(target, conv)) work += TRANSFORMED * in * out + 9 * kept;
+    else work += t * t * kept;
     if (work < least) least = work, best = cost->m;
   }
   return 2 * (int)measured(target, conv, conv->in[0], conv, best / 2, 2);
