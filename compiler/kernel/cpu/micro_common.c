@@ -47,7 +47,7 @@ void micro_common(const Target *target, Text *out) {
                 "#endif\n"
                 "#define SG_SHARED static __attribute__((noinline, unused))\n"
                 "#define SG_INLINE static inline __attribute__((always_inline, unused))\n"
-                "SG_INLINE sg_f sg_relu(sg_f v) { return (sg_f)((sg_i)v & ~(v < 0)); }\n"
+                "SG_INLINE sg_f sg_relu(sg_f v) { return (sg_f)vmost((vf){0}, (vf)v); }\n"
                 "SG_INLINE sg_f sg_leaky(sg_f v, float slope) {\n"
                 "  sg_i m = v > 0;\n"
                 "  return (sg_f)(((sg_i)v & m) | ((sg_i)(v * slope) & ~m));\n"
