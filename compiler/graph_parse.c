@@ -170,6 +170,15 @@ static Node *read_leaf(Reader *reader, Op op) {
   return node;
 }
 
+static ChannelMap read_map(Reader *reader) {
+  int *segments = NULL, n = 0, capacity = 0;
+  do {
+    int size = scan_count(&reader->scan);
+    ARENA_PUSH(reader->scan.arena, segments, n, capacity, size);
+  } while (scan_accept(&reader->scan, ","));
+  return (ChannelMap){n, segments};
+}
+
 static const Layout *read_layout(Reader *reader) {
   Layout *layout = ARENA_ARRAY(reader->scan.arena, Layout, 1);
   int kind = LAYOUT_BLOCKED;
@@ -185,18 +194,14 @@ static const Layout *read_layout(Reader *reader) {
   if (kind == N_LAYOUTS) scan_fail(&reader->scan, "unknown layout");
   layout->kind = (LayoutKind)kind;
   layout->block = scan_count(&reader->scan);
-  int *segments = NULL, capacity = 0;
   scan_expect(&reader->scan, "(");
-  while (!reader->scan.is_broken && !scan_accept(&reader->scan, ")")) {
-    if (scan_accept(&reader->scan, "half")) {
-      layout->half = scan_count(&reader->scan);
-      continue;
-    }
-    if (layout->c.n) scan_expect(&reader->scan, ",");
-    int size = scan_count(&reader->scan);
-    ARENA_PUSH(reader->scan.arena, segments, layout->c.n, capacity, size);
+  layout->c = read_map(reader);
+  if (scan_accept(&reader->scan, "half")) {
+    layout->half = scan_count(&reader->scan);
+    scan_expect(&reader->scan, "of");
+    layout->in = read_map(reader);
   }
-  layout->c.segment = segments;
+  scan_expect(&reader->scan, ")");
   return layout;
 }
 

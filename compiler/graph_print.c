@@ -76,11 +76,18 @@ static void put_init(Text *out, Init init) {
   text_put(out, ")");
 }
 
+static void put_map(Text *out, ChannelMap map) {
+  for (int i = 0; i < map.n; i++) text_printf(out, i ? ", %d" : "%d", map.segment[i]);
+}
+
 static void put_layout(Text *out, const Layout *layout) {
   if (!layout || layout->kind == LAYOUT_PLAIN) return;
   text_printf(out, " layout=%s%d(", graph_layout_names[layout->kind], layout->block);
-  for (int i = 0; i < layout->c.n; i++) text_printf(out, i ? ", %d" : "%d", layout->c.segment[i]);
-  if (layout->half) text_printf(out, " half %d", layout->half);
+  put_map(out, layout->c);
+  if (layout->half) {
+    text_printf(out, " half %d of ", layout->half);
+    put_map(out, layout->in);
+  }
   text_put(out, ")");
 }
 

@@ -19,9 +19,9 @@
 //
 // MARKS, in this order: module=1 at "file":line:column:length layout=blocked8(16) group=3 into=%9+2 again setup
 // name="x". PLACE is "file":line:column:length. Layouts are blocked, weight, depthwise, pairs and strassen, with the
-// block's size and the channels of each segment, behind them for the last one `half` and the input channels of a
-// quarter. Attributes that equal their defaults are left out. Names are bare words or quoted. The parser also takes `#`
-// comments, any word after %, and operations without their shape, which it infers.
+// block's size and the channels of each segment, behind them for the last one `half`, the input channels of a quarter,
+// `of` and those of each segment. Attributes that equal their defaults are left out. Names are bare words or quoted.
+// The parser also takes `#` comments, any word after %, and operations without their shape, which it infers.
 
 // Indexed by InitKind, and the number of arguments of each.
 extern const char *const graph_init_names[3];

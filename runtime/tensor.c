@@ -58,14 +58,17 @@ int channel_position(const Layout *layout, int64_t channel) {
   BUG("channel lies beyond the layout's segments");
 }
 
+bool map_equal(ChannelMap a, ChannelMap b) {
+  return a.n == b.n && (!a.n || !memcmp(a.segment, b.segment, sizeof(int) * (size_t)a.n));
+}
+
 bool channels_equal(const Layout *a, const Layout *b) {
-  return a && b && a->block == b->block && a->c.n == b->c.n &&
-         !memcmp(a->c.segment, b->c.segment, sizeof(int) * (size_t)a->c.n);
+  return a && b && a->block == b->block && map_equal(a->c, b->c);
 }
 
 bool layout_equal(const Layout *a, const Layout *b) {
   if (is_plain(a) || is_plain(b)) return is_plain(a) && is_plain(b);
-  return a->kind == b->kind && a->half == b->half && channels_equal(a, b);
+  return a->kind == b->kind && a->half == b->half && map_equal(a->in, b->in) && channels_equal(a, b);
 }
 
 // Steps in floats along each axis. Along `channel_axis` (-1 if plain) a step leads from block to block.

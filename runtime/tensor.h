@@ -36,8 +36,8 @@ typedef enum LayoutKind {
   LAYOUT_WEIGHT_PAIRS, // as WEIGHT, two blocks side by side: [pairs of blocks of O][kh][kw][I][2][block]; the last may
                        // lack one
   LAYOUT_WEIGHT_STRASSEN, // (O, I, 1, 1) as the seven sums of quarters [O / 2, half, 1, 1] that Strassen's products
-                          // take, each stored as WEIGHT or PAIRS, and then what is beyond 2 half of I, [O, I - 2 half,
-                          // 1, 1], likewise; O / 2 fills its blocks, or pairs. No element stands alone.
+                          // take, each stored as WEIGHT or PAIRS, and then the rest of I, [O, I - 2 half, 1, 1],
+                          // likewise; O / 2 fills its blocks, or pairs. No element stands alone.
 } LayoutKind;
 enum { N_LAYOUTS = LAYOUT_WEIGHT_STRASSEN + 1 };
 
@@ -45,11 +45,15 @@ typedef struct Layout {
   LayoutKind kind;
   int block;    // floats a block: the target's vector width
   ChannelMap c; // of axis 1 (BLOCKED) or axis 0 (weights)
-  int half;     // WEIGHT_STRASSEN: input channels of a quarter; else 0
+  // WEIGHT_STRASSEN, else 0: input channels of a quarter, and of axis 1, as in the picture that is multiplied; both
+  // halves are made of the first whole blocks of all its segments.
+  int half;
+  ChannelMap in;
 } Layout;
 
 int channel_blocks(const Layout *layout);                    // number of blocks along the channel axis
 int channel_position(const Layout *layout, int64_t channel); // physical channel = block * layout->block + lane
+bool map_equal(ChannelMap a, ChannelMap b);                  // whether channels are cut into the same segments
 bool channels_equal(const Layout *a, const Layout *b);      // whether channels stand in the same blocks; false for NULL
 bool layout_equal(const Layout *a, const Layout *b);        // NULL = plain
 int64_t layout_elements(Shape shape, const Layout *layout); // floats to allocate, padding included

@@ -179,16 +179,20 @@ static void schedule_random(Lower *lower, Node *node) {
 // ---- weights of Strassen's products: by a micro-kernel
 
 static void schedule_strassen_weight(Lower *lower, Node *node) {
-  enum { TASK = 1 << 16 }; // elements
+  enum { TASK = 1 << 16, HEAD = 5 }; // elements; numbers before the runs
   Ir *ir = lower->ir;
   const Node *w = node->in[0];
   int64_t unit = ir->target->vector * target_paired(ir->target), inputs = w->shape.dim[1];
   int64_t units = w->shape.dim[0] / 2 / unit, size = ceil_div(TASK, unit * inputs), pieces = ceil_div(units, size);
-  double numbers[] = {(double)w->shape.dim[0], (double)inputs, node->layout->half};
+  StrassenOrder order = micro_strassen_order(node->layout);
+  double numbers[HEAD + sizeof order.run / sizeof **order.run] = {(double)w->shape.dim[0], (double)inputs,
+                                                                  node->layout->half, order.n, order.n_beyond};
+  int n = HEAD + 3 * (order.n + order.n_beyond);
+  for (int i = HEAD; i < n; i++) numbers[i] = (double)order.run[(i - HEAD) / 3][(i - HEAD) % 3];
   IrExpr *piece, *zero = ir_int(ir, 0);
   ir_tasks(ir, 1, &pieces, (const char *const[]){"piece"}, &piece);
   IrExpr *first = ir_scale(ir, piece, size);
-  IrExpr *args[] = {ir_address(ir, ir_table(ir, "shape", IR_INDEX, 3, numbers), zero),
+  IrExpr *args[] = {ir_address(ir, ir_table(ir, "shape", IR_INDEX, n, numbers), zero),
                     ir_address(ir, lower_in(lower, w), zero), ir_address(ir, lower->out[0], zero), first,
                     ir_min(ir, ir_offset(ir, first, size), ir_int(ir, units))};
   ir_do(ir, ir->function->body, "sg_strassen_weight", 5, args);

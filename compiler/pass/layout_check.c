@@ -59,8 +59,10 @@ static bool check_dense(const Node *node, Text *why) {
   if (node->op == OP_conv2d_dx) return is_plain(weight) || broken(why, 6, node, "its weight is packed");
   bool can_be_sums =
       node->op == OP_conv2d && conv_is_pointwise(node) && node_is_blocked(node) && node_is_blocked(node->in[0]);
-  if (!is_packed(weight) && !(can_be_sums && kind_of(weight) == LAYOUT_WEIGHT_STRASSEN))
-    return broken(why, 4, node, "its weight is not packed");
+  bool is_sums = can_be_sums && kind_of(weight) == LAYOUT_WEIGHT_STRASSEN;
+  if (!is_packed(weight) && !is_sums) return broken(why, 4, node, "its weight is not packed");
+  if (is_sums && !map_equal(weight->layout->in, node->in[0]->layout->c))
+    return broken(why, 4, node, "its weight's sums are of other channels");
   if (node_is_blocked(node) ? !channels_equal(weight->layout, node->layout) : weight->layout->c.n != 1) {
     return broken(why, 4, node, "its weight is packed for other channels");
   }

@@ -16,13 +16,10 @@ static const double INPUT = 3.8, OUTPUT = 6.5, KEPT = 6, MADE = 20;
 // The share of the product's multiply-adds, and their number, from which a change pays.
 static const double PAYS_FROM = 0.03, PAYS_FROM_WORK = 4e6;
 
-// Channels in the first whole blocks.
+// Channels in whole blocks.
 static int64_t whole_channels(const Layout *layout) {
   int64_t n = 0;
-  for (int i = 0; i < layout->c.n; i++) {
-    n += layout->c.segment[i] / layout->block * layout->block;
-    if (layout->c.segment[i] % layout->block) break;
-  }
+  for (int i = 0; i < layout->c.n; i++) n += layout->c.segment[i] / layout->block * layout->block;
   return n;
 }
 
@@ -34,7 +31,7 @@ static int64_t half_of(const Target *target, const Node *conv) {
   if (weight->op != OP_relayout || weight->in[0]->layout) return 0;
   int64_t outputs = conv->shape.dim[1], unit = 2 * conv->layout->block * target_paired(target);
   if (outputs % unit || whole_channels(conv->layout) != outputs) return 0;
-  if (conv->in[0]->layout->c.n > MICRO_STRASSEN_BEYOND) return 0;
+  if (conv->in[0]->layout->c.n > MICRO_STRASSEN_SEGMENTS) return 0;
   int64_t block = conv->in[0]->layout->block;
   return whole_channels(conv->in[0]->layout) / (2 * block) * block;
 }
@@ -62,6 +59,7 @@ static Node *rewrite(void *context, Graph *graph, Node *node) {
   Layout *layout = arena_memdup(graph->arena, node->in[1]->layout, sizeof *layout);
   layout->kind = LAYOUT_WEIGHT_STRASSEN;
   layout->half = (int)half;
+  layout->in = node->in[0]->layout->c;
   Node *weight = graph_add(graph, OP_strassen_weight, &node->in[1]->in[0], 1, NULL);
   weight->layout = layout;
   weight->is_setup = node->in[1]->is_setup;

@@ -119,21 +119,40 @@ static inline void case_copy(const Node *node, float *buffer, float *plain, bool
   }
 }
 
+// The input channels of such sums in their order: those of whole blocks, as many as both halves take, then the others.
+static inline int64_t *case_sums_order(Arena *arena, const Node *node) {
+  const Layout *layout = node->layout;
+  int64_t *order = ARENA_ARRAY(arena, int64_t, node->shape.dim[1]), n = 0;
+  for (int is_rest = 0; is_rest < 2; is_rest++) {
+    int64_t channel = 0, taken = 0;
+    for (int i = 0; i < layout->in.n; i++) {
+      for (int k = 0, size = layout->in.segment[i]; k < size; k++, channel++) {
+        bool is_half = k < size - size % layout->block && taken < 2 * layout->half;
+        taken += is_half;
+        if (is_half != is_rest) order[n++] = channel;
+      }
+    }
+  }
+  CHECK(n == node->shape.dim[1], "%d input channels", (int)n);
+  return order;
+}
+
 // The value of a weight [O, I] and its sums for Strassen's products: of its quarters the factors that stand here, and
 // what is beyond them as it is.
-static inline void case_copy_sums(const Node *node, int unit, float *buffer, float *plain, bool is_load) {
+static inline void case_copy_sums(Arena *arena, const Node *node, int unit, float *buffer, float *plain, bool is_load) {
   static const int factor[7][4] = {{1},           {0, 0, 1},   {1, -1, 0, 1}, {0, -1, 0, 1}, {-1, 1, 1, -1},
                                    {-1, 1, 0, 0}, {0, 0, 0, 1}}; // of B11, B12, B21, B22
   int64_t half = node->layout->half, inputs = node->shape.dim[1], rest = inputs - 2 * half;
-  int64_t outputs = node->shape.dim[0] / 2, quarter = outputs * half;
+  int64_t outputs = node->shape.dim[0] / 2, quarter = outputs * half, *order = case_sums_order(arena, node);
   for (int64_t o = 0; o < outputs; o++) {
     for (int64_t i = 0; i < half; i++) {
-      float *upper = plain + o * inputs + i, *lower = plain + (o + outputs) * inputs + i;
+      float *upper = plain + o * inputs, *lower = plain + (o + outputs) * inputs;
+      int64_t first = order[i], second = order[half + i];
       float *sum = buffer + (o / unit * half + i) * unit + o % unit,
-            part[4] = {*upper, *lower, upper[half], lower[half]};
+            part[4] = {upper[first], lower[first], upper[second], lower[second]};
       if (is_load) {
-        *upper = part[0] = sum[0], upper[half] = part[2] = sum[quarter], lower[half] = part[3] = sum[6 * quarter];
-        *lower = part[1] = sum[5 * quarter] + sum[0];
+        upper[first] = part[0] = sum[0], upper[second] = part[2] = sum[quarter];
+        lower[first] = part[1] = sum[5 * quarter] + sum[0], lower[second] = part[3] = sum[6 * quarter];
       }
       for (int k = 0; k < 7; k++) {
         float want = 0;
@@ -146,7 +165,7 @@ static inline void case_copy_sums(const Node *node, int unit, float *buffer, flo
   for (int64_t o = 0; o < 2 * outputs; o++) {
     for (int64_t i = 0; i < rest; i++) {
       float *stored = buffer + 7 * quarter + (o / unit * rest + i) * unit + o % unit,
-            *value = plain + o * inputs + 2 * half + i;
+            *value = plain + o * inputs + order[2 * half + i];
       if (is_load) *value = *stored;
       else *stored = *value;
     }
@@ -205,7 +224,7 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
     const Node *in = c->group.ins[i];
     args[i] = case_buffer(buffers, in) + storage_offset(in);
     if (in->layout && in->layout->half)
-      case_copy_sums(in, c->unit, case_buffer(buffers, in), (float *)want[in->id], false);
+      case_copy_sums(arena, in, c->unit, case_buffer(buffers, in), (float *)want[in->id], false);
     else case_copy(in, case_buffer(buffers, in), (float *)want[in->id], false);
   }
   for (int i = 0; i < c->group.n_outs; i++) {
@@ -231,7 +250,7 @@ static inline void case_check(const KernelCase *c, SgKernel *function) {
     const Node *out = c->group.outs[i];
     int64_t n = shape_elements(out->shape);
     float *got = ARENA_ARRAY(arena, float, n + 16);
-    if (out->layout && out->layout->half) case_copy_sums(out, c->unit, case_buffer(buffers, out), got, true);
+    if (out->layout && out->layout->half) case_copy_sums(arena, out, c->unit, case_buffer(buffers, out), got, true);
     else case_copy(out, case_buffer(buffers, out), got, true);
     double scale = 1e-3, worst = 0;
     int64_t where = 0;

@@ -35,10 +35,11 @@ static LayoutKind weight_kind(const KernelCases *cases) {
   return target_has_pairs(cases->target) ? LAYOUT_WEIGHT_PAIRS : LAYOUT_WEIGHT;
 }
 
-static const Layout *sums_of(Arena *arena, const Layout *weight, int half) {
+static const Layout *sums_of(Arena *arena, const Layout *weight, int half, ChannelMap in) {
   Layout *layout = arena_memdup(arena, weight, sizeof *weight);
   layout->kind = LAYOUT_WEIGHT_STRASSEN;
   layout->half = half;
+  layout->in = in;
   return layout;
 }
 
@@ -165,7 +166,7 @@ static void add_case(KernelCases *cases, const Conv *c) {
   const Layout *y_layout = c->plain_out ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
   const Layout *w_layout = case_layout(arena, c->is_depthwise ? LAYOUT_WEIGHT_DW : weight_kind(cases), block,
                                        c->plain_out ? 1 : count(c->out), c->plain_out ? &outputs : c->out);
-  if (c->half) w_layout = sums_of(arena, w_layout, c->half);
+  if (c->half) w_layout = sums_of(arena, w_layout, c->half, x_layout->c);
   int height = c->from_height ? c->from_height : c->height, width = c->from_height ? c->from_width : c->width;
   Node *x = input(graph, "x", SHAPE(c->images, inputs, height, width), x_layout);
   Node *w = input(graph, "w", SHAPE(outputs, c->is_depthwise ? 1 : inputs, kernel, kernel), w_layout);
@@ -230,6 +231,8 @@ static const Conv convs[] = {
     {.name = "seven products", .images = 2, .height = 12, .width = 10, .in = {32}, .out = {64}, .half = 16, .kernel = 1, .bias = 1, .act = OP_relu, .tolerance = 1e-5},
     {.name = "seven products and a rest", .images = 1, .height = 5, .width = 7, .in = {41}, .out = {64}, .half = 16, .kernel = 1, .bias = 3, .act = OP_leaky_relu, .tolerance = 1e-5},
     {.name = "seven products, segments", .images = 2, .height = 6, .width = 11, .in = {32, 9, 20}, .out = {64, 64}, .half = 16, .kernel = 1, .more = 1, .in_concat = true, .out_concat = true, .tolerance = 1e-5},
+    {.name = "seven products, blocks of all segments", .images = 2, .height = 6, .width = 11, .in = {20, 36, 50}, .out = {64}, .half = 32, .kernel = 1, .bias = 1, .act = OP_relu, .in_concat = true, .tolerance = 1e-5},
+    {.name = "seven products, none of the first segment", .images = 1, .height = 5, .width = 9, .in = {3, 48, 19}, .out = {64}, .half = 32, .kernel = 1, .tolerance = 1e-5},
     {.name = "seven products of one pixel", .images = 3, .height = 1, .width = 1, .in = {48}, .out = {128}, .half = 16, .kernel = 1, .tolerance = 1e-5},
     {.name = "seven products, many pixels", .images = 1, .height = 60, .width = 81, .in = {80}, .out = {192}, .half = 32, .kernel = 1, .bias = 1, .act = OP_relu, .tolerance = 1e-5},
     {.name = "seven products -> softmax", .images = 1, .height = 3, .width = 117, .in = {32}, .out = {64}, .half = 16, .kernel = 1, .bias = 1, .more = 3, .tolerance = 3e-5},
@@ -355,7 +358,7 @@ static void add_chain(KernelCases *cases, const Chain *c) {
     const Layout *to = c->is_plain ? NULL : case_layout(arena, LAYOUT_BLOCKED, block, count(c->out), c->out);
     const Layout *packed =
         case_layout(arena, weight_kind(cases), block, c->is_plain ? 1 : count(c->out), c->is_plain ? &outputs : c->out);
-    if (c->half) packed = sums_of(arena, packed, c->half);
+    if (c->half) packed = sums_of(arena, packed, c->half, layout->c);
     y = add_conv(graph, y, input(graph, "wp", SHAPE(outputs, inputs, 1, 1), packed), 1, 0, 1, 1);
     y->layout = to;
     y = add_binary(graph, OP_add, y, input(graph, "bp", SHAPE(outputs, 1, 1), NULL));
@@ -380,6 +383,7 @@ static const Chain chains[] = {
     {.name = "resize -> depthwise -> pointwise", .images = 1, .height = 30, .width = 24, .first = {30}, .from_height = 5, .from_width = 8, .is_nearest = true, .kernel = 3, .padding = 1, .act = OP_relu, .out = {3}, .is_plain = true},
     {.name = "depthwise -> seven products", .images = 2, .height = 17, .width = 13, .first = {40}, .kernel = 3, .padding = 1, .act = OP_relu, .out = {64}, .half = 16},
     {.name = "resize -> concat -> depthwise -> seven products", .images = 1, .height = 14, .width = 22, .first = {32}, .second = {12, 12}, .from_height = 7, .from_width = 11, .is_aligned = true, .kernel = 3, .padding = 1, .act = OP_leaky_relu, .out = {128}, .half = 16},
+    {.name = "resize -> concat -> depthwise -> seven products of all segments", .images = 1, .height = 14, .width = 22, .first = {20}, .second = {28, 16}, .from_height = 7, .from_width = 11, .kernel = 3, .padding = 1, .act = OP_relu, .out = {64}, .half = 16},
     {.name = "resize by 2 -> depthwise", .images = 2, .height = 14, .width = 22, .first = {20}, .from_height = 7, .from_width = 11, .kernel = 3, .padding = 1, .act = OP_relu},
     {.name = "resize by 1.7 -> depthwise, rows not blended", .images = 1, .height = 22, .width = 19, .first = {12}, .from_height = 13, .from_width = 10, .kernel = 3, .padding = 1, .act = OP_relu},
     {.name = "resize by 1.7 and repeated -> depthwise", .images = 1, .height = 22, .width = 19, .first = {12}, .from_height = 13, .from_width = 10, .is_nearest = true, .kernel = 3, .padding = 1, .act = OP_relu},

@@ -139,7 +139,8 @@ static void check_verifier(void) {
   text_free(&why);
   Node stranger = {.op = OP_fill};
   int segments[] = {4, 3};
-  Layout wrong = {LAYOUT_BLOCKED, 8, {2, segments}, 0}, narrow = {LAYOUT_BLOCKED, 4, {1, (int[]){16}}, 0};
+  Layout wrong = {.kind = LAYOUT_BLOCKED, .block = 8, .c = {2, segments}},
+         narrow = {.kind = LAYOUT_BLOCKED, .block = 4, .c = {1, (int[]){16}}};
   CHECK_BROKEN(1, node[2]->id = 3);
   CHECK_BROKEN(2, node[5]->in[0] = &stranger);
   CHECK_BROKEN(2, node[5]->in[0] = node[5]);

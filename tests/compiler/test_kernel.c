@@ -84,16 +84,25 @@ static void add_weight_cases(KernelCases *cases) {
       }
     }
   }
-  for (int rest = 0; rest < 2; rest++) {
-    int outputs = 128;
+  static const struct {
+    const char *name;
+    int half, n, in[3];
+  } sums_cases[] = {
+      {"sums of quarters", 16, 1, {32}},
+      {"sums of quarters and a rest", 16, 1, {600}},
+      {"sums of the whole blocks of three segments", 32, 3, {20, 9, 58}},
+  };
+  for (size_t i = 0; i < sizeof sums_cases / sizeof *sums_cases; i++) {
+    const int outputs = 128, *in = sums_cases[i].in;
     Graph *graph = graph_new(cases->arena, "sums");
-    Node *w = graph_input(graph, "w", SHAPE(outputs, rest ? 600 : 32, 1, 1));
+    Node *w = graph_input(graph, "w", SHAPE(outputs, in[0] + in[1] + in[2], 1, 1));
     Node *sums = graph_unary(graph, OP_strassen_weight, w);
     Layout *layout = (Layout *)case_layout(cases->arena, LAYOUT_WEIGHT_STRASSEN, cases->target->vector, 1, &outputs);
-    layout->half = 16;
+    layout->half = sums_cases[i].half;
+    layout->in = (ChannelMap){sums_cases[i].n, in};
     sums->layout = layout;
     graph_output(graph, "sums", sums, false);
-    cases_add(cases, graph, rest ? "sums of quarters and a rest" : "sums of quarters", 1e-6);
+    cases_add(cases, graph, sums_cases[i].name, 1e-6);
   }
 }
 

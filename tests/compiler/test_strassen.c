@@ -21,13 +21,14 @@ static const Case cases[] = {
      .out = 256,
      .kernel = 1,
      .half = 144},
-    {.name = "nothing behind a block that is not full",
+    {.name = "blocks behind one that is not full",
      .height = 60,
      .width = 80,
-     .first = 12,
-     .second = 256,
+     .first = 140,
+     .second = 156,
      .out = 256,
-     .kernel = 1},
+     .kernel = 1,
+     .half = 144},
     {.name = "outputs that fill no pairs", .height = 60, .width = 80, .first = 256, .out = 248, .kernel = 1},
     {.name = "few outputs", .height = 120, .width = 160, .first = 256, .out = 32, .kernel = 1},
     {.name = "few pixels", .height = 4, .width = 4, .first = 1024, .out = 1024, .kernel = 1},
@@ -128,7 +129,7 @@ static void check_values(void) {
   Arena *arena = arena_new();
   PassContext context = {.target = &plan_target};
   Case c = {
-      .name = "values", .height = 60, .width = 80, .first = 256, .second = 12, .out = 256, .kernel = 1, .half = 128};
+      .name = "values", .height = 60, .width = 80, .first = 140, .second = 156, .out = 256, .kernel = 1, .half = 144};
   Graph *whole = built(arena, &c), *parts = cut(arena, &c, &context);
   const char *text = plan_text(arena, parts);
   Graph *again = plan_parse(arena, text);

@@ -15,7 +15,7 @@ static void check_shapes(void) {
 }
 
 static void check_blocked(void) {
-  Layout layout = {LAYOUT_BLOCKED, 8, {2, (int[]){3, 10}}, 0};
+  Layout layout = {.kind = LAYOUT_BLOCKED, .block = 8, .c = {2, (int[]){3, 10}}};
   Shape shape = SHAPE(2, 13, 2, 5);
   CHECK(channel_blocks(&layout) == 3, "3 channels fill one block, 10 fill two");
   CHECK(channel_position(&layout, 2) == 2 && channel_position(&layout, 3) == 8, "segments start at a block");
@@ -25,23 +25,25 @@ static void check_blocked(void) {
 }
 
 static void check_weights(void) {
-  Layout layout = {LAYOUT_WEIGHT, 4, {1, (int[]){6}}, 0};
+  Layout layout = {.kind = LAYOUT_WEIGHT, .block = 4, .c = {1, (int[]){6}}};
   Shape shape = SHAPE(6, 5, 3, 2);
   CHECK(layout_elements(shape, &layout) == 2 * 3 * 2 * 5 * 4, "floats with padding");
   int64_t want = (((1 * 3 + 2) * 2 + 1) * 5 + 3) * 4 + 1;
   CHECK(layout_offset(shape, &layout, (int64_t[]){5, 3, 2, 1}) == want, "[blocks of O][kh][kw][I][block]");
-  Layout pairs = {LAYOUT_WEIGHT_PAIRS, 4, {1, (int[]){10}}, 0};
+  Layout pairs = {.kind = LAYOUT_WEIGHT_PAIRS, .block = 4, .c = {1, (int[]){10}}};
   CHECK(layout_elements(SHAPE(10, 5, 3, 2), &pairs) == 2 * 3 * 2 * 5 * 8, "three blocks fill two pairs");
   CHECK(layout_offset(SHAPE(10, 5, 3, 2), &pairs, (int64_t[]){5, 3, 2, 1}) == ((2 * 2 + 1) * 5 + 3) * 8 + 5,
         "[pairs of blocks of O][kh][kw][I][2][block]");
-  Layout depthwise = {LAYOUT_WEIGHT_DW, 4, {1, (int[]){6}}, 0};
+  Layout depthwise = {.kind = LAYOUT_WEIGHT_DW, .block = 4, .c = {1, (int[]){6}}};
   CHECK(layout_offset(SHAPE(6, 1, 3, 2), &depthwise, (int64_t[]){5, 0, 2, 1}) == ((1 * 3 + 2) * 2 + 1) * 4 + 1,
         "[blocks of C][kh][kw][block]");
 }
 
 static void check_equality(void) {
-  Layout a = {LAYOUT_BLOCKED, 8, {2, (int[]){3, 10}}, 0}, b = {LAYOUT_BLOCKED, 8, {2, (int[]){10, 3}}, 0};
-  Layout c = {LAYOUT_BLOCKED, 4, {2, (int[]){3, 10}}, 0}, d = {LAYOUT_BLOCKED, 8, {2, (int[]){3, 10}}, 0}, plain = {0};
+  Layout a = {.kind = LAYOUT_BLOCKED, .block = 8, .c = {2, (int[]){3, 10}}},
+         b = {.kind = LAYOUT_BLOCKED, .block = 8, .c = {2, (int[]){10, 3}}};
+  Layout c = {.kind = LAYOUT_BLOCKED, .block = 4, .c = {2, (int[]){3, 10}}},
+         d = {.kind = LAYOUT_BLOCKED, .block = 8, .c = {2, (int[]){3, 10}}}, plain = {0};
   CHECK(layout_equal(&a, &d), "the same");
   CHECK(!layout_equal(&a, &b) && !layout_equal(&a, &c) && !layout_equal(&a, NULL), "other segments, block, kind");
   CHECK(layout_equal(&plain, NULL) && layout_equal(NULL, NULL), "no layout is plain");
@@ -74,13 +76,14 @@ int main(void) {
   check_blocked();
   check_weights();
   check_equality();
-  Layout blocked = {LAYOUT_BLOCKED, 8, {2, (int[]){3, 10}}, 0}, weight = {LAYOUT_WEIGHT, 4, {1, (int[]){6}}, 0};
-  Layout depthwise = {LAYOUT_WEIGHT_DW, 16, {2, (int[]){5, 1}}, 0};
+  Layout blocked = {.kind = LAYOUT_BLOCKED, .block = 8, .c = {2, (int[]){3, 10}}},
+         weight = {.kind = LAYOUT_WEIGHT, .block = 4, .c = {1, (int[]){6}}};
+  Layout depthwise = {.kind = LAYOUT_WEIGHT_DW, .block = 16, .c = {2, (int[]){5, 1}}};
   check_conversion(SHAPE(2, 13, 2, 5), &blocked);
   check_conversion(SHAPE(1, 13), &blocked);
   check_conversion(SHAPE(6, 5, 3, 2), &weight);
   check_conversion(SHAPE(6, 1, 3, 3), &depthwise);
-  Layout pairs = {LAYOUT_WEIGHT_PAIRS, 4, {2, (int[]){5, 8}}, 0};
+  Layout pairs = {.kind = LAYOUT_WEIGHT_PAIRS, .block = 4, .c = {2, (int[]){5, 8}}};
   check_conversion(SHAPE(13, 5, 3, 2), &pairs);
   check_conversion(SHAPE(2, 3, 4), NULL);
   check_conversion((Shape){0}, NULL);

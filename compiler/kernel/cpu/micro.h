@@ -7,6 +7,7 @@
 
 #include "compiler/target.h"
 #include "runtime/base/text.h"
+#include "runtime/tensor.h"
 
 // ---- each appends one family to `out`; micro_common comes first
 
@@ -47,15 +48,25 @@ enum {
 // sg_strassen(c, x, w, y, bias, slope, n, g0, g1, room): the same of blocked values, w as LAYOUT_WEIGHT_STRASSEN,
 // without residual; blocks of the first half of the outputs, which stand for those of the second, too. BLOCK is a
 // multiple of 16. `room` has micro_strassen_room floats. sg_strassen_weight(c, w, to, g0, g1): makes that weight from a
-// plain one; c: outputs, inputs, half; g0 .. g1 - 1 are blocks, or pairs of blocks, of half the outputs.
+// plain one; c: outputs, inputs, half, number of runs and of those beyond, which follow; g0 .. g1 - 1 are blocks, or
+// pairs of blocks, of half the outputs.
 enum {
   MICRO_STRASSEN_HALF = 8, // input channels of a half
   MICRO_STRASSEN_OUTPUTS,  // output channels of a half
   MICRO_STRASSEN_REST,     // input channels beyond both halves
-  MICRO_STRASSEN_CHUNKS,   // number of their chunks, which follow as in sg_gemm
+  MICRO_STRASSEN_RUNS,     // number of runs of both halves, and then of those beyond, which follow as in StrassenOrder,
+  MICRO_STRASSEN_BEYOND,   // but with offsets in x
   MICRO_STRASSEN,
-  MICRO_STRASSEN_BEYOND = 8, // most chunks
+  MICRO_STRASSEN_SEGMENTS = 8, // most segments of x
 };
+// The input channels of a LAYOUT_WEIGHT_STRASSEN in the order of its elements, as runs of whole blocks: where they
+// begin in the first half, where in the second, and how many. Then the `n_beyond` runs of the others, which begin at
+// one channel: it stands twice.
+typedef struct StrassenOrder {
+  int n, n_beyond;
+  int64_t run[2 * MICRO_STRASSEN_SEGMENTS][3];
+} StrassenOrder;
+StrassenOrder micro_strassen_order(const Layout *weight);
 int64_t micro_strassen_room(const Target *target, int64_t half, int64_t block);
 // sg_conv_X(c, x, w, y, bias, residual, slope, y0, y1, g0, g1, list): rows y0 .. y1 - 1; `list` has room for
 // 3 * kh * kw * segments ints (3 * kh * inputs, if x is plain). X: b1, b2 (blocked x, stride 1 or 2), p1, p2

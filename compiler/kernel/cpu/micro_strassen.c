@@ -9,33 +9,43 @@
 //   C11 = A11 B11 + A12 B21   C12 = U4 + S4 B22   C21 = U3 - A22 T4   C22 = U3 + S1 T1
 // A chain of products adds up in one tile's registers, which are stored on the way where a sum is needed again: the
 // chains A11 B11, C11; U2, U3, C21 and U4, C12 take all seven products, and C22 is U4 + (U3 - U2). B's sums are made
-// once (LAYOUT_WEIGHT_STRASSEN), in the order of the chains. Channels beyond two halves of whole blocks are added to
-// each result at the end of its chain. Rounding errors are bounded by the norms of A and B, not element by element
-// (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, 23.2.2): about three times as large as those of the
-// product itself.
+// once (LAYOUT_WEIGHT_STRASSEN), in the order of the chains. Both halves of the inputs are whole blocks, whichever
+// segment these stand in: runs of such as follow each other in either half. Channels beyond are added to each result at
+// the end of its chain. Rounding errors are bounded by the norms of A and B, not element by element (Higham, "Accuracy
+// and Stability of Numerical Algorithms", 2002, 23.2.2): about three times as large as those of the product itself.
 #include "compiler/kernel/cpu/micro_tile.h"
 
 #include <string.h>
 
+#include "runtime/base/status.h"
+
 static const char *const weight =
-    "// Outputs g0 .. g1 - 1, in registers' widths, of each half; w plain. c: outputs, inputs, half.\n"
+    "// Outputs g0 .. g1 - 1, in registers' widths, of each half; w plain. c: outputs, inputs, half, runs, those "
+    "beyond.\n"
     "SG_SHARED void sg_strassen_weight(const int *c, const float *w, float *to, int64_t g0, int64_t g1) {\n"
     "  enum { U = SG_VL * SG_PAIRED };\n"
     "  const int64_t inputs = c[1], half = c[2], below = c[0] / 2, rest = inputs - 2 * half, size = below * half;\n"
     "  for (int64_t g = g0; g < g1; g++) {\n"
-    "    for (int64_t k = 0; k < half; k++) {\n"
-    "      const float *p = w + g * U * inputs + k, *q = p + below * inputs;\n"
-    "      float *at = to + (g * half + k) * U;\n"
-    "      for (int64_t i = 0; i < U; i++, at++, p += inputs, q += inputs) {\n"
-    "        const float t1 = q[0] - p[0], t2 = q[half] - t1;\n"
-    "        at[0] = p[0], at[size] = p[half], at[2 * size] = t2, at[3 * size] = q[half] - q[0];\n"
-    "        at[4 * size] = p[half] - t2, at[5 * size] = t1, at[6 * size] = q[half];\n"
+    "    const float *row = w + g * U * inputs;\n"
+    "    float *at = to + g * half * U;\n"
+    "    const int *run = c + 5;\n"
+    "    for (; run < c + 5 + 3 * c[3]; run += 3) {\n"
+    "      const int64_t d = run[1] - run[0];\n"
+    "      for (int64_t k = run[0]; k < run[0] + run[2]; k++) {\n"
+    "        const float *p = row + k, *q = p + below * inputs;\n"
+    "        for (int64_t i = 0; i < U; i++, at++, p += inputs, q += inputs) {\n"
+    "          const float t1 = q[0] - p[0], t2 = q[d] - t1;\n"
+    "          at[0] = p[0], at[size] = p[d], at[2 * size] = t2, at[3 * size] = q[d] - q[0];\n"
+    "          at[4 * size] = p[d] - t2, at[5 * size] = t1, at[6 * size] = q[d];\n"
+    "        }\n"
     "      }\n"
     "    }\n"
-    "    for (int64_t k = 0; k < rest; k++) {\n"
-    "      const float *p = w + g * U * inputs + 2 * half + k, *q = p + below * inputs;\n"
-    "      float *at = to + 7 * size + (g * rest + k) * U;\n"
-    "      for (int64_t i = 0; i < U; i++) at[i] = p[i * inputs], at[below * rest + i] = q[i * inputs];\n"
+    "    at = to + 7 * size + g * rest * U;\n"
+    "    for (; run < c + 5 + 3 * (c[3] + c[4]); run += 3) {\n"
+    "      for (int64_t k = run[0]; k < run[0] + run[2]; k++, at += U) {\n"
+    "        const float *p = row + k, *q = p + below * inputs;\n"
+    "        for (int64_t i = 0; i < U; i++) at[i] = p[i * inputs], at[below * rest + i] = q[i * inputs];\n"
+    "      }\n"
     "    }\n"
     "  }\n"
     "}\n";
@@ -152,13 +162,11 @@ static void put_chains(const Target *target, Text *out) {
 }
 
 static const char *const product =
-    "// S1 .. S4, `size` floats apart, of m pixels cut into halves of h.\n"
-    "SG_INLINE void sg_strassen_terms(const float *x, int64_t xb, int64_t blocks, int64_t m, int64_t h, float *to,\n"
-    "                                 int64_t pitch, int64_t size) {\n"
-    "  for (int64_t k = 0; k < blocks; k++) {\n"
-    "    const float *p = x + k * xb, *q = p + blocks * xb;\n"
-    "    float *s = to + k * pitch;\n"
-    "    for (int64_t i = 0, below = (m - h) * SG_VL; i < h * SG_VL; i += SG_VL) {\n"
+    "// S1 .. S4, `size` floats apart, of a run of blocks of m pixels cut into halves of h.\n"
+    "SG_INLINE void sg_strassen_terms(const float *p, const float *q, int64_t xb, int64_t blocks, int64_t m,\n"
+    "                                 int64_t h, float *s, int64_t pitch, int64_t size) {\n"
+    "  for (int64_t k = 0, below = (m - h) * SG_VL; k < blocks; k++, p += xb, q += xb, s += pitch) {\n"
+    "    for (int64_t i = 0; i < h * SG_VL; i += SG_VL) {\n"
     "      const sg_f a11 = SG_LD(p + i), a21 = SG_LD(p + below + i), s1 = a21 + SG_LD(q + below + i), s2 = s1 - a11;\n"
     "      SG_ST(s + i, s1);\n"
     "      SG_ST(s + size + i, s2);\n"
@@ -167,52 +175,95 @@ static const char *const product =
     "    }\n"
     "  }\n"
     "}\n"
+    "// The links of n runs in the half that `which` says.\n"
+    "SG_INLINE SgLink *sg_strassen_links(SgLink *to, const int *run, int64_t n, int64_t which, const float *x,\n"
+    "                                    int64_t xb, const float *w, int64_t wb) {\n"
+    "  for (; n > 0; n--, to++, w += run[2] * SG_VL * SG_PAIRED, run += 3)\n"
+    "    *to = (SgLink){x + run[which], w, xb, wb, run[2], 0};\n"
+    "  return to;\n"
+    "}\n"
     "// As sg_gemm; g0 .. g1 - 1 are blocks of the first half of the outputs, and stand for those of the second, too.\n"
     "SG_SHARED void sg_strassen(const int *c, const float *x, const float *w, float *y, const float *b, float slope,\n"
     "                           int64_t n, int64_t g0, int64_t g1, float *room) {\n"
-    "  const int64_t xb = c[0], yb = c[2], block = c[7], half = c[8], outputs = c[9], beyond = c[10], n_beyond = "
-    "c[11],\n"
-    "                inner = half / SG_VL, wb = half * SG_VL, most = (block / 2 * 3 + 16) / 2, pitch = (most + 1) * "
-    "SG_VL, size = inner * pitch,\n"
-    "                quarter = outputs * half, sums = SG_VECTORS * most * SG_VL;\n"
+    "  const int64_t xb = c[0], yb = c[2], block = c[7], half = c[8], outputs = c[9], beyond = c[10], n_runs = c[11],\n"
+    "                n_beyond = c[12], wb = half * SG_VL, rb = beyond * SG_VL, most = (block / 2 * 3 + 16) / 2,\n"
+    "                pitch = (most + 1) * SG_VL, size = half / SG_VL * pitch, quarter = outputs * half,\n"
+    "                sums = SG_VECTORS * most * SG_VL;\n"
+    "  const int *runs = c + 13, *rest = runs + 3 * n_runs;\n"
     "  float *s1 = room, *s2 = s1 + size, *s3 = s2 + size, *s4 = s3 + size, *p1 = s4 + size, *u2 = p1 + sums,\n"
     "        *u3 = u2 + sums, *u4 = u3 + sums;\n"
     "  const int64_t run = sg_run(n, block);\n"
     "  for (int64_t at = 0; at < n; at += run, x += run * SG_VL, y += run * SG_VL) {\n"
     "    const int64_t m = n - at < run ? n - at : run, h = (m + 1) / 2, below = (m - h) * SG_VL;\n"
-    "    const float *a11 = x, *a12 = x + inner * xb, *a22 = a12 + below;\n"
-    "    sg_strassen_terms(x, xb, inner, m, h, room, pitch, size);\n"
+    "    float *s = s1;\n"
+    "    for (const int *r = runs; r < rest; s += r[2] / SG_VL * pitch, r += 3)\n"
+    "      sg_strassen_terms(x + r[0], x + r[1], xb, r[2] / SG_VL, m, h, s, pitch, size);\n"
     "    for (int64_t g = g0, j; g < g1; g += j) {\n"
-    "      const float *u = w + g * wb, *w_beyond = w + 7 * quarter + g * beyond * SG_VL;\n"
+    "      const float *u = w + g * wb, *u_rest = w + 7 * quarter + g * rb;\n"
     "      const float *b1 = b ? b + g * SG_VL : b, *b2 = b ? b1 + outputs : b;\n"
     "      float *c11 = y + g * yb, *c12 = c11 + outputs / SG_VL * yb;\n"
     "      j = sg_vectors(g1 - g, SG_VECTORS);\n"
-    "      SgLink link[3 + SG_BEYOND] = {{a11, u, xb, wb, half, p1}, {a12, u + quarter, xb, wb, half, 0}};\n"
-    "      SgChain chain = {link, 2 + n_beyond, yb, c[4], 0, slope};\n"
-    "      for (int64_t i = 0; i < n_beyond; i++)\n"
-    "        link[2 + i] = (SgLink){x + c[12 + 3 * i], w_beyond + c[13 + 3 * i] * SG_PAIRED, xb, beyond * SG_VL,\n"
-    "                               c[14 + 3 * i], 0};\n"
+    "      SgLink link[3 * SG_SEGMENTS], *end = sg_strassen_links(link, runs, n_runs, 0, x, xb, u, wb);\n"
+    "      SgChain chain = {link, 0, yb, c[4], 0, slope};\n"
+    "      end[-1].kept = p1;\n"
+    "      end = sg_strassen_links(end, runs, n_runs, 1, x, xb, u + quarter, wb);\n"
+    "      end = sg_strassen_links(end, rest, n_beyond, 0, x, xb, u_rest, rb);\n"
+    "      chain.n_links = end - link;\n"
     "      sg_chain(&chain, h, j, c11, b1);\n"
-    "      for (int64_t i = n_beyond; i > 0; i--) link[2 + i] = link[1 + i], link[2 + i].x += below;\n"
     "      link[0] = (SgLink){s2, u + 2 * quarter, pitch, wb, half, u2};\n"
     "      link[1] = (SgLink){s3, u + 3 * quarter, pitch, wb, half, u3};\n"
-    "      link[2] = (SgLink){a22, u + 4 * quarter, xb, wb, half, 0};\n"
-    "      chain.n_links = 3 + n_beyond, chain.from = p1;\n"
+    "      end = sg_strassen_links(link + 2, runs, n_runs, 1, x + below, xb, u + 4 * quarter, wb);\n"
+    "      end = sg_strassen_links(end, rest, n_beyond, 0, x + below, xb, u_rest, rb);\n"
+    "      chain.n_links = end - link, chain.from = p1;\n"
     "      sg_chain(&chain, h, j, c11 + below, b1);\n"
-    "      for (int64_t i = 0; i < n_beyond; i++)\n"
-    "        link[2 + i] = link[3 + i], link[2 + i].x -= below, link[2 + i].w += outputs * beyond;\n"
+    "      u_rest += outputs * beyond;\n"
     "      link[0] = (SgLink){s1, u + 5 * quarter, pitch, wb, half, u4};\n"
     "      link[1] = (SgLink){s4, u + 6 * quarter, pitch, wb, half, 0};\n"
-    "      chain.n_links = 2 + n_beyond, chain.from = u2;\n"
+    "      end = sg_strassen_links(link + 2, rest, n_beyond, 0, x, xb, u_rest, rb);\n"
+    "      chain.n_links = end - link, chain.from = u2;\n"
     "      sg_chain(&chain, h, j, c12, b2);\n"
     "      for (int64_t i = 0; i < h * j * SG_VL; i += SG_VL)\n"
     "        SG_ST(u4 + i, SG_LD(u4 + i) + (SG_LD(u3 + i) - SG_LD(u2 + i)));\n"
-    "      for (int64_t i = 0; i < n_beyond; i++) link[i] = link[2 + i], link[i].x += below;\n"
-    "      chain.n_links = n_beyond, chain.from = u4;\n"
+    "      end = sg_strassen_links(link, rest, n_beyond, 0, x + below, xb, u_rest, rb);\n"
+    "      chain.n_links = end - link, chain.from = u4;\n"
     "      sg_chain(&chain, h, j, c12 + below, b2);\n"
     "    }\n"
     "  }\n"
     "}\n";
+
+// The `at`th channel in whole blocks of the segments, and how many follow it, itself included, in its own.
+static int64_t whole_channel(const Layout *weight, int64_t at, int64_t *out_left) {
+  int64_t first = 0;
+  for (int i = 0; i < weight->in.n; i++) {
+    int64_t segment = weight->in.segment[i], whole = segment / weight->block * weight->block;
+    *out_left = whole - at;
+    if (at < whole) return first + at;
+    at -= whole;
+    first += segment;
+  }
+  BUG("halves larger than all whole blocks");
+}
+
+StrassenOrder micro_strassen_order(const Layout *weight) {
+  StrassenOrder order = {0};
+  int64_t half = weight->half, rest = 2 * half, first = 0;
+  for (int64_t at = 0, *run = order.run[0]; at < half; at += run[2], run += 3, order.n++) {
+    int64_t left[2];
+    for (int k = 0; k < 2; k++) run[k] = whole_channel(weight, at + k * half, &left[k]);
+    run[2] = left[0] < left[1] ? left[0] : left[1];
+    if (run[2] > half - at) run[2] = half - at;
+  }
+  for (int i = 0; i < weight->in.n; i++) {
+    int64_t segment = weight->in.segment[i], taken = segment / weight->block * weight->block;
+    if (taken > rest) taken = rest;
+    rest -= taken;
+    int64_t *run = order.run[order.n + order.n_beyond];
+    run[0] = run[1] = first + taken, run[2] = segment - taken;
+    if (run[2]) order.n_beyond++;
+    first += segment;
+  }
+  return order;
+}
 
 int64_t micro_strassen_room(const Target *target, int64_t half, int64_t block) {
   int64_t most = (block / 2 * 3 + 16) / 2; // half of what sg_run gives at most
@@ -222,7 +273,7 @@ int64_t micro_strassen_room(const Target *target, int64_t half, int64_t block) {
 void micro_strassen(const Target *target, Text *out) {
   text_put(out, weight);
   text_put(out, types);
-  text_printf(out, "#define SG_BEYOND %d\n", MICRO_STRASSEN_BEYOND);
+  text_printf(out, "#define SG_SEGMENTS %d\n", MICRO_STRASSEN_SEGMENTS);
   if (target_paired(target) == 2) text_put(out, "#define SG_STW2(p, v) (*(sg_fu2 *)(p) = (sg_fu2)(v))\n");
   else text_put(out, "#define SG_STW1(p, v) SG_ST(p, v)\n");
   put_chains(target, out);
