@@ -8,6 +8,7 @@
 #include "runtime/kernel_abi.h"
 
 enum {
+  LINE = 64, // bytes of a line of the caches
   TILES_LEAST = 24,
   TILES_OF_PART = 128, // fewest of a part of a gradient's sums: adding these up then stays a small share of the work
   TASKS = 8
@@ -25,6 +26,13 @@ static int64_t tiles_at_once(const Schedule *schedule, int64_t elements, int64_t
   int64_t tile = vector * (x_blocks + blocks), weights = vector * inputs * blocks;
   while (n > TILES_LEAST && tile * n > l2 / 2) n /= 2;
   return tile * n > l2 && weights > 4 * tile * n ? 2 * n : n;
+}
+
+// Floats from an element to the next, for so many of one. An odd number of lines: no element shares a line with
+// another, and the same tile of all elements falls on as many sets of the cache as there are elements.
+static int64_t pitch_of(int64_t floats) {
+  enum { FLOATS = LINE / sizeof(float) };
+  return FLOATS * (ceil_div(floats, FLOATS) | 1);
 }
 
 // Tiles of m x m results, in the d x d grids that dilation d cuts a picture into.
@@ -107,7 +115,6 @@ static bool is_far(const Schedule *schedule, const Node *picture) {
 
 // Whether a result that will be far is stored by whole lines of the cache: these need not be fetched to be written.
 static bool streams(const Schedule *schedule, const Node *y) {
-  enum { LINE = 64 };
   bool has_lines = 4 * schedule->vl * width_of(y) % LINE == 0 && node_attr(y, "dilation").i == 1;
   return !schedule->contract.has_rest && has_lines && is_far(schedule, y);
 }
@@ -160,9 +167,7 @@ void schedule_winograd(Schedule *schedule) {
   piece(ir, index[1], size, rows, &r0, &r1);
   piece(ir, index[2], part, blocks, &region.b0, &region.b1);
 
-  // A vector between elements keeps these from falling on the same lines of the cache.
-  int64_t tile_pitch = x_blocks * most * vl + vl;
-  int64_t sum_pitch = (is_joint ? blocks : part) * most * vl + vl;
+  int64_t tile_pitch = pitch_of(x_blocks * most * vl), sum_pitch = pitch_of((is_joint ? blocks : part) * most * vl);
   int64_t *c = ARENA_ARRAY(ir->arena, int64_t, MICRO_WINOGRAD + 3 * x->layout->c.n);
   stage_numbers(schedule, c);
   put_tile_numbers(schedule, &grid, x, y, c);
@@ -252,7 +257,7 @@ void schedule_grad_winograd(Schedule *schedule) {
   int64_t fit = most_of(16, left / (4 * 36 * vl * (x_part + g_part)));
   fit = tuning_knob(ir, "tiles", fit < MICRO_WINOGRAD_TILES ? fit : MICRO_WINOGRAD_TILES, 4, MICRO_WINOGRAD_TILES);
   int64_t at_once = even_pieces(parts.size, fit);
-  int64_t x_pitch = x_part * at_once * vl + vl, g_pitch = g_part * at_once * vl + vl;
+  int64_t x_pitch = pitch_of(x_part * at_once * vl), g_pitch = pitch_of(g_part * at_once * vl);
   int64_t c[MICRO_WINOGRAD] = {
       [MICRO_WINOGRAD_AT_ONCE] = at_once, [MICRO_WINOGRAD_TILE_PITCH] = x_pitch, [MICRO_WINOGRAD_SUM_PITCH] = g_pitch};
   put_tile_numbers(schedule, &grid, x, g, c);
