@@ -67,5 +67,6 @@ void contract_preamble(const Target *target, Text *source) {
   micro_dense_dx(target, source);
   micro_grad(target, source);
   micro_winograd(target, source);
+  micro_winograd_dw(source);
   micro_strassen(target, source);
 }

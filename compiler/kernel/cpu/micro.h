@@ -24,6 +24,7 @@ void micro_dense_dx(const Target *target, Text *out);     // sg_dx: likewise of 
 void micro_grad(const Target *target, Text *out);         // sg_wgrad_*, sg_dwgrad_*: weight gradients; after micro_conv
 void micro_winograd_read(const Target *target, Text *out); // sg_winograd_read, within micro_winograd
 void micro_winograd(const Target *target, Text *out);      // sg_winograd_*: 3x3 by tiles; after micro_conv, micro_grad
+void micro_winograd_dw(Text *out);                         // sg_winograd_dw: its gradient; after micro_winograd
 void micro_strassen(const Target *target, Text *out); // sg_strassen*: pointwise by seven products; after micro_conv
 
 // ---- what the schedules and the text agree on

@@ -117,89 +117,6 @@ static const char *const lines =
     "  }\n"
     "}\n";
 
-// A and G' for one line, as above; lines of a tile stay in registers from one direction to the other.
-static const char *const gradient_lines =
-    "SG_INLINE void sg_winograd_back(sg_f x0, sg_f x1, sg_f x2, sg_f x3, sg_f y[6]) {\n"
-    "  const sg_f a = x0 + x2 * 0.5f, b = (x1 + x3 * 0.5f) * 0.70710678118654752f;\n"
-    "  const sg_f e = x0 + x2 * 2.0f, f = (x1 + x3 * 2.0f) * 1.41421356237309505f;\n"
-    "  y[0] = x0, y[1] = a + b, y[2] = a - b, y[3] = e + f, y[4] = e - f, y[5] = x3;\n"
-    "}\n"
-    "SG_INLINE void sg_winograd_filter(const sg_f x[6], sg_f y[3]) {\n"
-    "  const sg_f a = (x[1] + x[2]) * (1 / 1.5f), b = (x[1] - x[2]) * (0.70710678118654752f / 1.5f);\n"
-    "  const sg_f e = (x[3] + x[4]) * (1 / 6.0f), f = (x[3] - x[4]) * (1.41421356237309505f / 6);\n"
-    "  y[0] = x[0] - a + e, y[1] = f - b, y[2] = e * 2.0f - a * 0.5f + x[5];\n"
-    "}\n";
-
-static const char *const gradient =
-    "// One block of n tiles of the result's gradient to z, as sg_winograd_load_4 does it with the picture.\n"
-    "SG_SHARED void sg_winograd_load_back(const int *c, const float *g, float *z, const int64_t (*place)[2],\n"
-    "                                      int64_t n) {\n"
-    "  const int64_t oh = c[10], ow = c[11], d = c[13], pitch = c[18];\n"
-    "  for (; n > 0; n--, place++, z += SG_VL) {\n"
-    "    const int64_t oy = place[0][0], ox = place[0][1];\n"
-    "    float border[16 * SG_VL];\n"
-    "    sg_f t[4][6], y[6];\n"
-    "    const float *p = g + (oy * ow + ox) * SG_VL;\n"
-    "    int64_t row = ow * d * SG_VL, column = d * SG_VL;\n"
-    "    if (oy + 3 * d >= oh || ox + 3 * d >= ow) {\n"
-    "      for (int i = 0; i < 4; i++)\n"
-    "        for (int k = 0; k < 4; k++) {\n"
-    "          const int is_in = oy + i * d < oh && ox + k * d < ow;\n"
-    "          SG_ST(border + (i * 4 + k) * SG_VL, is_in ? SG_LD(p + i * row + k * column) : (sg_f){0});\n"
-    "        }\n"
-    "      p = border, row = 4 * SG_VL, column = SG_VL;\n"
-    "    }\n"
-    "#pragma GCC unroll 4\n"
-    "    for (int k = 0; k < 4; k++) {\n"
-    "      const float *q = p + k * column;\n"
-    "      sg_winograd_back(SG_LD(q), SG_LD(q + row), SG_LD(q + 2 * row), SG_LD(q + 3 * row), t[k]);\n"
-    "    }\n"
-    "#pragma GCC unroll 6\n"
-    "    for (int i = 0; i < 6; i++) {\n"
-    "      sg_winograd_back(t[0][i], t[1][i], t[2][i], t[3][i], y);\n"
-    "#pragma GCC unroll 6\n"
-    "      for (int k = 0; k < 6; k++) SG_ST(z + (i * 6 + k) * pitch, y[k]);\n"
-    "    }\n"
-    "  }\n"
-    "}\n"
-    "SG_SHARED void sg_winograd_dw(const int *c, const int *e, const float *x, const float *g, int64_t n_x,\n"
-    "                              int64_t n_g, int64_t q0, int64_t q1, float *sums, float *tiles) {\n"
-    "  const int64_t most = c[16], size = n_x * SG_VL * n_g * SG_VL;\n"
-    "  int own[SG_GRAD];\n"
-    "  __builtin_memcpy(own, e, sizeof own);\n"
-    "  float *back = tiles + 36 * (int64_t)c[17];\n"
-    "  int64_t place[SG_TILES][2];\n"
-    "  for (int64_t q = q0; q < q1; q += most) {\n"
-    "    const int64_t n = q1 - q < most ? q1 - q : most;\n"
-    "    own[1] = own[2] = (int)n;\n"
-    "    sg_winograd_places(c, 4, q, n, place);\n"
-    "    for (int64_t k = 0; k < n_x; k++) sg_winograd_load_4(c, x + k * c[0], tiles + k * most * SG_VL, place, n);\n"
-    "    for (int64_t k = 0; k < n_g; k++) sg_winograd_load_back(c, g + k * c[2], back + k * most * SG_VL, place, n);\n"
-    "    for (int64_t i = 0; i < 36; i++)\n"
-    "      sg_wgrad_b(own, back + i * c[18], tiles + i * c[17], sums + i * size, 0, 1, 0, n_g, 0, n_x * e[15]);\n"
-    "  }\n"
-    "}\n"
-    "SG_SHARED void sg_winograd_dw_end(float *sums, int64_t n_x, int64_t n_g) {\n"
-    "  const int64_t n = n_x * n_g * SG_VL * SG_VL;\n"
-    "  for (int64_t k = 0; k < n; k += SG_VL) {\n"
-    "    sg_f x[6], t[6][3], line[6], y[3];\n"
-    "#pragma GCC unroll 6\n"
-    "    for (int i = 0; i < 6; i++) {\n"
-    "#pragma GCC unroll 6\n"
-    "      for (int j = 0; j < 6; j++) x[j] = SG_LD(sums + k + (j * 6 + i) * n);\n"
-    "      sg_winograd_filter(x, t[i]);\n"
-    "    }\n"
-    "#pragma GCC unroll 3\n"
-    "    for (int i = 0; i < 3; i++) {\n"
-    "#pragma GCC unroll 6\n"
-    "      for (int j = 0; j < 6; j++) line[j] = t[j][i];\n"
-    "      sg_winograd_filter(line, y);\n"
-    "#pragma GCC unroll 3\n"
-    "      for (int j = 0; j < 3; j++) SG_ST(sums + k + (3 * i + j) * n, y[j]);\n"
-    "    }\n"
-    "  }\n"
-    "}\n";
-
 // M stands for the size of a tile's result.
 static const char *const loops =
     "// One block of n tiles, whose results begin at `place`, to v. Tiles side by side share two columns.\n"
@@ -471,8 +388,7 @@ static void put_for(Text *out, const char *text, char m) {
 }
 
 void micro_winograd(const Target *target, Text *out) {
-  text_printf(out, "#define SG_TILES %d\n#define SG_STRIP %d\n#define SG_GRAD %d\n", MICRO_WINOGRAD_TILES, STRIP,
-              MICRO_GRAD);
+  text_printf(out, "#define SG_TILES %d\n#define SG_STRIP %d\n", MICRO_WINOGRAD_TILES, STRIP);
   text_printf(out, "#define SG_WEIGHTS %d\n#define SG_UNIT %d\n#define SG_UNIT_COUNTERS %d\n", WEIGHTS,
               MICRO_WINOGRAD_UNIT, MICRO_WINOGRAD_COUNTERS);
   text_put(out, lines);
@@ -480,6 +396,4 @@ void micro_winograd(const Target *target, Text *out) {
   put_for(out, loops, '4');
   put_for(out, loops, '2');
   text_put(out, weight);
-  text_put(out, gradient_lines);
-  text_put(out, gradient);
 }
