@@ -179,6 +179,7 @@ static const char *const types =
     "#define SG_LD1(p, pitch) SG_LD(p)\n"
     "#define SG_LDW1(p) SG_LD(p)\n"
     "#define SG_ST1(p, pitch, v) SG_ST(p, v)\n"
+    "#define SG_STW1(p, v) SG_ST(p, v)\n"
     "#define sg_relu1 sg_relu\n"
     "#define sg_leaky1 sg_leaky\n"
     "typedef void SgTileFn(const SgTile *, const float *, const float *, float *, const float *, const float *);\n";
@@ -206,6 +207,7 @@ static void put_pairs(const Target *target, Text *out) {
                 "#define SG_SECOND(v) ((SgPair){.pair = v}.half[1])\n"
                 "#endif\n"
                 "#define SG_LDW2(p) ((sg_f2)*(const sg_fu2 *)(p))\n"
+                "#define SG_STW2(p, v) (*(sg_fu2 *)(p) = (sg_fu2)(v))\n"
                 "#define SG_LD2(p, pitch) SG_PAIR(SG_LD(p), SG_LD((p) + (pitch)))\n"
                 "#define SG_ST2(p, pitch, v) (SG_ST(p, SG_FIRST(v)), SG_ST((p) + (pitch), SG_SECOND(v)))\n"
                 "SG_INLINE sg_f2 sg_relu2(sg_f2 v) { return (sg_f2)((sg_i2)v & ~(v < 0)); }\n"

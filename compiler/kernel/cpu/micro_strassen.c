@@ -274,8 +274,6 @@ void micro_strassen(const Target *target, Text *out) {
   text_put(out, weight);
   text_put(out, types);
   text_printf(out, "#define SG_SEGMENTS %d\n", MICRO_STRASSEN_SEGMENTS);
-  if (target_paired(target) == 2) text_put(out, "#define SG_STW2(p, v) (*(sg_fu2 *)(p) = (sg_fu2)(v))\n");
-  else text_put(out, "#define SG_STW1(p, v) SG_ST(p, v)\n");
   put_chains(target, out);
   text_put(out, product);
 }

@@ -61,8 +61,6 @@ int64_t micro_winograd_read_room(const Target *target, int64_t channels) {
 
 void micro_winograd_read(const Target *target, Text *out) {
   int form = target_paired(target);
-  text_printf(out, "typedef sg_f%d sg_w;\n#define SG_LOAD_W SG_LDW%d\n", form, form);
-  if (form == 2) text_put(out, "#define SG_STORE_W(p, v) (*(sg_fu2 *)(p) = (sg_fu2)(v))\n");
-  else text_put(out, "#define SG_STORE_W SG_ST\n");
+  text_printf(out, "typedef sg_f%d sg_w;\n#define SG_LOAD_W SG_LDW%d\n#define SG_STORE_W SG_STW%d\n", form, form, form);
   text_put(out, text);
 }

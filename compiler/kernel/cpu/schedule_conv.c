@@ -253,11 +253,10 @@ static void schedule_deep(Schedule *schedule, int64_t columns) {
   int64_t unit = micro_tile_pixels(contract->target, micro_max_vectors(contract->target)),
           tiles = ceil_div(pixels, unit);
   int64_t pieces = tuning_knob(ir, "pieces", least(tiles, ceil_div(PIECES, images)), 1, least(tiles, 64));
-  IrExpr *index[2];
+  IrExpr *index[2], *tile0, *tile1;
   ir_tasks(ir, 2, (int64_t[]){images, pieces}, (const char *const[]){"n", "piece"}, index);
-  IrExpr *q0 = ir_scale(ir, ir_div(ir, ir_scale(ir, index[1], tiles), pieces), unit);
-  IrExpr *q1 = ir_scale(ir, ir_div(ir, ir_scale(ir, ir_offset(ir, index[1], 1), tiles), pieces), unit);
-  q1 = ir_min(ir, q1, ir_int(ir, pixels));
+  share(ir, index[1], pieces, tiles, &tile0, &tile1);
+  IrExpr *q0 = ir_scale(ir, tile0, unit), *q1 = ir_min(ir, ir_scale(ir, tile1, unit), ir_int(ir, pixels));
   // A vector between blocks keeps these from falling on the same lines of the cache.
   int64_t blocks = blocks_of(schedule, x), pitch = (ceil_div(tiles, pieces) * unit + 1) * schedule->vl;
   int64_t room = contract->target->l2 * 3 / 4 / (4 * blocks * pitch) / columns * columns;
